@@ -98,6 +98,11 @@ uint64_t loop_now(const struct loop *l)
 	return l->now;
 }
 
+void loop_update_now(struct loop *l)
+{
+	l->now = l->clock->now_us(l->clock);
+}
+
 struct clock *loop_clock(const struct loop *l)
 {
 	return l->clock;

@@ -54,6 +54,8 @@ struct loop *loop_new(struct clock *clock); /* NULL: errno is set */
 void loop_free(struct loop *l);		    /* NULL is fine; watchers must be gone */
 int loop_fd(const struct loop *l);	    /* becomes readable when loop_dispatch() has work */
 uint64_t loop_now(const struct loop *l);
+/* Reads the clock again: for callbacks that another loop calls, outside loop_dispatch(). */
+void loop_update_now(struct loop *l);
 struct clock *loop_clock(const struct loop *l);
 
 /* Waits up to timeout_ms (-1 for ever, 0 not at all) and runs one batch. Number of callbacks run, or -errno. */
