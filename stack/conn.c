@@ -1,0 +1,716 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * TCP connections.
+ *
+ * Theory of operation. The program holds one end of a stream socketpair, we the other.
+ *
+ * Write gate: the program's end was filled with a few one-byte messages before CONNECT, so that the kernel itself says "not writable". When the
+ * far SYN-ACK comes we read all of them but the last and restore the send buffer of the program's end through a
+ * duplicate held for that purpose only while connecting. On failure we close with the gate unread.
+ *
+ * Lag byte: one byte that has already been forwarded is always left unread in our queue (first the last gate byte). A close with unread bytes is
+ * a reset for the program, native, with no hook; for a clean close the byte is consumed first. Because of it the
+ * queue is never empty, so reading is edge-triggered, and end of file shows as RDHUP, not as a read of zero bytes.
+ *
+ * Reading from the program: FIONREAD says how much is queued, T. All but the last byte are received, the last is peeked; what lies behind the
+ * lag byte goes to lwIP. Only as much as lwIP has room for; tcp_sent brings us back. Writing to the program: pbufs wait in a
+ * chain until the socketpair takes them; tcp_recved follows what was taken. So back-pressure reaches from end to end.
+ *
+ * Closing: EOF from the program becomes FIN after the last byte; FIN from afar becomes shutdown(SHUT_WR) after the last byte. A program that
+ * closes with data unread resets the far side, as Linux does. A pcb whose program has gone finishes on its own.
+ *
+ * A connection internal to the tunnel (DNS over TCP) has no gate and no lag byte until data flows.
+ */
+#include "stack/conn.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "lwip/priv/tcp_priv.h"
+#include "lwip/tcp.h"
+#include "stack/device.h"
+
+enum { CONNECTING = 1, CONNECTED = 2, TX_EOF = 4, RX_EOF = 8, GONE = 16, DEAD = 32, WAITS_LINK = 64, FIN_SENT = 128,
+       ABORTED = 256 /* tcp_abort() was called: lwIP's callbacks must say so */ };
+
+#define CHUNK 16384
+#define RX_MAX 1024	      /* segments that wait for the program; then lwIP keeps the next */
+#define CLOSED_US (60 * US_PER_S) /* how long an ended connection answers for its error and names */
+#define SNDBUF_DEFAULT (212992 / 2) /* what the kernel doubles to its default */
+
+struct conn {
+	struct sock sock;
+	unsigned bits;
+	struct loop_watch watch;
+	struct loop_timer timer; /* connect, waiting for the link */
+	struct loop_task end;
+	struct tcp_pcb *pcb;
+	struct addr target; /* where packets go (peer may be redirected or mapped) */
+	int prog_fd;
+	size_t lag;	   /* forwarded bytes still unread in our queue: 0 or 1 */
+	unsigned gate;
+	struct pbuf *rx[RX_MAX]; /* ring, for the program */
+	unsigned rx_first, rx_n;
+	bool readable, nodelay, keepalive;
+	int keep_idle_s, keep_intvl_s, keep_cnt, sndbuf;
+};
+
+static void pump_out(struct conn *c);
+static void pump_in(struct conn *c);
+
+struct sock *conn_sock(struct conn *c)
+{
+	return &c->sock;
+}
+
+struct conn *conn_from_sock(struct sock *s)
+{
+	return container_of(s, struct conn, sock);
+}
+
+/* ---- end of life ---- */
+
+static void drop_rx(struct conn *c)
+{
+	for (; c->rx_n; c->rx_n--) {
+		pbuf_free(c->rx[c->rx_first]);
+		c->rx_first = (c->rx_first + 1) % RX_MAX;
+	}
+}
+
+static void free_late(void *owner)
+{
+	struct conn *c = owner;
+	char byte;
+
+	drop_rx(c);
+	if (c->lag && c->sock.fd >= 0 && recv(c->sock.fd, &byte, 1, MSG_DONTWAIT) < 0)
+		log_debug("lag byte: %s", err_str(errno));
+	fd_close(&c->sock.fd);
+	fd_close(&c->prog_fd);
+	free(c);
+}
+
+static void detach_pcb(struct conn *c)
+{
+	if (!c->pcb)
+		return;
+	tcp_arg(c->pcb, NULL);
+	tcp_recv(c->pcb, NULL);
+	tcp_sent(c->pcb, NULL);
+	tcp_err(c->pcb, NULL);
+	c->pcb = NULL;
+}
+
+static void abort_pcb(struct conn *c)
+{
+	struct tcp_pcb *pcb = c->pcb;
+
+	detach_pcb(c);
+	if (!pcb)
+		return;
+	c->bits |= ABORTED;
+	tcp_abort(pcb);
+}
+
+/* The socket leaves the table; memory goes at the end of the batch. */
+static void finish(struct conn *c)
+{
+	if (!list_empty(&c->end.node))
+		return;
+	loop_watch_remove(&c->watch);
+	loop_timer_stop(&c->timer);
+	socks_remove(c->sock.all, &c->sock);
+	loop_defer(c->sock.all->loop, &c->end, free_late, c);
+}
+
+static void restore_sndbuf(struct conn *c)
+{
+	int v = c->sndbuf > SNDBUF_DEFAULT ? c->sndbuf : SNDBUF_DEFAULT;
+
+	if (c->prog_fd < 0)
+		return;
+	setsockopt(c->prog_fd, SOL_SOCKET, SO_SNDBUF, &v, sizeof(v));
+	fd_close(&c->prog_fd);
+}
+
+/* Our end is closed; the entry stays for a while, so that the recorded error and the names can be asked for. */
+static void close_end(struct conn *c)
+{
+	loop_watch_remove(&c->watch);
+	loop_timer_set(&c->timer, loop_now(c->sock.all->loop) + CLOSED_US);
+	fd_close(&c->prog_fd);
+	fd_close(&c->sock.fd);
+	c->sock.state = CTL_CLOSED;
+}
+
+static void clean_close(struct conn *c)
+{
+	char byte;
+
+	if (c->lag && recv(c->sock.fd, &byte, 1, MSG_DONTWAIT) == 1)
+		c->lag = 0;
+	close_end(c);
+}
+
+/* Everything is over in both directions. */
+static void maybe_done(struct conn *c)
+{
+	if (c->bits & GONE) {
+		if (!c->pcb)
+			finish(c);
+		return;
+	}
+	if ((c->bits & DEAD) && c->sock.fd >= 0 && !c->rx_n && (c->bits & RX_EOF) && (c->bits & TX_EOF))
+		clean_close(c);
+}
+
+static void record(struct conn *c, int err)
+{
+	c->sock.error = err;
+	log_debug("connection ended: %s", err_str(err));
+}
+
+/* The far side, or we, ended it with an error. What was received is delivered first where the socketpair takes it. */
+static void reset_program(struct conn *c, int err)
+{
+	c->bits |= DEAD;
+	record(c, err);
+	if (c->bits & GONE) {
+		finish(c);
+		return;
+	}
+	if (c->rx_n)
+		pump_in(c);
+	drop_rx(c);
+	close_end(c); /* gate or lag byte unread: a reset, natively */
+}
+
+void conn_abort(struct conn *c, int err)
+{
+	if (c->sock.fd < 0 && !c->pcb)
+		return;
+	abort_pcb(c);
+	c->bits &= ~(unsigned)WAITS_LINK;
+	reset_program(c, err);
+}
+
+void conn_free(struct conn *c)
+{
+	conn_abort(c, ECONNRESET);
+	finish(c);
+}
+
+/* ---- lwIP's callbacks ---- */
+
+static void on_err(void *arg, err_t err)
+{
+	struct conn *c = arg;
+
+	if (!c)
+		return;
+	c->pcb = NULL; /* lwIP has freed it */
+	if (c->bits & CONNECTING)
+		reset_program(c, err == ERR_RST ? ECONNREFUSED : ETIMEDOUT);
+	else
+		reset_program(c, err == ERR_RST ? ECONNRESET : ETIMEDOUT);
+}
+
+/* What a callback returns: lwIP must hear when its pcb was aborted meanwhile. */
+static err_t verdict(const struct conn *c)
+{
+	return c->bits & ABORTED ? ERR_ABRT : ERR_OK;
+}
+
+static err_t on_sent(void *arg, struct tcp_pcb *pcb, u16_t len)
+{
+	struct conn *c = arg;
+
+	(void)pcb;
+	(void)len;
+	if (!c)
+		return ERR_OK;
+	pump_out(c);
+	return verdict(c);
+}
+
+static err_t on_recv(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err)
+{
+	struct conn *c = arg;
+
+	(void)err;
+	if (!c) {
+		if (p) {
+			tcp_recved(pcb, p->tot_len);
+			pbuf_free(p);
+		}
+		return ERR_OK;
+	}
+	if (p && c->rx_n == RX_MAX)
+		return ERR_MEM;
+	if (p)
+		c->rx[(c->rx_first + c->rx_n++) % RX_MAX] = p;
+	else
+		c->bits |= RX_EOF;
+	pump_in(c);
+	return verdict(c);
+}
+
+/* An attempt that did not begin: the socket is as it was before. */
+static void open_gate(struct conn *c)
+{
+	char gate[CTL_GATE_MAX];
+
+	if (c->gate && recv(c->sock.fd, gate, c->gate, MSG_DONTWAIT) < 0)
+		log_debug("gate: %s", err_str(errno));
+	c->gate = 0;
+	restore_sndbuf(c);
+}
+
+static err_t on_connected(void *arg, struct tcp_pcb *pcb, err_t err)
+{
+	struct conn *c = arg;
+	char gate[CTL_GATE_MAX];
+
+	(void)err;
+	c->bits = (c->bits & ~(unsigned)CONNECTING) | CONNECTED;
+	c->sock.state = CTL_CONNECTED;
+	device_from_lwip(&c->sock.local, &pcb->local_ip, pcb->local_port);
+	loop_timer_stop(&c->timer);
+	if (c->gate) {
+		if (c->gate > 1 && recv(c->sock.fd, gate, c->gate - 1, MSG_DONTWAIT) < 0)
+			log_debug("gate: %s", err_str(errno));
+		c->lag = 1;
+		c->gate = 0;
+	}
+	restore_sndbuf(c);
+	c->readable = true;
+	pump_out(c);
+	return verdict(c);
+}
+
+/* ---- program -> lwIP ---- */
+
+/* Reads up to room new bytes behind the lag byte into buf; *ret = how many. 0, or -errno. */
+static int read_program(struct conn *c, uint8_t *buf, size_t room, size_t *ret)
+{
+	int queued = 0;
+	size_t fresh, skip = c->lag;
+	ssize_t n = 0;
+
+	*ret = 0;
+	if (ioctl(c->sock.fd, FIONREAD, &queued) < 0)
+		return -errno;
+	fresh = (size_t)queued - skip;
+	if (!fresh)
+		return 0;
+	if (fresh > room)
+		fresh = room;
+	/* All but the last new byte are taken, the lag byte among them; the last is only looked at. */
+	if (skip + fresh > 1) {
+		n = recv(c->sock.fd, buf, skip + fresh - 1, MSG_DONTWAIT);
+		if (n <= 0)
+			return n < 0 ? -errno : 0;
+		fresh = (size_t)n + 1 - skip;
+	}
+	if (recv(c->sock.fd, buf + n, 1, MSG_PEEK | MSG_DONTWAIT) != 1)
+		return -EIO;
+	memmove(buf, buf + skip, fresh);
+	c->lag = 1;
+	*ret = fresh;
+	return 0;
+}
+
+static bool drained(const struct conn *c)
+{
+	int queued = 0;
+
+	return ioctl(c->sock.fd, FIONREAD, &queued) < 0 || (size_t)queued <= c->lag;
+}
+
+static void send_fin(struct conn *c)
+{
+	struct tcp_pcb *pcb = c->pcb;
+
+	if (!pcb || c->bits & FIN_SENT)
+		return;
+	if (c->bits & GONE) {
+		/* lwIP finishes sending by itself. */
+		if (tcp_close(pcb) == ERR_OK)
+			detach_pcb(c);
+		else
+			abort_pcb(c);
+		c->bits |= FIN_SENT | DEAD;
+		maybe_done(c);
+		return;
+	}
+	if (tcp_shutdown(pcb, 0, 1) == ERR_OK)
+		c->bits |= FIN_SENT;
+	if (c->bits & RX_EOF && !c->rx_n) {
+		detach_pcb(c); /* both FINs: lwIP's own from here */
+		c->bits |= DEAD;
+		maybe_done(c);
+	}
+}
+
+static void pump_out(struct conn *c)
+{
+	static uint8_t buf[CHUNK + 1]; /* one thread */
+	size_t room, n;
+	bool wrote = false;
+	int r;
+
+	if (!(c->bits & CONNECTED) || !c->pcb || c->sock.fd < 0)
+		return;
+	while (c->readable) {
+		room = tcp_sndbuf(c->pcb);
+		if (tcp_sndqueuelen(c->pcb) + 16 > TCP_SND_QUEUELEN)
+			room = 0;
+		if (room > c->sock.all->cfg.buffer)
+			room = c->sock.all->cfg.buffer;
+		if (!room)
+			break;
+		r = read_program(c, buf, room < CHUNK ? room : CHUNK, &n);
+		if (r < 0 || !n) {
+			c->readable = false;
+			break;
+		}
+		if (tcp_write(c->pcb, buf, (u16_t)n, TCP_WRITE_FLAG_COPY) != ERR_OK) {
+			conn_abort(c, ENOBUFS); /* bytes read cannot be put back */
+			return;
+		}
+		wrote = true;
+	}
+	if (wrote)
+		tcp_output(c->pcb);
+	if (c->bits & TX_EOF && c->pcb && drained(c))
+		send_fin(c);
+}
+
+/* ---- lwIP -> program ---- */
+
+/* n bytes were taken by the socketpair. */
+static void advance(struct conn *c, size_t n)
+{
+	while (n) {
+		struct pbuf *p = c->rx[c->rx_first];
+
+		if (n < p->tot_len) {
+			c->rx[c->rx_first] = pbuf_free_header(p, (u16_t)n);
+			return;
+		}
+		n -= p->tot_len;
+		pbuf_free(p);
+		c->rx_first = (c->rx_first + 1) % RX_MAX;
+		c->rx_n--;
+	}
+}
+
+/* Up to 16 pieces and 60 000 bytes of what waits. */
+static size_t gather(const struct conn *c, struct iovec iov[16], size_t *ret_n)
+{
+	size_t total = 0, n = 0;
+
+	for (unsigned i = 0; i < c->rx_n; i++)
+		for (struct pbuf *p = c->rx[(c->rx_first + i) % RX_MAX]; p; p = p->next) {
+			if (n == 16 || total + p->len > 60000)
+				goto full;
+			iov[n++] = (struct iovec){ p->payload, p->len };
+			total += p->len;
+		}
+full:
+	*ret_n = n;
+	return total;
+}
+
+static void pump_in(struct conn *c)
+{
+	struct iovec iov[16];
+
+	while (c->rx_n && c->sock.fd >= 0) {
+		struct msghdr mh = { .msg_iov = iov };
+		size_t total = gather(c, iov, &mh.msg_iovlen);
+		ssize_t n = sendmsg(c->sock.fd, &mh, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+		if (n < 0 && errno == EAGAIN) {
+			loop_watch_set(&c->watch, LOOP_IN | LOOP_OUT | LOOP_RDHUP | LOOP_ET);
+			return;
+		}
+		if (n < 0) /* shutdown(SHUT_RD) or closed: keep acknowledging, drop */
+			n = (ssize_t)total;
+		advance(c, (size_t)n);
+		if (c->pcb)
+			tcp_recved(c->pcb, (u16_t)n);
+	}
+	if (!(c->bits & RX_EOF) || c->rx_n || c->sock.fd < 0)
+		return;
+	shutdown(c->sock.fd, SHUT_WR);
+	if (c->bits & FIN_SENT) {
+		detach_pcb(c);
+		c->bits |= DEAD;
+	}
+	maybe_done(c);
+}
+
+/* ---- events of the socketpair ---- */
+
+static void program_closed(struct conn *c)
+{
+	int err = 0;
+	socklen_t len = sizeof(err);
+
+	c->bits |= GONE | TX_EOF;
+	getsockopt(c->sock.fd, SOL_SOCKET, SO_ERROR, &err, &len);
+	if (c->bits & CONNECTED && c->pcb && err != ECONNRESET && !c->rx_n) {
+		c->readable = true;
+		pump_out(c); /* what it wrote still goes, then FIN */
+		return;
+	}
+	abort_pcb(c); /* it left data unread, or was still connecting */
+	c->bits |= DEAD;
+	finish(c);
+}
+
+static void on_event(void *owner, uint32_t ev)
+{
+	struct conn *c = owner;
+
+	if (ev & LOOP_IN)
+		c->readable = true;
+	if (ev & LOOP_RDHUP && !(c->bits & TX_EOF) && c->bits & CONNECTED)
+		c->bits |= TX_EOF;
+	if (ev & (LOOP_HUP | LOOP_ERR)) {
+		program_closed(c);
+		return;
+	}
+	if (ev & LOOP_RDHUP && c->bits & CONNECTING) { /* shutdown while connecting aborts */
+		conn_abort(c, ECONNABORTED);
+		return;
+	}
+	if (ev & LOOP_OUT && c->rx_n) {
+		loop_watch_set(&c->watch, LOOP_IN | LOOP_RDHUP | LOOP_ET);
+		pump_in(c);
+	}
+	pump_out(c);
+}
+
+/* ---- connecting ---- */
+
+static void late(void *owner)
+{
+	struct conn *c = owner;
+
+	if (c->sock.fd < 0 && !c->pcb)
+		finish(c);
+	else
+		conn_abort(c, c->bits & WAITS_LINK ? ENETDOWN : ETIMEDOUT);
+}
+
+static void apply_options(struct conn *c)
+{
+	if (!c->pcb)
+		return;
+	if (c->nodelay)
+		tcp_nagle_disable(c->pcb);
+	else
+		tcp_nagle_enable(c->pcb);
+	if (c->keepalive)
+		ip_set_option(c->pcb, SOF_KEEPALIVE);
+	else
+		ip_reset_option(c->pcb, SOF_KEEPALIVE);
+	c->pcb->keep_idle = (u32_t)c->keep_idle_s * 1000;
+	c->pcb->keep_intvl = (u32_t)c->keep_intvl_s * 1000;
+	c->pcb->keep_cnt = (u32_t)c->keep_cnt;
+}
+
+/* Sends the SYN. 0 or errno. */
+static int dial(struct conn *c)
+{
+	struct addr own = device_addr(c->target.family);
+	ip_addr_t local, remote;
+	uint16_t port = c->sock.local.port;
+	err_t e = ERR_USE;
+
+	c->bits &= ~(unsigned)WAITS_LINK;
+	if (!own.family)
+		return ENETUNREACH;
+	c->pcb = tcp_new_ip_type(c->target.family == 6 ? IPADDR_TYPE_V6 : IPADDR_TYPE_V4);
+	if (!c->pcb)
+		return ENOBUFS;
+	device_to_lwip(&local, &own);
+	device_to_lwip(&remote, &c->target);
+	for (int i = 0; i < 50 && e == ERR_USE; i++)
+		e = tcp_bind(c->pcb, &local, port ? port : socks_port(c->sock.all));
+	tcp_arg(c->pcb, c);
+	tcp_err(c->pcb, on_err);
+	tcp_recv(c->pcb, on_recv);
+	tcp_sent(c->pcb, on_sent);
+	apply_options(c);
+	if (e == ERR_OK)
+		e = tcp_connect(c->pcb, &remote, c->target.port, on_connected);
+	if (e != ERR_OK) {
+		abort_pcb(c);
+		c->bits &= ~(unsigned)ABORTED; /* no callback of lwIP is under way */
+		return e == ERR_USE ? EADDRINUSE : ENOBUFS;
+	}
+	device_from_lwip(&c->sock.local, &c->pcb->local_ip, c->pcb->local_port);
+	loop_timer_set(&c->timer, loop_now(c->sock.all->loop) + c->sock.all->cfg.connect_us);
+	return 0;
+}
+
+int conn_connect(struct conn *c, const struct addr *to, unsigned gate, int prog_fd)
+{
+	struct addr target = *to;
+	bool redirected;
+	int r;
+
+	if (c->bits & (CONNECTING | CONNECTED)) {
+		fd_close(&prog_fd);
+		return c->bits & CONNECTED ? EISCONN : EALREADY;
+	}
+	c->gate = gate;
+	c->prog_fd = prog_fd;
+	r = socks_route(c->sock.all, &target, &redirected);
+	if (r) {
+		open_gate(c);
+		return r;
+	}
+	c->sock.peer = *to;
+	c->target = target;
+	c->bits |= CONNECTING;
+	c->sock.state = CTL_CONNECTING;
+	if (!device_up()) {
+		c->bits |= WAITS_LINK;
+		loop_timer_set(&c->timer, loop_now(c->sock.all->loop) + c->sock.all->cfg.wait_ready_us);
+		return 0;
+	}
+	r = dial(c);
+	if (r) {
+		open_gate(c);
+		c->bits &= ~(unsigned)CONNECTING;
+		c->sock.state = CTL_FRESH;
+	}
+	return r;
+}
+
+void conn_link_up(struct conn *c)
+{
+	int r;
+
+	if (!(c->bits & WAITS_LINK))
+		return;
+	r = dial(c);
+	if (r)
+		conn_abort(c, r);
+}
+
+void conn_writable(struct conn *c)
+{
+	pump_out(c);
+}
+
+void conn_icmp(struct conn *c, int err)
+{
+	if (c->bits & CONNECTING)
+		conn_abort(c, err == ENOPROTOOPT ? ECONNREFUSED : err);
+}
+
+bool conn_matches(const struct conn *c, uint16_t local_port, const struct addr *remote)
+{
+	return c->pcb && c->pcb->local_port == local_port && addr_equal(&c->target, remote);
+}
+
+int conn_bind(struct conn *c, const struct addr *at)
+{
+	struct addr a = *at;
+	enum addr_class k;
+
+	if (c->bits & (CONNECTING | CONNECTED) || c->sock.local.family)
+		return EINVAL;
+	addr_unmap(&a);
+	k = addr_classify(&a);
+	if (k != ADDR_UNSPEC && !addr_equal_ip(&a, &(struct addr){ .family = device_addr(a.family).family }) &&
+	    memcmp(a.ip, device_addr(a.family).ip, 16))
+		return EADDRNOTAVAIL;
+	c->sock.local = *at;
+	if (!c->sock.local.port)
+		c->sock.local.port = socks_port(c->sock.all);
+	c->sock.state = CTL_BOUND;
+	return 0;
+}
+
+/* ---- options ---- */
+
+int conn_setopt(struct conn *c, int level, int name, int value)
+{
+	if (level == SOL_SOCKET && name == SO_KEEPALIVE) {
+		c->keepalive = value != 0;
+	} else if (level == SOL_SOCKET && name == SO_SNDBUF) {
+		c->sndbuf = value;
+	} else if (level == IPPROTO_TCP && name == TCP_NODELAY) {
+		c->nodelay = value != 0;
+	} else if (level == IPPROTO_TCP && (name == TCP_KEEPIDLE || name == TCP_KEEPINTVL || name == TCP_KEEPCNT)) {
+		if (value < 1 || value > (name == TCP_KEEPCNT ? 127 : 32767))
+			return EINVAL;
+		*(name == TCP_KEEPIDLE ? &c->keep_idle_s : name == TCP_KEEPINTVL ? &c->keep_intvl_s : &c->keep_cnt) = value;
+	} else {
+		return ENOPROTOOPT;
+	}
+	apply_options(c);
+	return 0;
+}
+
+int conn_getopt(struct conn *c, int level, int name, int *ret)
+{
+	if (level == SOL_SOCKET && name == SO_KEEPALIVE)
+		*ret = c->keepalive;
+	else if (level == IPPROTO_TCP && name == TCP_NODELAY)
+		*ret = c->nodelay;
+	else if (level == IPPROTO_TCP && name == TCP_KEEPIDLE)
+		*ret = c->keep_idle_s;
+	else if (level == IPPROTO_TCP && name == TCP_KEEPINTVL)
+		*ret = c->keep_intvl_s;
+	else if (level == IPPROTO_TCP && name == TCP_KEEPCNT)
+		*ret = c->keep_cnt;
+	else if (level == IPPROTO_TCP && name == TCP_MAXSEG)
+		*ret = c->pcb ? c->pcb->mss : 536;
+	else
+		return ENOPROTOOPT;
+	return 0;
+}
+
+struct conn *conn_new(struct socks *all, uint64_t cookie, uint8_t family, int fd)
+{
+	struct conn *c = calloc(1, sizeof(*c));
+	int r;
+
+	if (!c)
+		return NULL;
+	c->sock.cookie = cookie;
+	c->sock.family = family;
+	c->sock.kind = CTL_STREAM;
+	c->sock.fd = fd;
+	c->prog_fd = -1;
+	c->keep_idle_s = 7200;
+	c->keep_intvl_s = 75;
+	c->keep_cnt = 9;
+	list_init(&c->end.node);
+	loop_timer_init(all->loop, &c->timer, late, c);
+	r = loop_watch_add(all->loop, &c->watch, fd, LOOP_IN | LOOP_RDHUP | LOOP_ET, on_event, c);
+	if (r < 0) {
+		free(c);
+		errno = -r;
+		return NULL;
+	}
+	socks_add(all, &c->sock);
+	return c;
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One request: socket, connect, send, receive, close. Every step is a plain system call on this thread's stack; the socket lives for the
+ * call only, so nothing is shared and nothing can go stale. Calls go through syscall(2): the shim interposes the libc names.
+ */
+#include "stack/ctl/client.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/fd.h"
+
+static int open_socket(const char *path)
+{
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	size_t n = strlen(path);
+	long fd, r;
+
+	if (n >= sizeof(sa.sun_path))
+		return -ENAMETOOLONG;
+	memcpy(sa.sun_path, path, n + 1);
+	fd = syscall(SYS_socket, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	do
+		r = syscall(SYS_connect, (int)fd, &sa, sizeof(sa));
+	while (r < 0 && errno == EINTR);
+	if (r < 0) {
+		int e = (int)fd;
+
+		fd_close(&e);
+		return -ENETDOWN;
+	}
+	return (int)fd;
+}
+
+static int wait_readable(int fd, int timeout_ms)
+{
+	struct timespec ts = { timeout_ms / 1000, timeout_ms % 1000 * 1000000L };
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	long r;
+
+	do
+		r = syscall(SYS_ppoll, &p, 1, timeout_ms < 0 ? NULL : &ts, NULL, 0);
+	while (r < 0 && errno == EINTR);
+	return r > 0 ? 0 : r == 0 ? -ETIMEDOUT : -errno;
+}
+
+static int exchange(int fd, const struct ctl_req *req, const int *fds, size_t nfds, struct ctl_rep *rep,
+		    int timeout_ms)
+{
+	uint8_t buf[CTL_MSG_MAX];
+	int none[1], len = ctl_put_req(buf, sizeof(buf), req), r;
+	size_t n_none = 0;
+	ssize_t n;
+
+	if (len < 0)
+		return -EINVAL;
+	n = fd_send_fds(fd, buf, (size_t)len, fds, nfds, 0);
+	if (n < 0)
+		return -ENETDOWN;
+	r = wait_readable(fd, timeout_ms);
+	if (r < 0)
+		return r;
+	n = fd_recv_fds(fd, buf, sizeof(buf), none, &n_none, 0);
+	if (n <= 0)
+		return -ENETDOWN;
+	return ctl_get_rep(rep, buf, (size_t)n) < 0 || rep->op != req->op ? -EPROTO : 0;
+}
+
+int ctl_call(const char *path, const struct ctl_req *req, const int *fds, size_t nfds, struct ctl_rep *rep,
+	     int timeout_ms)
+{
+	int saved = errno, fd = open_socket(path), r = fd;
+
+	if (fd >= 0) {
+		r = exchange(fd, req, fds, nfds, rep, timeout_ms);
+		fd_close(&fd);
+	}
+	errno = saved;
+	return r;
+}

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Codec of control messages. A message is version, op, then every field of the structure in order, integers big-endian, names with a
+ * length byte. All requests have one shape and all replies another: short, fixed, easy to check; what an operation does not use is zero.
+ */
+#include "stack/ctl/ctl.h"
+
+#include <string.h>
+
+#include "base/err.h"
+#include "base/wire.h"
+
+static void put_addr(struct wire_wr *w, const struct addr *a)
+{
+	wire_put_u8(w, a->family);
+	wire_put_u16(w, a->port);
+	wire_put_bytes(w, a->ip, 16);
+	wire_put_u32(w, a->scope);
+}
+
+static void get_addr(struct wire_rd *r, struct addr *a)
+{
+	static const uint8_t zero[12];
+
+	a->family = wire_get_u8(r);
+	a->port = wire_get_u16(r);
+	wire_get_copy(r, a->ip, 16);
+	a->scope = wire_get_u32(r);
+	if ((a->family != 0 && a->family != 4 && a->family != 6) || (a->family == 4 && memcmp(a->ip + 4, zero, 12)))
+		wire_rd_fail(r);
+}
+
+static void put_name(struct wire_wr *w, const char *name)
+{
+	size_t n = strnlen(name, CTL_NAME_MAX);
+
+	wire_put_u8(w, (uint8_t)n);
+	wire_put_bytes(w, name, n);
+}
+
+static void get_name(struct wire_rd *r, char *name)
+{
+	size_t n = wire_get_u8(r);
+
+	wire_get_copy(r, name, n);
+	name[n] = '\0';
+	if (strlen(name) != n) /* a NUL inside */
+		wire_rd_fail(r);
+}
+
+static uint8_t get_enum(struct wire_rd *r, uint8_t max)
+{
+	uint8_t v = wire_get_u8(r);
+
+	if (v > max)
+		wire_rd_fail(r);
+	return v;
+}
+
+static uint8_t get_family(struct wire_rd *r)
+{
+	uint8_t f = wire_get_u8(r);
+
+	if (f != 0 && f != 4 && f != 6)
+		wire_rd_fail(r);
+	return f;
+}
+
+static uint8_t get_op(struct wire_rd *r)
+{
+	uint8_t op;
+
+	if (wire_get_u8(r) != CTL_VERSION)
+		wire_rd_fail(r);
+	op = get_enum(r, CTL_OP_LAST);
+	if (op < CTL_HELLO)
+		wire_rd_fail(r);
+	return op;
+}
+
+int ctl_put_req(uint8_t *buf, size_t cap, const struct ctl_req *q)
+{
+	struct wire_wr w;
+
+	wire_wr_init(&w, buf, cap);
+	wire_put_u8(&w, CTL_VERSION);
+	wire_put_u8(&w, (uint8_t)q->op);
+	wire_put_u64(&w, q->cookie);
+	wire_put_u8(&w, q->family);
+	wire_put_u8(&w, (uint8_t)q->kind);
+	put_addr(&w, &q->addr);
+	wire_put_u32(&w, (uint32_t)q->level);
+	wire_put_u32(&w, (uint32_t)q->name_opt);
+	wire_put_u32(&w, (uint32_t)q->value);
+	put_name(&w, q->name);
+	return wire_wr_end(&w);
+}
+
+int ctl_get_req(struct ctl_req *ret, const uint8_t *buf, size_t len)
+{
+	struct ctl_req q;
+	struct wire_rd r;
+
+	memset(&q, 0, sizeof(q));
+	wire_rd_init(&r, buf, len);
+	q.op = get_op(&r);
+	q.cookie = wire_get_u64(&r);
+	q.family = get_family(&r);
+	q.kind = get_enum(&r, CTL_ICMP);
+	get_addr(&r, &q.addr);
+	q.level = (int32_t)wire_get_u32(&r);
+	q.name_opt = (int32_t)wire_get_u32(&r);
+	q.value = (int32_t)wire_get_u32(&r);
+	get_name(&r, q.name);
+	if (wire_rd_end(&r) < 0)
+		return SMX_EPROTO;
+	*ret = q;
+	return 0;
+}
+
+int ctl_put_rep(uint8_t *buf, size_t cap, const struct ctl_rep *p)
+{
+	struct wire_wr w;
+
+	wire_wr_init(&w, buf, cap);
+	wire_put_u8(&w, CTL_VERSION);
+	wire_put_u8(&w, (uint8_t)p->op);
+	wire_put_u32(&w, (uint32_t)p->result);
+	wire_put_u8(&w, (uint8_t)p->dns);
+	wire_put_u8(&w, (uint8_t)p->state);
+	wire_put_u8(&w, p->family);
+	wire_put_u8(&w, (uint8_t)p->kind);
+	wire_put_u32(&w, (uint32_t)p->value);
+	put_addr(&w, &p->addr);
+	put_addr(&w, &p->addr2);
+	put_name(&w, p->name);
+	wire_put_u8(&w, p->n_addrs);
+	for (unsigned i = 0; i < p->n_addrs && i < CTL_ADDRS_MAX; i++)
+		put_addr(&w, &p->addrs[i]);
+	return wire_wr_end(&w);
+}
+
+int ctl_get_rep(struct ctl_rep *ret, const uint8_t *buf, size_t len)
+{
+	struct ctl_rep p;
+	struct wire_rd r;
+
+	memset(&p, 0, sizeof(p));
+	wire_rd_init(&r, buf, len);
+	p.op = get_op(&r);
+	p.result = (int32_t)wire_get_u32(&r);
+	p.dns = get_enum(&r, CTL_DNS_FAIL);
+	p.state = get_enum(&r, CTL_CLOSED);
+	p.family = get_family(&r);
+	p.kind = get_enum(&r, CTL_ICMP);
+	p.value = (int32_t)wire_get_u32(&r);
+	get_addr(&r, &p.addr);
+	get_addr(&r, &p.addr2);
+	get_name(&r, p.name);
+	p.n_addrs = get_enum(&r, CTL_ADDRS_MAX);
+	for (unsigned i = 0; i < p.n_addrs && !r.bad; i++)
+		get_addr(&r, &p.addrs[i]);
+	if (wire_rd_end(&r) < 0)
+		return SMX_EPROTO;
+	*ret = p;
+	return 0;
+}
+
+void ctl_put_dgram(uint8_t out[CTL_DGRAM_HDR], const struct ctl_dgram *d)
+{
+	struct wire_wr w;
+
+	memset(out, 0, CTL_DGRAM_HDR);
+	wire_wr_init(&w, out, CTL_DGRAM_HDR);
+	wire_put_u32(&w, CTL_DGRAM_MAGIC);
+	wire_put_u8(&w, d->flags);
+	wire_put_u8(&w, d->ttl);
+	wire_put_u8(&w, d->tos);
+	wire_put_u8(&w, 0);
+	wire_put_u16(&w, d->err);
+	put_addr(&w, &d->addr);
+}
+
+int ctl_get_dgram(struct ctl_dgram *ret, const uint8_t *in, size_t len)
+{
+	struct ctl_dgram d;
+	struct wire_rd r;
+
+	memset(&d, 0, sizeof(d));
+	if (len < CTL_DGRAM_HDR)
+		return SMX_EPROTO;
+	wire_rd_init(&r, in, CTL_DGRAM_HDR);
+	if (wire_get_u32(&r) != CTL_DGRAM_MAGIC)
+		return SMX_EPROTO;
+	d.flags = wire_get_u8(&r);
+	d.ttl = wire_get_u8(&r);
+	d.tos = wire_get_u8(&r);
+	wire_get_u8(&r);
+	d.err = wire_get_u16(&r);
+	get_addr(&r, &d.addr);
+	if (wire_rd_ok(&r) < 0)
+		return SMX_EPROTO;
+	*ret = d;
+	return 0;
+}

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Control messages between the shim (any thread of any process of the tree) and the tunnel. Pure codec: no I/O, no malloc,
+ * async-signal-safe; fuzzed from both sides.
+ *
+ * Transport: an AF_UNIX SOCK_SEQPACKET listener in a private 0700 directory. One connection per request: connect, one
+ * request message (descriptors by SCM_RIGHTS), one reply message, close. Nothing stays open in the program, threads and
+ * forked children need no locks. The server checks SO_PEERCRED (same uid); a malformed message closes that client only.
+ *
+ * A socket is known by the SO_COOKIE of the *program's* end of its socketpair.
+ *
+ *   op            request fields used                        descriptors           reply
+ *   HELLO         -                                          -                     state, addr (tunnel IPv4), addr2 (IPv6), value = mtu
+ *   SOCKET        cookie, family, kind                       tunnel's end          -
+ *   CONNECT       cookie, addr, value = gate bytes           program's end (dup)   -    result 0 = in progress (stream), done (dgram)
+ *   DISCONNECT    cookie                                     -                     -    dgram: connect(AF_UNSPEC)
+ *   BIND          cookie, addr                               -                     addr (with the port that was chosen)
+ *   NAMES         cookie                                     -                     addr = local, addr2 = peer, state, family, kind
+ *   TAKE_ERROR    cookie                                     -                     value = errno recorded (then cleared), state
+ *   SETOPT        cookie, level, name, value                 -                     -
+ *   GETOPT        cookie, level, name                        -                     value
+ *   RESOLVE       family (0 both, 4, 6), name                -                     names/addresses below
+ *   REVERSE       addr                                       -                     name
+ *
+ * Stream sockets: after SOCKET the shim closes its copy of the tunnel's end. CONNECT comes after the write gate was filled
+ * (interposition.md 2.3 e): SO_SNDBUF = 1, then one-byte writes; value says how many went in. The duplicate of the program's end lets the tunnel
+ * restore SO_SNDBUF after the drain; it is closed as soon as the attempt ends. Success: gate drained except its last byte (lag byte).
+ * Failure: error recorded, tunnel's end closed with gate bytes unread.
+ *
+ * Datagram sockets: each datagram in both directions is struct ctl_dgram followed by the payload (design D4).
+ */
+#ifndef STACK_CTL_CTL_H
+#define STACK_CTL_CTL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+
+#define CTL_VERSION 1
+#define CTL_MSG_MAX 4096
+#define CTL_NAME_MAX 255
+#define CTL_ADDRS_MAX 32
+#define CTL_GATE_MAX 32 /* one-byte messages at most */
+
+enum ctl_op {
+	CTL_HELLO = 1,
+	CTL_SOCKET,
+	CTL_CONNECT,
+	CTL_DISCONNECT,
+	CTL_BIND,
+	CTL_NAMES,
+	CTL_TAKE_ERROR,
+	CTL_SETOPT,
+	CTL_GETOPT,
+	CTL_RESOLVE,
+	CTL_REVERSE,
+	CTL_OP_LAST = CTL_REVERSE,
+};
+
+enum ctl_kind { CTL_STREAM = 1, CTL_DGRAM = 2, CTL_ICMP = 3 };
+
+/* Life of a socket as the program may know it. */
+enum ctl_state { CTL_FRESH, CTL_BOUND, CTL_CONNECTING, CTL_CONNECTED, CTL_CLOSED /* failed or over */ };
+
+/* Answers of RESOLVE and REVERSE, besides errno in result. */
+enum ctl_dns { CTL_DNS_OK, CTL_DNS_NONAME /* NXDOMAIN */, CTL_DNS_NODATA, CTL_DNS_AGAIN /* SERVFAIL, timeout */, CTL_DNS_FAIL };
+
+struct ctl_req {
+	enum ctl_op op;
+	uint64_t cookie;
+	uint8_t family; /* 4, 6, 0 */
+	enum ctl_kind kind;
+	struct addr addr;
+	int32_t level, name_opt; /* SETOPT, GETOPT: Linux numbers */
+	int32_t value;
+	char name[CTL_NAME_MAX + 1]; /* RESOLVE; NUL-terminated, no NUL inside */
+};
+
+struct ctl_rep {
+	enum ctl_op op;	 /* repeats the request's */
+	int32_t result;	 /* 0, or an errno as Linux would give it */
+	enum ctl_dns dns;
+	enum ctl_state state;
+	uint8_t family;
+	enum ctl_kind kind;
+	int32_t value;
+	struct addr addr, addr2;
+	char name[CTL_NAME_MAX + 1]; /* canonical name; REVERSE: the name */
+	uint8_t n_addrs;
+	struct addr addrs[CTL_ADDRS_MAX];
+};
+
+/* Message length, or SMX_ELIMIT. */
+int ctl_put_req(uint8_t *buf, size_t cap, const struct ctl_req *r);
+int ctl_put_rep(uint8_t *buf, size_t cap, const struct ctl_rep *r);
+/* 0; SMX_EPROTO: unknown op or version, wrong length, bad enum or address, trailing bytes. */
+int ctl_get_req(struct ctl_req *r, const uint8_t *buf, size_t len);
+int ctl_get_rep(struct ctl_rep *r, const uint8_t *buf, size_t len);
+
+/* ---- header of a datagram on a datagram pair (native byte order inside: same machine) ---- */
+
+#define CTL_DGRAM_MAGIC 0x534d5844u /* "SMXD" */
+#define CTL_DGRAM_HDR 40
+#define CTL_DGRAM_PAYLOAD_MAX 65507
+
+enum ctl_dgram_flag {
+	CTL_DGRAM_NO_ADDR = 1, /* towards the tunnel: to the connected peer */
+	CTL_DGRAM_ERROR = 2,   /* towards the program: no payload; err is an ICMP error for addr (IP_RECVERR queue) */
+};
+
+struct ctl_dgram {
+	uint8_t flags;
+	struct addr addr; /* to the tunnel: destination; to the program: source */
+	uint8_t ttl, tos; /* to the program: as received; to the tunnel: 0 = default */
+	uint16_t err;
+};
+
+void ctl_put_dgram(uint8_t out[CTL_DGRAM_HDR], const struct ctl_dgram *d);
+int ctl_get_dgram(struct ctl_dgram *d, const uint8_t *in, size_t len); /* 0 or SMX_EPROTO (short, magic, family) */
+
+#endif

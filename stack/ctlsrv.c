@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Control server.
+ *
+ * Theory of operation. Listens on an AF_UNIX SEQPACKET socket. A connection carries one request and gets one reply; only RESOLVE and REVERSE are
+ * answered later. The peer's uid must be ours. A message that does not parse, or brings the wrong descriptors, closes that
+ * connection and nothing else. Descriptors of refused requests are closed.
+ *
+ * At most CLIENTS_MAX connections wait at a time; more stay in the listener's backlog.
+ */
+#include "stack/ctlsrv.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "stack/conn.h"
+#include "stack/device.h"
+#include "stack/dgram.h"
+
+#define CLIENTS_MAX 256
+
+struct ctl_client {
+	struct list link;
+	struct ctlsrv *srv;
+	struct loop_watch watch;
+	struct loop_task end;
+	int fd;
+	bool waiting; /* a name is being resolved */
+};
+
+struct ctlsrv {
+	struct socks *socks;
+	struct resolv *resolv;
+	struct loop_watch watch;
+	int fd;
+	bool draining;
+	struct list clients;
+	unsigned n_clients;
+	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+};
+
+static void client_free(void *owner)
+{
+	struct ctl_client *c = owner;
+
+	list_remove(&c->link);
+	c->srv->n_clients--;
+	if (c->srv->fd >= 0)
+		loop_watch_set(&c->srv->watch, LOOP_IN);
+	fd_close(&c->fd);
+	free(c);
+}
+
+static void client_end(struct ctl_client *c)
+{
+	if (c->fd < 0)
+		return;
+	loop_watch_remove(&c->watch);
+	fd_close(&c->fd);
+	if (!c->waiting)
+		loop_defer(c->srv->socks->loop, &c->end, client_free, c);
+}
+
+static void reply(struct ctl_client *c, const struct ctl_rep *rep)
+{
+	uint8_t buf[CTL_MSG_MAX];
+	int n = ctl_put_rep(buf, sizeof(buf), rep);
+
+	if (n > 0 && c->fd >= 0 && fd_send_fds(c->fd, buf, (size_t)n, NULL, 0, MSG_DONTWAIT) < 0)
+		log_debug("control client went away");
+	client_end(c);
+}
+
+/* ---- requests ---- */
+
+/* SOCKET brings the tunnel's end. Takes it. */
+static int do_socket(struct ctlsrv *srv, const struct ctl_req *q, int fd)
+{
+	int domain = 0;
+	socklen_t len = sizeof(domain);
+	void *s;
+
+	if (srv->draining)
+		return ENETDOWN;
+	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) < 0 || domain != AF_UNIX || !q->kind || !q->family ||
+	    socks_find(srv->socks, q->cookie))
+		return EINVAL;
+	if (srv->socks->stats.connections_open >= STACK_CONNS_MAX)
+		return ENOBUFS;
+	if (fd_nonblock(fd, 1) < 0)
+		return EINVAL;
+	s = q->kind == CTL_STREAM ? (void *)conn_new(srv->socks, q->cookie, q->family, fd) :
+				    (void *)dgram_new(srv->socks, q->cookie, q->family, q->kind, fd);
+	return s ? 0 : errno;
+}
+
+static int do_connect(struct sock *s, const struct ctl_req *q, int *fd)
+{
+	int prog = *fd;
+
+	if (s->kind != CTL_STREAM)
+		return dgram_connect(dgram_from_sock(s), &q->addr);
+	if (q->value < 0 || q->value > CTL_GATE_MAX)
+		return EINVAL;
+	*fd = -1;
+	return conn_connect(conn_from_sock(s), &q->addr, (unsigned)q->value, prog);
+}
+
+static int do_names(struct sock *s, struct ctl_rep *rep)
+{
+	rep->addr = s->local;
+	rep->addr2 = s->peer;
+	rep->state = s->state;
+	rep->family = s->family;
+	rep->kind = s->kind;
+	return 0;
+}
+
+static int on_sock(struct sock *s, const struct ctl_req *q, int *fd, struct ctl_rep *rep)
+{
+	bool stream = s->kind == CTL_STREAM;
+	int r;
+
+	switch (q->op) {
+	case CTL_CONNECT: return do_connect(s, q, fd);
+	case CTL_DISCONNECT:
+		if (stream)
+			return EAFNOSUPPORT;
+		dgram_disconnect(dgram_from_sock(s));
+		return 0;
+	case CTL_BIND:
+		r = stream ? conn_bind(conn_from_sock(s), &q->addr) : dgram_bind(dgram_from_sock(s), &q->addr);
+		rep->addr = s->local;
+		return r;
+	case CTL_NAMES: return do_names(s, rep);
+	case CTL_TAKE_ERROR:
+		rep->value = s->error;
+		rep->state = s->state;
+		s->error = 0;
+		return 0;
+	case CTL_SETOPT: return stream ? conn_setopt(conn_from_sock(s), q->level, q->name_opt, q->value) : ENOPROTOOPT;
+	case CTL_GETOPT: return stream ? conn_getopt(conn_from_sock(s), q->level, q->name_opt, &rep->value) : ENOPROTOOPT;
+	case CTL_HELLO:
+	case CTL_SOCKET:
+	case CTL_RESOLVE:
+	case CTL_REVERSE: break; /* not about one socket */
+	}
+	return EINVAL;
+}
+
+static void resolved(void *owner, const struct ctl_rep *rep)
+{
+	struct ctl_client *c = owner;
+
+	c->waiting = false;
+	if (c->fd >= 0)
+		reply(c, rep);
+	else
+		loop_defer(c->srv->socks->loop, &c->end, client_free, c);
+}
+
+static void handle(struct ctl_client *c, const struct ctl_req *q, int *fd)
+{
+	struct ctlsrv *srv = c->srv;
+	struct ctl_rep rep = { .op = q->op };
+	struct sock *s;
+
+	if (q->op == CTL_RESOLVE || q->op == CTL_REVERSE) {
+		c->waiting = true;
+		if (q->op == CTL_RESOLVE)
+			resolv_name(srv->resolv, q->name, q->family, resolved, c);
+		else
+			resolv_reverse(srv->resolv, &q->addr, resolved, c);
+		return;
+	}
+	if (q->op == CTL_HELLO) {
+		rep.addr = device_addr(4);
+		rep.addr2 = device_addr(6);
+		rep.value = (int32_t)device_mtu();
+		rep.state = device_up() ? CTL_CONNECTED : CTL_FRESH;
+	} else if (q->op == CTL_SOCKET) {
+		rep.result = *fd < 0 ? EINVAL : do_socket(srv, q, *fd);
+		if (rep.result == 0)
+			*fd = -1;
+	} else {
+		s = socks_find(srv->socks, q->cookie);
+		rep.result = s ? on_sock(s, q, fd, &rep) : ENOTSOCK;
+	}
+	reply(c, &rep);
+}
+
+static void on_client(void *owner, uint32_t ev)
+{
+	struct ctl_client *c = owner;
+	uint8_t buf[CTL_MSG_MAX];
+	struct ctl_req q;
+	int fd = -1;
+	size_t n_fds = 1;
+	ssize_t n;
+
+	(void)ev;
+	if (c->waiting) { /* it closed before the answer */
+		client_end(c);
+		return;
+	}
+	n = fd_recv_fds(c->fd, buf, sizeof(buf), &fd, &n_fds, MSG_DONTWAIT);
+	if (n == -EAGAIN)
+		return;
+	if (n <= 0 || ctl_get_req(&q, buf, (size_t)n) < 0) {
+		if (n > 0)
+			log_warn("malformed control message; its sender is disconnected");
+		fd_close(&fd);
+		client_end(c);
+		return;
+	}
+	handle(c, &q, &fd);
+	fd_close(&fd);
+}
+
+static void on_accept(void *owner, uint32_t ev)
+{
+	struct ctlsrv *srv = owner;
+	struct ctl_client *c;
+	struct ucred peer = { 0 };
+	socklen_t len = sizeof(peer);
+	int fd = accept4(srv->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+	(void)ev;
+	if (fd < 0)
+		return;
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0 || peer.uid != geteuid()) {
+		log_warn("control connection of another user refused");
+		close(fd);
+		return;
+	}
+	c = calloc(1, sizeof(*c));
+	if (!c) {
+		close(fd);
+		return;
+	}
+	c->srv = srv;
+	c->fd = fd;
+	list_init(&c->end.node);
+	list_push_back(&srv->clients, &c->link);
+	if (++srv->n_clients >= CLIENTS_MAX)
+		loop_watch_set(&srv->watch, 0);
+	if (loop_watch_add(srv->socks->loop, &c->watch, fd, LOOP_IN, on_client, c) < 0)
+		client_free(c);
+}
+
+/* ---- life ---- */
+
+int ctlsrv_new(struct ctlsrv **ret, struct socks *socks, struct resolv *resolv, const char *path)
+{
+	struct ctlsrv *c = calloc(1, sizeof(*c));
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	int r = 0;
+
+	if (!c)
+		return -ENOMEM;
+	c->socks = socks;
+	c->resolv = resolv;
+	list_init(&c->clients);
+	c->fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (strlen(path) < sizeof(sa.sun_path))
+		memcpy(sa.sun_path, path, strlen(path) + 1);
+	else
+		r = -ENAMETOOLONG;
+	memcpy(c->path, sa.sun_path, sizeof(c->path));
+	if (r == 0 && (c->fd < 0 || bind(c->fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 || chmod(path, 0600) < 0 ||
+		       listen(c->fd, 256) < 0))
+		r = -errno;
+	if (r == 0)
+		r = loop_watch_add(socks->loop, &c->watch, c->fd, LOOP_IN, on_accept, c);
+	if (r < 0) {
+		fd_close(&c->fd);
+		free(c);
+		return r;
+	}
+	*ret = c;
+	return 0;
+}
+
+void ctlsrv_drain(struct ctlsrv *c)
+{
+	c->draining = true;
+}
+
+void ctlsrv_free(struct ctlsrv *c)
+{
+	if (!c)
+		return;
+	loop_watch_remove(&c->watch);
+	fd_close(&c->fd);
+	unlink(c->path);
+	list_for_each_safe(it, tmp, &c->clients) {
+		struct ctl_client *k = container_of(it, struct ctl_client, link);
+
+		loop_watch_remove(&k->watch);
+		list_remove(&k->end.node);
+		client_free(k);
+	}
+	free(c);
+}

@@ -1,0 +1,427 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Device.
+ *
+ * Theory of operation. lwIP has one interface without link layer. What it sends is made contiguous and given to the packet link; when the link is
+ * full, lwIP hears ERR_MEM, keeps the segment and is asked again when there is room (writable). What
+ * comes from the link is checked (length, version, destination is ours) and passed to ip_input. ICMP is read here and not by lwIP: errors
+ * are matched to the socket whose packet they quote, echo replies to echo sockets.
+ *
+ * lwIP's state is global, so this file's is too: one of the three allowed globals. Everything runs in the loop's thread.
+ *
+ * Time: lwIP's clock is the loop's. device_after() runs due lwIP timers after each batch and arms one loop timer for the next.
+ */
+#include "stack/device.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "lwip/init.h"
+#include "lwip/ip.h"
+#include "lwip/ip6.h"
+#include "lwip/netif.h"
+#include "lwip/priv/tcp_priv.h"
+#include "lwip/sys.h"
+#include "lwip/timeouts.h"
+#include "lwip_hooks.h"
+
+#define PACKET_MAX 1600
+#define DEFAULT_MTU 1420
+
+static struct {
+	bool used, up, lwip_ready;
+	struct loop *loop;
+	struct pktlink *link;
+	struct rng *rng;
+	struct device_ops ops;
+	struct netif netif;
+	struct loop_timer timer;
+	struct addr ip4, ip6;
+	unsigned mtu;
+	bool full; /* the link said -ENOBUFS */
+	uint64_t dropped;
+	uint8_t out[PACKET_MAX];
+} dev;
+
+/* ---- what lwIP asks of the platform ---- */
+
+u32_t sys_now(void)
+{
+	return (u32_t)(loop_now(dev.loop) / US_PER_MS);
+}
+
+uint32_t stack_rand(void)
+{
+	return rng_u32(dev.rng);
+}
+
+u32_t stack_tcp_isn(const ip_addr_t *local_ip, u16_t local_port, const ip_addr_t *remote_ip, u16_t remote_port)
+{
+	(void)local_ip;
+	(void)local_port;
+	(void)remote_ip;
+	(void)remote_port;
+	return rng_u32(dev.rng);
+}
+
+/* ---- addresses ---- */
+
+void device_to_lwip(ip_addr_t *out, const struct addr *a)
+{
+	if (a->family == 4) {
+		uint32_t v;
+
+		memcpy(&v, a->ip, 4);
+		ip_addr_set_ip4_u32(out, v);
+	} else {
+		memset(out, 0, sizeof(*out));
+		IP_SET_TYPE(out, IPADDR_TYPE_V6);
+		memcpy(ip_2_ip6(out)->addr, a->ip, 16);
+	}
+}
+
+void device_from_lwip(struct addr *out, const ip_addr_t *ip, uint16_t port)
+{
+	memset(out, 0, sizeof(*out));
+	out->port = port;
+	if (IP_IS_V4(ip)) {
+		out->family = 4;
+		memcpy(out->ip, &ip_2_ip4(ip)->addr, 4);
+	} else {
+		out->family = 6;
+		memcpy(out->ip, ip_2_ip6(ip)->addr, 16);
+	}
+}
+
+struct addr device_addr(uint8_t family)
+{
+	return family == 6 ? dev.ip6 : dev.ip4;
+}
+
+bool device_up(void)
+{
+	return dev.up;
+}
+
+unsigned device_mtu(void)
+{
+	return dev.mtu;
+}
+
+uint64_t device_dropped(void)
+{
+	return dev.dropped;
+}
+
+/* ---- out ---- */
+
+/* Packets of one connection share a flow: ports and the far address's last bytes. */
+static uint64_t flow_of(const uint8_t *p, size_t len)
+{
+	size_t hl = p[0] >> 4 == 4 ? (size_t)(p[0] & 15) * 4 : 40;
+	const uint8_t *dst = p[0] >> 4 == 4 ? p + 16 : p + 36;
+	uint64_t flow;
+
+	if (len < hl + 4)
+		return 0;
+	flow = (uint64_t)dst[2] << 40 | (uint64_t)dst[3] << 32;
+	for (int i = 0; i < 4; i++)
+		flow |= (uint64_t)p[hl + (size_t)i] << (8 * i);
+	return flow | UINT64_C(1) << 63;
+}
+
+static err_t output(struct pbuf *p)
+{
+	int r;
+
+	if (p->tot_len > PACKET_MAX)
+		return ERR_BUF;
+	pbuf_copy_partial(p, dev.out, p->tot_len, 0);
+	r = dev.link->send(dev.link, dev.out, p->tot_len, flow_of(dev.out, p->tot_len));
+	if (r == -ENOBUFS)
+		dev.full = true;
+	return r == 0 ? ERR_OK : ERR_MEM;
+}
+
+static err_t output4(struct netif *n, struct pbuf *p, const ip4_addr_t *to)
+{
+	(void)n;
+	(void)to;
+	return output(p);
+}
+
+static err_t output6(struct netif *n, struct pbuf *p, const ip6_addr_t *to)
+{
+	(void)n;
+	(void)to;
+	return output(p);
+}
+
+static uint16_t checksum(const uint8_t *p, size_t len, uint32_t acc)
+{
+	for (size_t i = 0; i + 1 < len; i += 2)
+		acc += (uint32_t)(p[i] << 8 | p[i + 1]);
+	if (len & 1)
+		acc += (uint32_t)p[len - 1] << 8;
+	while (acc >> 16)
+		acc = (acc & 0xffff) + (acc >> 16);
+	return (uint16_t)~acc;
+}
+
+int device_send_icmp(const struct addr *to, uint8_t *msg, size_t len, uint8_t ttl)
+{
+	const struct addr *from = to->family == 4 ? &dev.ip4 : &dev.ip6;
+	uint8_t *h = dev.out;
+	size_t hl = to->family == 4 ? 20 : 40;
+	uint16_t ck;
+	int r;
+
+	if (!dev.up || !from->family)
+		return -ENETUNREACH;
+	if (len < 8 || hl + len > dev.mtu)
+		return -EMSGSIZE;
+	memset(h, 0, hl);
+	msg[2] = msg[3] = 0;
+	if (to->family == 4) {
+		h[0] = 0x45;
+		h[2] = (uint8_t)((hl + len) >> 8);
+		h[3] = (uint8_t)(hl + len);
+		h[6] = 0x40; /* do not fragment */
+		h[8] = ttl;
+		h[9] = IPPROTO_ICMP;
+		memcpy(h + 12, from->ip, 4);
+		memcpy(h + 16, to->ip, 4);
+		ck = checksum(h, 20, 0);
+		h[10] = (uint8_t)(ck >> 8);
+		h[11] = (uint8_t)ck;
+		ck = checksum(msg, len, 0);
+	} else {
+		h[0] = 0x60;
+		h[4] = (uint8_t)(len >> 8);
+		h[5] = (uint8_t)len;
+		h[6] = IPPROTO_ICMPV6;
+		h[7] = ttl;
+		memcpy(h + 8, from->ip, 16);
+		memcpy(h + 24, to->ip, 16);
+		ck = (uint16_t)~checksum(h + 8, 32, (uint32_t)len + IPPROTO_ICMPV6);
+		ck = checksum(msg, len, ck);
+	}
+	msg[2] = (uint8_t)(ck >> 8);
+	msg[3] = (uint8_t)ck;
+	memcpy(h + hl, msg, len);
+	r = dev.link->send(dev.link, h, hl + len, 0);
+	return r;
+}
+
+/* ---- in ---- */
+
+static int error_of(uint8_t family, uint8_t type, uint8_t code)
+{
+	if (family == 6)
+		return type == 1 ? (code == 4 ? ECONNREFUSED : code == 1 || code == 6 ? EACCES : EHOSTUNREACH) : 0;
+	if (type != 3)
+		return 0;
+	switch (code) {
+	case 0: return ENETUNREACH;
+	case 2: return ENOPROTOOPT;
+	case 3: return ECONNREFUSED;
+	case 4: return 0; /* fragmentation needed: our packets fit the exit's MTU */
+	default: return EHOSTUNREACH;
+	}
+}
+
+/* The packet an ICMP error quotes: ours, so source is local. */
+static void quoted(uint8_t type, uint8_t code, const uint8_t *q, size_t len)
+{
+	uint8_t family = len ? q[0] >> 4 : 0;
+	size_t hl = family == 6 ? 40 : 20;
+	struct addr remote = { .family = family };
+	int err = error_of(family, type, code);
+
+	if ((family != 4 && family != 6) || !err || len < hl + 4)
+		return;
+	if (family == 4)
+		hl = (size_t)(q[0] & 15) * 4;
+	if (hl < 20 || len < hl + 4)
+		return;
+	memcpy(remote.ip, family == 4 ? q + 16 : q + 24, family == 4 ? 4 : 16);
+	remote.port = (uint16_t)(q[hl + 2] << 8 | q[hl + 3]);
+	dev.ops.icmp_error(dev.ops.owner, family == 4 ? q[9] : q[6], (uint16_t)(q[hl] << 8 | q[hl + 1]), &remote, err);
+}
+
+/* True when the packet was ICMP and is done with. */
+static bool take_icmp(const uint8_t *p, size_t len)
+{
+	bool six = p[0] >> 4 == 6;
+	size_t hl = six ? 40 : (size_t)(p[0] & 15) * 4;
+	struct addr from = { .family = six ? 6 : 4 };
+	uint8_t type;
+
+	if ((six ? p[6] != IPPROTO_ICMPV6 : p[9] != IPPROTO_ICMP))
+		return false;
+	if (len < hl + 8)
+		return true;
+	type = p[hl];
+	memcpy(from.ip, six ? p + 8 : p + 12, six ? 16 : 4);
+	if (type == (six ? 129 : 0))
+		dev.ops.echo_reply(dev.ops.owner, &from, six ? p[7] : p[8], p + hl, len - hl);
+	else if (six ? type < 128 : type == 3 || type == 11)
+		quoted(type, p[hl + 1], p + hl + 8, len - hl - 8);
+	return true;
+}
+
+static bool for_us(const uint8_t *p, size_t len)
+{
+	if (len < 20 || len > PACKET_MAX)
+		return false;
+	if (p[0] >> 4 == 4)
+		return (size_t)(p[0] & 15) * 4 >= 20 && (size_t)(p[0] & 15) * 4 <= len && dev.ip4.family &&
+		       !memcmp(p + 16, dev.ip4.ip, 4);
+	return p[0] >> 4 == 6 && len >= 40 && dev.ip6.family && !memcmp(p + 24, dev.ip6.ip, 16);
+}
+
+static void link_recv(void *up, const uint8_t *pkt, size_t len)
+{
+	struct pbuf *p;
+
+	(void)up;
+	if (!for_us(pkt, len)) {
+		dev.dropped++;
+		return;
+	}
+	if (take_icmp(pkt, len))
+		return;
+	p = pbuf_alloc(PBUF_RAW, (u16_t)len, PBUF_RAM);
+	if (!p) {
+		dev.dropped++;
+		return;
+	}
+	memcpy(p->payload, pkt, len);
+	if (ip_input(p, &dev.netif) != ERR_OK)
+		pbuf_free(p);
+}
+
+/* ---- state of the link ---- */
+
+static void set_addresses(void)
+{
+	ip_addr_t a;
+	ip4_addr_t any = { 0 }, mask = { 0xffffffff };
+
+	if (dev.ip4.family) {
+		device_to_lwip(&a, &dev.ip4);
+		netif_set_addr(&dev.netif, ip_2_ip4(&a), &mask, &any);
+	}
+	if (dev.ip6.family) {
+		device_to_lwip(&a, &dev.ip6);
+		netif_ip6_addr_set(&dev.netif, 0, ip_2_ip6(&a));
+		netif_ip6_addr_set_state(&dev.netif, 0, IP6_ADDR_PREFERRED);
+	} else {
+		netif_ip6_addr_set_state(&dev.netif, 0, IP6_ADDR_INVALID);
+	}
+}
+
+static void link_up(void)
+{
+	bool changed = dev.ip4.family + dev.ip6.family != 0 &&
+		       (!addr_equal_ip(&dev.ip4, &dev.link->ip4) || !addr_equal_ip(&dev.ip6, &dev.link->ip6));
+
+	if (changed) /* before the new addresses are there: what resets send must not carry them */
+		dev.ops.up(dev.ops.owner, true);
+	dev.ip4 = dev.link->ip4;
+	dev.ip6 = dev.link->ip6;
+	dev.mtu = dev.link->mtu ? dev.link->mtu : DEFAULT_MTU;
+	dev.netif.mtu = (u16_t)dev.mtu;
+	set_addresses();
+	dev.up = true;
+	netif_set_link_up(&dev.netif);
+	dev.ops.up(dev.ops.owner, false);
+}
+
+static void link_event(void *up, enum pktlink_event ev)
+{
+	(void)up;
+	switch (ev) {
+	case PKTLINK_UP: link_up(); break;
+	case PKTLINK_DOWN:
+		dev.up = false;
+		dev.ops.down(dev.ops.owner);
+		break;
+	case PKTLINK_WRITABLE:
+		dev.full = false;
+		for (struct tcp_pcb *t = tcp_active_pcbs, *next; t && !dev.full; t = next) {
+			next = t->next;
+			if (t->unsent || t->flags & TF_ACK_NOW)
+				tcp_output(t);
+		}
+		dev.ops.writable(dev.ops.owner);
+		break;
+	}
+}
+
+static err_t netif_setup(struct netif *n)
+{
+	n->name[0] = 's';
+	n->name[1] = 'm';
+	n->output = output4;
+	n->output_ip6 = output6;
+	n->mtu = DEFAULT_MTU;
+	n->flags = NETIF_FLAG_UP;
+	return ERR_OK;
+}
+
+static void timer_fired(void *owner)
+{
+	(void)owner; /* device_after() does the work at the end of this batch */
+}
+
+void device_after(void)
+{
+	u32_t ms;
+
+	sys_check_timeouts();
+	ms = sys_timeouts_sleeptime();
+	loop_timer_set(&dev.timer, ms == SYS_TIMEOUTS_SLEEPTIME_INFINITE ? TIME_NEVER :
+									   loop_now(dev.loop) + (ms ? ms : 1) * US_PER_MS);
+}
+
+int device_init(struct loop *loop, struct pktlink *link, struct rng *rng, const struct device_ops *ops)
+{
+	if (dev.used)
+		return -EBUSY;
+	dev.used = true;
+	dev.loop = loop;
+	dev.link = link;
+	dev.rng = rng;
+	dev.ops = *ops;
+	dev.up = dev.full = false;
+	dev.mtu = DEFAULT_MTU;
+	dev.dropped = 0;
+	memset(&dev.ip4, 0, sizeof(dev.ip4));
+	memset(&dev.ip6, 0, sizeof(dev.ip6));
+	if (!dev.lwip_ready)
+		lwip_init();
+	dev.lwip_ready = true;
+	netif_add_noaddr(&dev.netif, NULL, netif_setup, ip_input);
+	netif_set_default(&dev.netif);
+	netif_set_up(&dev.netif);
+	loop_timer_init(loop, &dev.timer, timer_fired, NULL);
+	link->recv = link_recv;
+	link->event = link_event;
+	link->up = NULL;
+	device_after();
+	return 0;
+}
+
+void device_done(void)
+{
+	if (!dev.used)
+		return;
+	loop_timer_stop(&dev.timer);
+	netif_remove(&dev.netif);
+	dev.link->recv = NULL;
+	dev.link->event = NULL;
+	dev.used = dev.up = false;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * UDP and ICMP echo sockets: one datagram socketpair, every datagram with a header (stack/ctl/ctl.h).
+ */
+#ifndef STACK_DGRAM_H
+#define STACK_DGRAM_H
+
+#include "stack/sock.h"
+
+struct dgram;
+
+/* Takes fd. kind: CTL_DGRAM or CTL_ICMP. NULL: errno. */
+struct dgram *dgram_new(struct socks *all, uint64_t cookie, uint8_t family, enum ctl_kind kind, int fd);
+struct sock *dgram_sock(struct dgram *d);
+struct dgram *dgram_from_sock(struct sock *s);
+/* Default peer; only its datagrams are delivered from now on. 0 or errno. */
+int dgram_connect(struct dgram *d, const struct addr *to);
+void dgram_disconnect(struct dgram *d);
+int dgram_bind(struct dgram *d, const struct addr *at);
+/* An ICMP error about a datagram to remote: recorded and passed on when connected to it. */
+void dgram_icmp(struct dgram *d, uint16_t local_port, const struct addr *remote, int err);
+/* An echo reply: delivered when its identifier is this socket's. */
+void dgram_echo(struct dgram *d, const struct addr *from, uint8_t ttl, const uint8_t *msg, size_t len);
+/* The socket ends (the program's end is gone). */
+void dgram_close(struct dgram *d);
+/* The tunnel's address changed: local port and connection stay, silently (design D15). */
+void dgram_rebind(struct dgram *d);
+
+#endif

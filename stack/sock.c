@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Table of sockets by cookie, and where destinations lead. */
+#include "stack/sock.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/log.h"
+
+void socks_init(struct socks *a, struct loop *loop, const struct stack_cfg *cfg)
+{
+	memset(a, 0, sizeof(*a));
+	a->loop = loop;
+	a->rng = cfg->rng;
+	a->cfg = *cfg;
+	list_init(&a->list);
+	for (int i = 0; i < SOCKS_BUCKETS; i++)
+		list_init(&a->bucket[i]);
+}
+
+static struct list *bucket(struct socks *a, uint64_t cookie)
+{
+	return &a->bucket[cookie * UINT64_C(0x9e3779b97f4a7c15) >> 54];
+}
+
+struct sock *socks_find(struct socks *a, uint64_t cookie)
+{
+	list_for_each(it, bucket(a, cookie)) {
+		struct sock *s = container_of(it, struct sock, hash);
+
+		if (s->cookie == cookie)
+			return s;
+	}
+	return NULL;
+}
+
+void socks_add(struct socks *a, struct sock *s)
+{
+	s->all = a;
+	list_push_back(&a->list, &s->link);
+	list_push_back(bucket(a, s->cookie), &s->hash);
+	a->stats.connections_open++;
+	a->stats.connections_total++;
+}
+
+void socks_remove(struct socks *a, struct sock *s)
+{
+	list_remove(&s->link);
+	list_remove(&s->hash);
+	a->stats.connections_open--;
+}
+
+uint16_t socks_port(struct socks *a)
+{
+	return (uint16_t)(32768 + rng_below(a->rng, 28232)); /* Linux's default dynamic range */
+}
+
+int socks_route(struct socks *s, struct addr *a, bool *redirected)
+{
+	enum addr_class c;
+	const char *why = NULL;
+
+	*redirected = false;
+	addr_unmap(a);
+	c = addr_classify(a);
+	if (a->port == 53 && (c == ADDR_LOOPBACK || c == ADDR_PRIVATE || c == ADDR_LINKLOCAL) && s->cfg.n_dns) {
+		*a = s->cfg.dns[s->dns_next++ % s->cfg.n_dns];
+		*redirected = true;
+		return 0;
+	}
+	switch (c) {
+	case ADDR_GLOBAL: return 0;
+	case ADDR_UNSPEC:
+	case ADDR_LOOPBACK: why = "the loopback is not reachable from inside"; break;
+	case ADDR_PRIVATE:
+	case ADDR_LINKLOCAL: why = "local networks are not reachable through the mixnet"; break;
+	case ADDR_MULTICAST:
+	case ADDR_BROADCAST: why = "multicast and broadcast do not leave this machine"; break;
+	case ADDR_RESERVED: why = "the address is reserved"; break;
+	}
+	log_warn("a connection was refused: %s; run it without smolmix-run", why);
+	return ENETUNREACH;
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What TCP and datagram sockets share: identity (cookie of the program's end), names, the recorded error; and the table of all.
+ */
+#ifndef STACK_SOCK_H
+#define STACK_SOCK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "base/list.h"
+#include "base/loop.h"
+#include "base/rng.h"
+#include "stack/ctl/ctl.h"
+#include "stack/stack.h"
+
+struct sock {
+	struct list link, hash;
+	struct socks *all;
+	uint64_t cookie;
+	uint8_t family;
+	enum ctl_kind kind;
+	enum ctl_state state;
+	struct addr local, peer; /* peer as the program asked for it */
+	int error;		 /* recorded errno, given out once */
+	int fd;			 /* tunnel's end */
+};
+
+#define SOCKS_BUCKETS 1024
+
+/* Everything the sockets need to know; owned by stack.c. */
+struct socks {
+	struct loop *loop;
+	struct rng *rng;
+	struct stack_cfg cfg;
+	struct list list;
+	struct list bucket[SOCKS_BUCKETS];
+	struct stack_stats stats;
+	unsigned dns_next;
+};
+
+void socks_init(struct socks *a, struct loop *loop, const struct stack_cfg *cfg);
+struct sock *socks_find(struct socks *a, uint64_t cookie);
+void socks_add(struct socks *a, struct sock *s);
+void socks_remove(struct socks *a, struct sock *s);
+
+/* Random port of the dynamic range. */
+uint16_t socks_port(struct socks *a);
+/*
+ * Where a packet for *a really goes: port 53 of loopback, private and link-local addresses becomes a configured DNS server (design D5; *redirected
+ * is set); v4-mapped addresses become IPv4. 0, or the errno for a destination that is refused (D7), with one log line.
+ */
+int socks_route(struct socks *s, struct addr *a, bool *redirected);
+
+#endif

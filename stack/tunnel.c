@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Tunnel thread.
+ *
+ * Theory of operation. tunnel_start() makes loop, libwebsockets, bridge and stack, and a thread that runs them; it alone touches them from then
+ * on. Other threads see a copy of the statistics, renewed at every state change and ten times a second while somebody asks, and
+ * say what they want (stop) through flags and loop_wake().
+ *
+ * Stop: the stack takes no new sockets and finishes sending, the bridge drains and says goodbye, then the loop ends; all within drain_us.
+ */
+#include "stack/tunnel.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "mixnet/prim.h"
+
+#define SNAPSHOT_US (100 * US_PER_MS)
+#define GOODBYE_US (1 * US_PER_S) /* for the disconnect after the drain */
+
+struct tunnel {
+	struct loop *loop;
+	struct ws *ws;
+	struct bridge *bridge;
+	struct stack *stack;
+	struct loop_timer snapshot, deadline;
+	pthread_t thread;
+	bool started, joined, stopping;
+	int event_fd;
+	atomic_bool stop;
+	_Atomic uint64_t drain_us;
+	pthread_mutex_t lock; /* stats */
+	struct tunnel_stats stats;
+};
+
+static atomic_bool exists; /* lwIP's state is global */
+
+/* ---- in the thread ---- */
+
+static void take_snapshot(struct tunnel *t)
+{
+	struct tunnel_stats s;
+
+	memset(&s, 0, sizeof(s));
+	bridge_get_stats(t->bridge, &s.bridge);
+	stack_get_stats(t->stack, &s.stack);
+	pthread_mutex_lock(&t->lock);
+	t->stats = s;
+	pthread_mutex_unlock(&t->lock);
+}
+
+static void on_snapshot(void *owner)
+{
+	struct tunnel *t = owner;
+
+	take_snapshot(t);
+	loop_timer_set(&t->snapshot, loop_now(t->loop) + SNAPSHOT_US);
+}
+
+static void on_state(void *owner)
+{
+	struct tunnel *t = owner;
+	enum bridge_state st = bridge_state(t->bridge);
+
+	take_snapshot(t);
+	if (eventfd_write(t->event_fd, 1) < 0)
+		log_debug("event: %s", err_str(errno));
+	if (t->stopping && (st == BRIDGE_CLOSED || st == BRIDGE_FAILED))
+		loop_quit(t->loop);
+}
+
+static void on_deadline(void *owner)
+{
+	struct tunnel *t = owner;
+
+	loop_quit(t->loop);
+}
+
+static void drained(void *owner)
+{
+	struct tunnel *t = owner;
+
+	bridge_stop(t->bridge, GOODBYE_US);
+}
+
+static void on_wake(void *owner)
+{
+	struct tunnel *t = owner;
+	uint64_t drain = atomic_load(&t->drain_us);
+	enum bridge_state st = bridge_state(t->bridge);
+
+	if (!atomic_load(&t->stop) || t->stopping)
+		return;
+	t->stopping = true;
+	if (st == BRIDGE_CLOSED || st == BRIDGE_FAILED) {
+		loop_quit(t->loop);
+		return;
+	}
+	loop_timer_set(&t->deadline, loop_now(t->loop) + drain + GOODBYE_US);
+	if (drain)
+		stack_drain(t->stack, drained, t);
+	else
+		drained(t);
+}
+
+static void *run(void *arg)
+{
+	struct tunnel *t = arg;
+	int r;
+
+	pthread_setname_np(pthread_self(), "smolmix-tunnel");
+	bridge_start(t->bridge);
+	on_snapshot(t);
+	r = ws_run(t->ws);
+	if (r < 0)
+		log_error("tunnel: %s", err_str(r));
+	take_snapshot(t);
+	return NULL;
+}
+
+/* ---- other threads ---- */
+
+static int start_thread(struct tunnel *t)
+{
+	sigset_t all, old;
+	int e;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	e = pthread_create(&t->thread, NULL, run, t);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	t->started = e == 0;
+	return -e;
+}
+
+int tunnel_start(struct tunnel **ret, const struct tunnel_cfg *cfg)
+{
+	struct tunnel *t;
+	int r;
+
+	if (atomic_exchange(&exists, true))
+		return -EBUSY;
+	t = calloc(1, sizeof(*t));
+	if (!t) {
+		atomic_store(&exists, false);
+		return -ENOMEM;
+	}
+	pthread_mutex_init(&t->lock, NULL);
+	t->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	r = prim_init();
+	if (r == 0 && !(t->loop = loop_new(clock_system())))
+		r = -errno;
+	if (r == 0 && !(t->ws = ws_new(t->loop, 16)))
+		r = -errno;
+	if (r == 0 && !(t->bridge = bridge_new(t->loop, t->ws, &cfg->bridge, on_state, t)))
+		r = -errno;
+	if (r == 0)
+		r = stack_new(&t->stack, t->loop, bridge_link(t->bridge), &cfg->stack, cfg->ctl_path);
+	if (r == 0) {
+		loop_set_wake(t->loop, on_wake, t);
+		loop_timer_init(t->loop, &t->snapshot, on_snapshot, t);
+		loop_timer_init(t->loop, &t->deadline, on_deadline, t);
+		r = start_thread(t);
+	}
+	if (r < 0) {
+		tunnel_free(t);
+		return r;
+	}
+	*ret = t;
+	return 0;
+}
+
+int tunnel_event_fd(const struct tunnel *t)
+{
+	return t->event_fd;
+}
+
+void tunnel_get_stats(struct tunnel *t, struct tunnel_stats *s)
+{
+	pthread_mutex_lock(&t->lock);
+	*s = t->stats;
+	pthread_mutex_unlock(&t->lock);
+}
+
+void tunnel_stop(struct tunnel *t, uint64_t drain_us)
+{
+	if (!t->started || t->joined)
+		return;
+	atomic_store(&t->drain_us, drain_us);
+	atomic_store(&t->stop, true);
+	loop_wake(t->loop);
+	pthread_join(t->thread, NULL);
+	t->joined = true;
+}
+
+void tunnel_free(struct tunnel *t)
+{
+	if (!t)
+		return;
+	tunnel_stop(t, 0);
+	if (t->loop && t->started) {
+		loop_timer_stop(&t->snapshot);
+		loop_timer_stop(&t->deadline);
+	}
+	stack_free(t->stack);
+	bridge_free(t->bridge);
+	ws_free(t->ws);
+	loop_free(t->loop);
+	fd_close(&t->event_fd);
+	pthread_mutex_destroy(&t->lock);
+	free(t);
+	atomic_store(&exists, false);
+}
