@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Settings of the shim, read once.
+ *
+ * Theory of operation. A constructor copies the SMOLMIX_* variables into static storage, so that a program that clears its
+ * environment changes nothing. A hook that runs before the constructor (another library's constructor, an early malloc replacement)
+ * reads them itself: the first caller claims the job by an atomic exchange. Whoever comes while it is being done sees no tunnel and
+ * fails closed; nobody waits, so a signal handler cannot deadlock here. Programs that gained privileges get no settings.
+ *
+ * Globals: only `state` below.
+ */
+#include "shim/state.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "shim/real.h"
+
+#define ENV_PREFIX "SMOLMIX_"
+#define TEXT_MAX 8192
+
+int __nss_configure_lookup(const char *dbname, const char *service_line);
+
+static struct {
+	_Atomic int ready; /* 0 not begun, 1 being read, 2 valid */
+	const char *ctl_path, *preload;
+	enum state_level level;
+	const char *keep[STATE_KEEP_MAX];
+	size_t n_keep;
+	char text[TEXT_MAX];
+	dev_t err_dev; /* what standard error was at the start */
+	ino_t err_ino;
+} state;
+
+static void take(const char *var)
+{
+	const char *value = strchr(var, '=');
+	size_t len = strlen(var) + 1;
+	size_t used = state.n_keep ? (size_t)(strchr(state.keep[state.n_keep - 1], '\0') + 1 - state.text) : 0;
+	char *copy = state.text + used;
+
+	if (!value || state.n_keep == STATE_KEEP_MAX || len > TEXT_MAX - used)
+		return;
+	memcpy(copy, var, len);
+	state.keep[state.n_keep++] = copy;
+	value = copy + (value + 1 - var);
+	if (!strncmp(var, "SMOLMIX_SOCKET=", 15) && value[0] == '/')
+		state.ctl_path = value;
+	else if (!strncmp(var, "SMOLMIX_SHIM=", 13) && value[0] == '/')
+		state.preload = value;
+	else if (!strncmp(var, "SMOLMIX_VERBOSE=", 16) && value[0] >= '0' && value[0] <= '3')
+		state.level = (enum state_level)(value[0] - '0');
+}
+
+static void read_settings(void)
+{
+	struct stat st;
+
+	state.level = STATE_WARN;
+	if (getauxval(AT_SECURE))
+		return;
+	for (char **e = environ; e && *e; e++)
+		if (!strncmp(*e, ENV_PREFIX, sizeof(ENV_PREFIX) - 1))
+			take(*e);
+	if (fstat(STDERR_FILENO, &st) == 0) {
+		state.err_dev = st.st_dev;
+		state.err_ino = st.st_ino;
+	}
+}
+
+static bool ready(void)
+{
+	int none = 0;
+
+	if (atomic_load_explicit(&state.ready, memory_order_acquire) == 2)
+		return true;
+	if (!atomic_compare_exchange_strong(&state.ready, &none, 1))
+		return atomic_load_explicit(&state.ready, memory_order_acquire) == 2;
+	read_settings();
+	atomic_store_explicit(&state.ready, 2, memory_order_release);
+	return true;
+}
+
+__attribute__((constructor)) static void start(void)
+{
+	int saved = errno;
+
+	ready();
+	real_init();
+	/* Second line of defence for lookups inside libc that no hook sees (design D5). */
+	__nss_configure_lookup("hosts", "files");
+	__nss_configure_lookup("networks", "files");
+	errno = saved;
+}
+
+const char *state_ctl_path(void)
+{
+	return ready() ? state.ctl_path : NULL;
+}
+
+const char *state_preload(void)
+{
+	return ready() ? state.preload : NULL;
+}
+
+const char *const *state_keep(size_t *n)
+{
+	*n = ready() ? state.n_keep : 0;
+	return state.keep;
+}
+
+static size_t append(char *line, size_t used, size_t cap, const char *s)
+{
+	while (*s && used < cap)
+		line[used++] = *s++;
+	return used;
+}
+
+void state_say(enum state_level level, const char *part, ...)
+{
+	int saved = errno;
+	char line[512];
+	size_t n;
+	struct stat st;
+	va_list ap;
+
+	if (!ready() || level > state.level)
+		return;
+	if (fstat(STDERR_FILENO, &st) < 0 || st.st_dev != state.err_dev || st.st_ino != state.err_ino) {
+		errno = saved;
+		return;
+	}
+	n = append(line, 0, sizeof(line) - 1, "smolmix: ");
+	va_start(ap, part);
+	for (; part; part = va_arg(ap, const char *))
+		n = append(line, n, sizeof(line) - 1, part);
+	va_end(ap);
+	line[n++] = '\n';
+	real_write(STDERR_FILENO, line, n);
+	errno = saved;
+}

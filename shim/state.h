@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The one global of the shim: what the environment said when the program started, and where refusals are reported.
+ */
+#ifndef SHIM_STATE_H
+#define SHIM_STATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define STATE_KEEP_MAX 16
+
+enum state_level { STATE_QUIET, STATE_WARN, STATE_INFO, STATE_TRACE };
+
+/* Path of the control socket; NULL: there is no tunnel, every internet call fails with ENETDOWN. */
+const char *state_ctl_path(void);
+/* Path of this library as LD_PRELOAD must name it; NULL when unknown. */
+const char *state_preload(void);
+/* The SMOLMIX_ variables of the start ("NAME=value"), *n of them. */
+const char *const *state_keep(size_t *n);
+
+/* One line on the program's standard error, when that is still the one it started with: the parts (NULL-terminated) in
+ * a row. Async-signal-safe; keeps errno. */
+void state_say(enum state_level level, const char *part, ...) __attribute__((sentinel));
+
+#endif

@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * connect.
+ *
+ * Theory of operation (interposition.md 2.3). A socketpair is writable from birth; a TCP socket becomes writable when the handshake is done. So
+ * before the tunnel is asked to connect, the send buffer of the program's end is made tiny and filled with one-byte messages:
+ * the write gate. The tunnel drains it when, and only when, the far end has answered; poll, select and epoll then fire by themselves. On
+ * failure the tunnel closes its end with gate bytes unread, which looks like a refused connect, and has recorded the errno.
+ *
+ * A blocking connect waits for the same event on the same descriptor. An interrupted or timed out connect goes on in the background, as in
+ * Linux. The socket states of Linux (unconnected, connecting, connected) are kept as SOCK_* flags plus the tunnel's state.
+ *
+ * After a failure the pair cannot be used again: the next connect puts a new pair behind the same number (epoll registrations of the old
+ * one are lost then).
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <time.h>
+
+#include "shim/hooks.h"
+#include "shim/policy.h"
+#include "shim/real.h"
+#include "shim/sock.h"
+#include "shim/state.h"
+
+int __connect(int fd, const struct sockaddr *sa, socklen_t len);
+
+#define GATE_BATCH 16
+#define NS_PER_S 1000000000L
+
+/* Fills the gate. Number of one-byte messages in it, or -errno. */
+static int gate_fill(int fd)
+{
+	static const char byte = 0;
+	const int tiny = 1;
+	struct iovec iov = { .iov_base = (void *)(uintptr_t)&byte, .iov_len = 1 };
+	struct mmsghdr batch[GATE_BATCH] = { 0 };
+	const struct timespec now = { 0, 0 };
+	struct msghdr one = { .msg_iov = &iov, .msg_iovlen = 1 };
+	short events;
+	int n, r;
+
+	real_setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &tiny, sizeof(tiny));
+	for (size_t i = 0; i < GATE_BATCH; i++)
+		batch[i].msg_hdr = one;
+	n = (int)real_syscall(SYS_sendmmsg, fd, (long)batch, GATE_BATCH, MSG_DONTWAIT | MSG_NOSIGNAL, 0, 0);
+	if (n < 0)
+		return n == -EPIPE || n == -ECONNRESET ? -ENETDOWN : n;
+	/* How much memory a message costs is the kernel's business: look, and top up. */
+	while (n < CTL_GATE_MAX) {
+		r = real_poll1(fd, POLLOUT, &now, &events);
+		if (r < 0)
+			return r;
+		if (r == 0 || !(events & POLLOUT))
+			return n;
+		if (real_syscall(SYS_sendmsg, fd, (long)&one, MSG_DONTWAIT | MSG_NOSIGNAL, 0, 0, 0) != 1)
+			return n;
+		n++;
+	}
+	return -ENOBUFS;
+}
+
+/* Do all caught signals ask for restart? poll() cannot tell which one came, so a mixture counts as an interruption. */
+static bool signals_restart(void)
+{
+	struct {
+		void (*handler)(int);
+		unsigned long flags;
+		void (*restorer)(void);
+		unsigned long mask;
+	} act;
+	bool any = false;
+
+	for (int sig = 1; sig <= 64; sig++) {
+		if (real_syscall(SYS_rt_sigaction, sig, 0, (long)&act, sizeof(act.mask), 0, 0) < 0)
+			continue;
+		if (act.handler == SIG_DFL || act.handler == SIG_IGN)
+			continue;
+		if (!(act.flags & SA_RESTART))
+			return false;
+		any = true;
+	}
+	return any;
+}
+
+/* SO_SNDTIMEO bounds a blocking connect; false: no bound. */
+static bool deadline_of(int fd, struct timespec *ret)
+{
+	struct timeval tv = { 0, 0 };
+	socklen_t len = sizeof(tv);
+
+	if (real_getsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, &len) < 0 || (tv.tv_sec == 0 && tv.tv_usec == 0))
+		return false;
+	clock_gettime(CLOCK_MONOTONIC, ret);
+	ret->tv_sec += tv.tv_sec;
+	ret->tv_nsec += tv.tv_usec * 1000;
+	if (ret->tv_nsec >= NS_PER_S) {
+		ret->tv_nsec -= NS_PER_S;
+		ret->tv_sec++;
+	}
+	return true;
+}
+
+static struct timespec time_left(const struct timespec *deadline)
+{
+	struct timespec now, left;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	left.tv_sec = deadline->tv_sec - now.tv_sec;
+	left.tv_nsec = deadline->tv_nsec - now.tv_nsec;
+	if (left.tv_nsec < 0) {
+		left.tv_nsec += NS_PER_S;
+		left.tv_sec--;
+	}
+	if (left.tv_sec < 0)
+		left = (struct timespec){ 0, 0 };
+	return left;
+}
+
+/* The attempt is over; what connect() says. */
+static int outcome(int fd, struct sock *s, short events)
+{
+	int err = 0;
+
+	if (events & (POLLERR | POLLHUP | POLLNVAL))
+		err = sock_take_error(fd, s);
+	sock_flags(s, err ? SOCK_FAILED : 0, SOCK_CONNECTING);
+	return -err;
+}
+
+/* Waits for the end of an attempt. timed_out: what to say when SO_SNDTIMEO ends the wait. */
+static int wait_connected(int fd, struct sock *s, int timed_out)
+{
+	struct timespec deadline, left;
+	bool bounded = deadline_of(fd, &deadline);
+	short events = 0;
+	int r;
+
+	for (;;) {
+		if (bounded)
+			left = time_left(&deadline);
+		r = real_poll1(fd, POLLOUT, bounded ? &left : NULL, &events);
+		if (r > 0)
+			return outcome(fd, s, events);
+		if (r == 0)
+			return -timed_out;
+		if (r != -EINTR || bounded || !signals_restart())
+			return r;
+	}
+}
+
+static bool nonblocking(int fd)
+{
+	int flags = real_fcntl(fd, F_GETFL, 0);
+
+	return flags >= 0 && flags & O_NONBLOCK;
+}
+
+static int start(int fd, struct sock *s, const struct addr *to)
+{
+	struct ctl_req req = { .op = CTL_CONNECT, .cookie = s->cookie, .addr = *to };
+	struct ctl_rep rep;
+	int r;
+
+	req.value = gate_fill(fd);
+	if (req.value < 0)
+		return req.value;
+	r = sock_request(&req, &fd, 1, &rep);
+	if (r < 0) {
+		/* Never begun: an unspoilt socket takes the place of the gated one. */
+		sock_renew(fd, s);
+		return r;
+	}
+	sock_flags(s, SOCK_STARTED | SOCK_CONNECTING, SOCK_FAILED);
+	if (nonblocking(fd))
+		return -EINPROGRESS;
+	return wait_connected(fd, s, EINPROGRESS);
+}
+
+static int check_peer(const struct addr *to)
+{
+	struct policy p = policy_peer(to);
+	char text[ADDR_TEXT];
+
+	if (p.verdict != POLICY_DENY)
+		return 0;
+	state_say(STATE_WARN, "destination refused: ", p.why, NULL);
+	state_say(STATE_TRACE, "refused destination was ", addr_text(to, text), NULL);
+	return -p.err;
+}
+
+static int begin(int fd, struct sock *s, const struct sockaddr *sa, socklen_t len)
+{
+	struct addr to;
+	int r = sock_addr_in(s, sa, len, &to);
+
+	if (r == 0)
+		r = check_peer(&to);
+	return r < 0 ? r : start(fd, s, &to);
+}
+
+/* connect() on a stream that was connected before, or tried to. */
+static int again(int fd, struct sock *s, const struct sockaddr *sa, socklen_t len)
+{
+	struct ctl_req req = { 0 };
+	struct ctl_rep rep;
+	int r;
+
+	if (s->flags & SOCK_FAILED) {
+		r = sock_renew(fd, s);
+		return r < 0 ? r : begin(fd, s, sa, len);
+	}
+	r = sock_ask(s, CTL_NAMES, &req, &rep);
+	if (r < 0)
+		return r;
+	switch (rep.state) {
+	case CTL_FRESH:
+	case CTL_BOUND:
+		return begin(fd, s, sa, len);
+	case CTL_CONNECTING:
+		return nonblocking(fd) ? -EALREADY : wait_connected(fd, s, EALREADY);
+	case CTL_CONNECTED:
+		if (!(s->flags & SOCK_CONNECTING))
+			return -EISCONN;
+		sock_flags(s, 0, SOCK_CONNECTING);
+		return 0;
+	case CTL_CLOSED:
+		break;
+	}
+	if (!(s->flags & SOCK_CONNECTING))
+		return -EISCONN;
+	r = sock_take_error(fd, s);
+	sock_flags(s, SOCK_FAILED, SOCK_CONNECTING);
+	return r ? -r : -ECONNABORTED;
+}
+
+static int connect_stream(int fd, struct sock *s, const struct sockaddr *sa, socklen_t len)
+{
+	if (sa && len >= sizeof(sa->sa_family) && sa->sa_family == AF_UNSPEC)
+		return sock_renew(fd, s);
+	if (s->flags & SOCK_STARTED)
+		return again(fd, s, sa, len);
+	return begin(fd, s, sa, len);
+}
+
+static int connect_dgram(struct sock *s, const struct sockaddr *sa, socklen_t len)
+{
+	struct ctl_req req = { 0 };
+	int r;
+
+	if (sa && len >= sizeof(sa->sa_family) && sa->sa_family == AF_UNSPEC) {
+		r = sock_ask(s, CTL_DISCONNECT, &req, NULL);
+		if (r == 0)
+			sock_flags(s, 0, SOCK_PEER);
+		return r;
+	}
+	r = sock_addr_in(s, sa, len, &req.addr);
+	if (r == 0)
+		r = check_peer(&req.addr);
+	if (r == 0)
+		r = sock_ask(s, CTL_CONNECT, &req, NULL);
+	if (r == 0)
+		sock_flags(s, SOCK_PEER, 0);
+	return r;
+}
+
+static int connect_foreign(int fd, const struct sockaddr *sa, socklen_t len)
+{
+	const struct sockaddr_un *un = (const struct sockaddr_un *)sa;
+	struct policy p;
+	int domain;
+
+	if (sa && len > offsetof(struct sockaddr_un, sun_path) && len <= sizeof(*un) && sa->sa_family == AF_UNIX) {
+		p = policy_unix(un->sun_path, len - offsetof(struct sockaddr_un, sun_path));
+		if (p.verdict == POLICY_DENY) {
+			state_say(STATE_INFO, "local connect refused: ", p.why, NULL);
+			return -p.err;
+		}
+	} else if (real_getsockopt_int(fd, SOL_SOCKET, SO_DOMAIN, &domain) == 0 &&
+		   (domain == AF_INET || domain == AF_INET6)) {
+		return -EACCES; /* a real internet socket that somebody handed to this program */
+	}
+	return (int)real_cancel(SYS_connect, fd, (long)sa, len, 0, 0, 0);
+}
+
+int shim_connect(int fd, const struct sockaddr *sa, socklen_t len)
+{
+	struct sock s;
+
+	if (!sock_find(fd, &s))
+		return connect_foreign(fd, sa, len);
+	if (s.kind == CTL_STREAM)
+		return connect_stream(fd, &s, sa, len);
+	return connect_dgram(&s, sa, len);
+}
+
+HOOK int connect(int fd, const struct sockaddr *sa, socklen_t len)
+{
+	return (int)real_ret(shim_connect(fd, sa, len));
+}
+
+HOOK int __connect(int fd, const struct sockaddr *sa, socklen_t len)
+{
+	return (int)real_ret(shim_connect(fd, sa, len));
+}

@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Data calls: read, write, send, recv and their families.
+ *
+ * Theory of operation. Every call becomes a sendmsg or recvmsg on our sockets (stream.c, dgram.c); other descriptors get
+ * the kernel's call of the same name. Messages from other AF_UNIX sockets are searched for internet sockets (SCM_RIGHTS):
+ * such a descriptor would leave the tunnel, so it is closed and the call fails (interposition.md 3.2 point 7).
+ */
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "shim/dgram.h"
+#include "shim/hooks.h"
+#include "shim/real.h"
+#include "shim/sock.h"
+#include "shim/state.h"
+#include "shim/stream.h"
+
+void __chk_fail(void) __attribute__((noreturn));
+ssize_t __read_chk(int fd, void *buf, size_t len, size_t buf_len);
+ssize_t __recv_chk(int fd, void *buf, size_t len, size_t buf_len, int flags);
+ssize_t __recvfrom_chk(int fd, void *buf, size_t len, size_t buf_len, int flags, struct sockaddr *from,
+		       socklen_t *from_len);
+ssize_t __read(int fd, void *buf, size_t len);
+ssize_t __write(int fd, const void *buf, size_t len);
+ssize_t __send(int fd, const void *buf, size_t len, int flags);
+
+static ssize_t ours_send(int fd, struct sock *s, const struct msghdr *m, int flags)
+{
+	return s->kind == CTL_STREAM ? stream_send(fd, s, m, flags) : dgram_send(fd, s, m, flags);
+}
+
+static ssize_t ours_recv(int fd, struct sock *s, struct msghdr *m, int flags)
+{
+	return s->kind == CTL_STREAM ? stream_recv(fd, s, m, flags) : dgram_recv(fd, s, m, flags);
+}
+
+static bool bad_iov(const struct iovec *iov, long n)
+{
+	return n < 0 || n > 1024 || (n > 0 && !iov);
+}
+
+/* ---- bodies ---- */
+
+ssize_t shim_readv(int fd, const struct iovec *iov, int n)
+{
+	struct sock s;
+	struct msghdr m = { .msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = (size_t)n };
+
+	if (!sock_find(fd, &s))
+		return real_cancel(SYS_readv, fd, (long)iov, n, 0, 0, 0);
+	return bad_iov(iov, n) ? -EINVAL : ours_recv(fd, &s, &m, 0);
+}
+
+ssize_t shim_writev(int fd, const struct iovec *iov, int n)
+{
+	struct sock s;
+	struct msghdr m = { .msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = (size_t)n };
+
+	if (!sock_find(fd, &s))
+		return real_cancel(SYS_writev, fd, (long)iov, n, 0, 0, 0);
+	return bad_iov(iov, n) ? -EINVAL : ours_send(fd, &s, &m, 0);
+}
+
+ssize_t shim_read(int fd, void *buf, size_t len)
+{
+	struct sock s;
+	struct iovec iov = { buf, len };
+	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
+
+	if (!sock_find(fd, &s))
+		return real_cancel(SYS_read, fd, (long)buf, (long)len, 0, 0, 0);
+	/* Unlike recv(), read() of nothing does nothing: it never takes a datagram. */
+	return len == 0 ? 0 : ours_recv(fd, &s, &m, 0);
+}
+
+ssize_t shim_write(int fd, const void *buf, size_t len)
+{
+	struct sock s;
+	struct iovec iov = { (void *)(uintptr_t)buf, len };
+	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
+
+	if (!sock_find(fd, &s))
+		return real_cancel(SYS_write, fd, (long)buf, (long)len, 0, 0, 0);
+	return ours_send(fd, &s, &m, 0);
+}
+
+ssize_t shim_sendto(int fd, const void *buf, size_t len, int flags, const struct sockaddr *to, socklen_t to_len)
+{
+	struct sock s;
+	struct iovec iov = { (void *)(uintptr_t)buf, len };
+	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_name = (void *)(uintptr_t)to,
+			    .msg_namelen = to_len };
+
+	if (!sock_find(fd, &s))
+		return real_cancel(SYS_sendto, fd, (long)buf, (long)len, flags, (long)to, to_len);
+	return ours_send(fd, &s, &m, flags);
+}
+
+ssize_t shim_recvfrom(int fd, void *buf, size_t len, int flags, struct sockaddr *from, socklen_t *from_len)
+{
+	struct sock s;
+	struct iovec iov = { buf, len };
+	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
+	ssize_t r;
+
+	if (!sock_find(fd, &s))
+		return real_cancel(SYS_recvfrom, fd, (long)buf, (long)len, flags, (long)from, (long)from_len);
+	if (from && from_len) {
+		if ((int)*from_len < 0)
+			return -EINVAL;
+		m.msg_name = from;
+		m.msg_namelen = *from_len;
+	}
+	r = ours_recv(fd, &s, &m, flags);
+	if (r >= 0 && from && from_len)
+		*from_len = m.msg_namelen;
+	return r;
+}
+
+ssize_t shim_sendmsg(int fd, const struct msghdr *m, int flags)
+{
+	struct sock s;
+
+	if (!sock_find(fd, &s))
+		return real_sendmsg(fd, m, flags);
+	if (!m)
+		return -EFAULT;
+	return bad_iov(m->msg_iov, (long)m->msg_iovlen) ? -EMSGSIZE : ours_send(fd, &s, m, flags);
+}
+
+/* Closes the internet sockets among received descriptors. true: there was one. */
+static bool drop_internet(const struct cmsghdr *c)
+{
+	size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+	bool found = false;
+	int fd, domain;
+
+	for (size_t i = 0; i < n; i++) {
+		memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(fd));
+		if (real_getsockopt_int(fd, SOL_SOCKET, SO_DOMAIN, &domain) == 0 &&
+		    (domain == AF_INET || domain == AF_INET6 || domain == AF_PACKET))
+			found = true;
+	}
+	for (size_t i = 0; found && i < n; i++) {
+		memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(fd));
+		real_close(fd);
+	}
+	return found;
+}
+
+static bool smuggled(struct msghdr *m)
+{
+	bool found = false;
+
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c))
+		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS && c->cmsg_len >= CMSG_LEN(0))
+			found = drop_internet(c) || found;
+	if (found) {
+		m->msg_controllen = 0;
+		state_say(STATE_WARN, "an internet socket was passed to this program and has been closed", NULL);
+	}
+	return found;
+}
+
+ssize_t shim_recvmsg(int fd, struct msghdr *m, int flags)
+{
+	struct sock s;
+	ssize_t r;
+
+	if (!sock_find(fd, &s)) {
+		r = real_recvmsg(fd, m, flags);
+		return r >= 0 && m->msg_control && m->msg_controllen && !(flags & MSG_PEEK) && smuggled(m) ? -EACCES : r;
+	}
+	if (!m)
+		return -EFAULT;
+	return bad_iov(m->msg_iov, (long)m->msg_iovlen) ? -EMSGSIZE : ours_recv(fd, &s, m, flags);
+}
+
+int shim_sendmmsg(int fd, struct mmsghdr *v, unsigned n, int flags)
+{
+	struct sock s;
+	ssize_t r;
+
+	if (!sock_find(fd, &s))
+		return (int)real_cancel(SYS_sendmmsg, fd, (long)v, n, flags, 0, 0);
+	for (unsigned i = 0; i < n; i++) {
+		r = shim_sendmsg(fd, &v[i].msg_hdr, flags);
+		if (r < 0)
+			return i ? (int)i : (int)r;
+		v[i].msg_len = (unsigned)r;
+	}
+	return (int)n;
+}
+
+static bool expired(const struct timespec *end)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec > end->tv_sec || (now.tv_sec == end->tv_sec && now.tv_nsec >= end->tv_nsec);
+}
+
+static struct timespec add(const struct timespec *timeout)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	t.tv_sec += timeout->tv_sec;
+	t.tv_nsec += timeout->tv_nsec;
+	if (t.tv_nsec >= 1000000000L) {
+		t.tv_nsec -= 1000000000L;
+		t.tv_sec++;
+	}
+	return t;
+}
+
+/* As in Linux the time-out is looked at between datagrams only. */
+static int ours_recvmmsg(int fd, struct sock *s, struct mmsghdr *v, unsigned n, int flags, struct timespec *timeout)
+{
+	struct timespec end = { 0, 0 };
+	ssize_t r;
+
+	if (timeout)
+		end = add(timeout);
+	for (unsigned i = 0; i < n; i++) {
+		r = ours_recv(fd, s, &v[i].msg_hdr, flags & ~MSG_WAITFORONE);
+		if (r < 0)
+			return i ? (int)i : (int)r;
+		v[i].msg_len = (unsigned)r;
+		if (flags & MSG_WAITFORONE)
+			flags |= MSG_DONTWAIT;
+		if (timeout && expired(&end))
+			return (int)i + 1;
+	}
+	return (int)n;
+}
+
+int shim_recvmmsg(int fd, struct mmsghdr *v, unsigned n, int flags, struct timespec *timeout)
+{
+	struct sock s;
+	int r;
+
+	if (sock_find(fd, &s))
+		return ours_recvmmsg(fd, &s, v, n, flags, timeout);
+	r = (int)real_cancel(SYS_recvmmsg, fd, (long)v, n, flags, (long)timeout, 0);
+	for (int i = 0; i < r; i++)
+		if (v[i].msg_hdr.msg_controllen && smuggled(&v[i].msg_hdr))
+			return -EACCES;
+	return r;
+}
+
+/* ---- hooks ---- */
+
+HOOK ssize_t read(int fd, void *buf, size_t len)
+{
+	return real_ret(shim_read(fd, buf, len));
+}
+
+HOOK ssize_t __read(int fd, void *buf, size_t len)
+{
+	return real_ret(shim_read(fd, buf, len));
+}
+
+HOOK ssize_t __read_chk(int fd, void *buf, size_t len, size_t buf_len)
+{
+	if (len > buf_len)
+		__chk_fail();
+	return real_ret(shim_read(fd, buf, len));
+}
+
+HOOK ssize_t readv(int fd, const struct iovec *iov, int n)
+{
+	return real_ret(shim_readv(fd, iov, n));
+}
+
+HOOK ssize_t write(int fd, const void *buf, size_t len)
+{
+	return real_ret(shim_write(fd, buf, len));
+}
+
+HOOK ssize_t __write(int fd, const void *buf, size_t len)
+{
+	return real_ret(shim_write(fd, buf, len));
+}
+
+HOOK ssize_t writev(int fd, const struct iovec *iov, int n)
+{
+	return real_ret(shim_writev(fd, iov, n));
+}
+
+HOOK ssize_t send(int fd, const void *buf, size_t len, int flags)
+{
+	return real_ret(shim_sendto(fd, buf, len, flags, NULL, 0));
+}
+
+HOOK ssize_t __send(int fd, const void *buf, size_t len, int flags)
+{
+	return real_ret(shim_sendto(fd, buf, len, flags, NULL, 0));
+}
+
+HOOK ssize_t sendto(int fd, const void *buf, size_t len, int flags, const struct sockaddr *to, socklen_t to_len)
+{
+	return real_ret(shim_sendto(fd, buf, len, flags, to, to_len));
+}
+
+HOOK ssize_t sendmsg(int fd, const struct msghdr *m, int flags)
+{
+	return real_ret(shim_sendmsg(fd, m, flags));
+}
+
+HOOK int sendmmsg(int fd, struct mmsghdr *v, unsigned n, int flags)
+{
+	return (int)real_ret(shim_sendmmsg(fd, v, n, flags));
+}
+
+HOOK ssize_t recv(int fd, void *buf, size_t len, int flags)
+{
+	return real_ret(shim_recvfrom(fd, buf, len, flags, NULL, NULL));
+}
+
+HOOK ssize_t __recv_chk(int fd, void *buf, size_t len, size_t buf_len, int flags)
+{
+	if (len > buf_len)
+		__chk_fail();
+	return real_ret(shim_recvfrom(fd, buf, len, flags, NULL, NULL));
+}
+
+HOOK ssize_t recvfrom(int fd, void *buf, size_t len, int flags, struct sockaddr *from, socklen_t *from_len)
+{
+	return real_ret(shim_recvfrom(fd, buf, len, flags, from, from_len));
+}
+
+HOOK ssize_t __recvfrom_chk(int fd, void *buf, size_t len, size_t buf_len, int flags, struct sockaddr *from,
+			    socklen_t *from_len)
+{
+	if (len > buf_len)
+		__chk_fail();
+	return real_ret(shim_recvfrom(fd, buf, len, flags, from, from_len));
+}
+
+HOOK ssize_t recvmsg(int fd, struct msghdr *m, int flags)
+{
+	return real_ret(shim_recvmsg(fd, m, flags));
+}
+
+HOOK int recvmmsg(int fd, struct mmsghdr *v, unsigned n, int flags, struct timespec *timeout)
+{
+	return (int)real_ret(shim_recvmmsg(fd, v, n, flags, timeout));
+}
