@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Gateway of the local network.
+ *
+ * Theory of operation. Clients connect by websocket; each connection has a gwproto server engine. Registered clients live in
+ * a fixed table (key, balance, last login) with a short queue of messages stored while they are away. A client's binary
+ * frame is opened, charged and its Sphinx packet handed to the node half for the first mix (the entry does not unwrap). Final
+ * packets come from the node half: the first 405 bytes are the SURB-ACK, released at once with the rotation of the packet
+ * it came in; the rest is pushed to the client, or stored (spec nymsphinx.md 7.3, gateway.md 14).
+ *
+ * A second login of a connected client pings the old connection in a real gateway; here the old one is simply replaced
+ * when its socket has not answered, that is: a login while a session is open is refused, as with a live old session
+ * (gateway.md 10).
+ *
+ * Misbehaviour (--fault): closing at a chosen handshake step, enforcing credentials.
+ */
+#include "tools/localnet/gateway.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "mixnet/gwproto.h"
+#include "tools/localnet/node.h"
+
+#define CLIENTS_MAX 256
+#define STORED_MAX 64
+#define FIRST_REQUEST_US (10 * US_PER_S) /* gateway.md 2: server timers */
+
+struct session;
+
+struct client {
+	struct gw_server_client reg;
+	struct session *session;
+	unsigned stored;
+	struct {
+		size_t len;
+		uint8_t bytes[NYM_BLOB];
+	} store[STORED_MAX];
+};
+
+struct session {
+	struct list link;
+	struct gateway *gw;
+	struct ws_conn *conn;
+	struct gw_server eng;
+	struct client *client; /* from OPEN on */
+	struct loop_timer timer;
+	unsigned texts; /* received, for the fault switches */
+};
+
+struct gateway {
+	struct loop *loop;
+	struct rng *rng;
+	const struct localnet_cfg *cfg;
+	struct node_info *info;
+	struct node *node;
+	struct ws_server *server;
+	struct list sessions;
+	struct client *client[CLIENTS_MAX];
+	unsigned n_clients;
+	uint64_t unknown_dest, push_failed;
+	uint8_t frame[GW_FRAME_MAX];
+	char text[GW_TEXT_MAX], text2[GW_TEXT_MAX];
+};
+
+/* ---- registered clients ---- */
+
+static struct client *client_find(struct gateway *g, const uint8_t pk[32])
+{
+	for (unsigned i = 0; i < g->n_clients; i++)
+		if (!memcmp(g->client[i]->reg.pk, pk, 32)) /* allowed: public keys */
+			return g->client[i];
+	return NULL;
+}
+
+static bool op_lookup(void *owner, const uint8_t pk[32], struct gw_server_client *ret)
+{
+	struct client *c = client_find(owner, pk);
+
+	if (c)
+		*ret = c->reg;
+	return c != NULL;
+}
+
+static bool op_active(void *owner, const uint8_t pk[32])
+{
+	struct client *c = client_find(owner, pk);
+
+	return c && c->session;
+}
+
+static void op_store(void *owner, const struct gw_server_client *reg)
+{
+	struct gateway *g = owner;
+	struct client *c = client_find(g, reg->pk);
+
+	if (!c && g->n_clients < CLIENTS_MAX) {
+		c = calloc(1, sizeof(*c));
+		if (c)
+			g->client[g->n_clients++] = c;
+	}
+	if (c)
+		c->reg = *reg;
+}
+
+static void op_forget(void *owner, const uint8_t pk[32])
+{
+	struct gateway *g = owner;
+
+	for (unsigned i = 0; i < g->n_clients; i++) {
+		struct client *c = g->client[i];
+
+		if (memcmp(c->reg.pk, pk, 32)) /* allowed: public keys */
+			continue;
+		if (c->session)
+			c->session->client = NULL;
+		free(c);
+		g->client[i] = g->client[--g->n_clients];
+		return;
+	}
+}
+
+/* ---- downstream ---- */
+
+static void push(struct session *s, const uint8_t *msg, size_t len)
+{
+	struct gateway *g = s->gw;
+	int n = gw_server_push(&s->eng, g->frame, sizeof(g->frame), msg, len);
+
+	if (n < 0 || ws_send(s->conn, false, g->frame, (size_t)n) < 0)
+		g->push_failed++;
+}
+
+static void deliver(struct gateway *g, const uint8_t dest[32], const uint8_t *msg, size_t len)
+{
+	struct client *c = client_find(g, dest);
+
+	if (!c) {
+		g->unknown_dest++;
+		return;
+	}
+	if (c->session) {
+		push(c->session, msg, len);
+		return;
+	}
+	if (c->stored == STORED_MAX || len > sizeof(c->store[0].bytes)) {
+		g->push_failed++;
+		return;
+	}
+	memcpy(c->store[c->stored].bytes, msg, len);
+	c->store[c->stored++].len = len;
+}
+
+static void final_hop(void *owner, const uint8_t dest[32], const uint8_t *msg, size_t len, size_t packet_len,
+		      uint8_t rotation)
+{
+	struct gateway *g = owner;
+	struct addr first;
+
+	if (packet_len == SPHINX_ACK_PACKET) {
+		deliver(g, dest, msg, len);
+		return;
+	}
+	/* nymsphinx.md 7.3: a malformed SURB-ACK drops the whole packet. */
+	if (len < NYM_SURB_ACK || nym_addr_get(&first, msg, 19) < 0)
+		return;
+	deliver(g, dest, msg + NYM_SURB_ACK, len - NYM_SURB_ACK);
+	node_send(g->node, &first, msg + 19, SPHINX_ACK_PACKET, rotation, 0);
+}
+
+/* ---- sessions ---- */
+
+static void flush_stored(struct session *s)
+{
+	struct client *c = s->client;
+
+	if (!c)
+		return;
+	for (unsigned i = 0; i < c->stored; i++)
+		push(s, c->store[i].bytes, c->store[i].len);
+	c->stored = 0;
+}
+
+static void session_open(struct session *s)
+{
+	s->client = client_find(s->gw, s->eng.who.pk);
+	if (s->client)
+		s->client->session = s;
+	loop_timer_stop(&s->timer);
+}
+
+static bool misbehaves(struct session *s, unsigned step)
+{
+	if (s->gw->cfg->bad.gateway_close_step != (int)step)
+		return false;
+	ws_close(s->conn, true);
+	return true;
+}
+
+static void send_text(struct session *s, const char *text)
+{
+	ws_send(s->conn, true, text, strlen(text));
+}
+
+static void on_text(void *owner, const char *msg, size_t len)
+{
+	struct session *s = owner;
+	struct gateway *g = s->gw;
+	const struct gw_server_ops ops = {
+		.lookup = op_lookup, .active = op_active, .store = op_store, .forget = op_forget, .owner = g,
+	};
+	int out;
+
+	if (misbehaves(s, ++s->texts))
+		return;
+	out = gw_server_text(&s->eng, &ops, loop_clock(g->loop)->wall_s(loop_clock(g->loop)), msg, len, g->text,
+			     g->text2);
+	if (out < 0) {
+		ws_close(s->conn, true);
+		return;
+	}
+	if (out & GWS_OPEN_NOW) {
+		session_open(s);
+		if (!(out & GWS_SEND2)) /* login: stored messages come before the answer */
+			flush_stored(s);
+	}
+	if (out & GWS_SEND)
+		send_text(s, g->text);
+	if ((out & GWS_OPEN_NOW) && (out & GWS_SEND2))
+		flush_stored(s);
+	if (out & GWS_SEND2)
+		send_text(s, g->text2);
+	if (out & GWS_CLOSE)
+		ws_close(s->conn, false);
+}
+
+static void on_binary(void *owner, uint8_t *msg, size_t len)
+{
+	struct session *s = owner;
+	struct mixpacket m;
+	int out = gw_server_binary(&s->eng, msg, len, &m, s->gw->text);
+
+	if (out < 0) {
+		ws_close(s->conn, true);
+		return;
+	}
+	if (out & GWS_FORWARD)
+		node_send(s->gw->node, &m.next_hop, m.packet, m.packet_len, m.rotation, 0);
+	if (out & GWS_SEND)
+		send_text(s, s->gw->text);
+	if (out & GWS_CLOSE)
+		ws_close(s->conn, false);
+}
+
+static void on_closed(void *owner, int err)
+{
+	struct session *s = owner;
+
+	(void)err;
+	if (s->client) {
+		s->client->session = NULL;
+		s->client->reg = s->eng.who;
+	}
+	loop_timer_stop(&s->timer);
+	list_remove(&s->link);
+	gw_server_done(&s->eng);
+	free(s);
+}
+
+static void on_silence(void *owner)
+{
+	struct session *s = owner;
+
+	if (!s->client)
+		ws_close(s->conn, true);
+}
+
+static const struct ws_conn_ops session_ops = { .text = on_text, .binary = on_binary, .closed = on_closed };
+
+static void *on_accept(void *owner, struct ws_conn *c, const struct ws_conn_ops **ret_ops)
+{
+	struct gateway *g = owner;
+	struct session *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return NULL;
+	s->gw = g;
+	s->conn = c;
+	gw_server_init(&s->eng, g->info->identity_pk, g->info->identity_sk, g->rng);
+	s->eng.enforce_credentials = g->cfg->bad.gateway_credentials;
+	list_push_back(&g->sessions, &s->link);
+	loop_timer_init(g->loop, &s->timer, on_silence, s);
+	loop_timer_set(&s->timer, loop_now(g->loop) + FIRST_REQUEST_US);
+	*ret_ops = &session_ops;
+	return s;
+}
+
+struct gateway *gateway_new(struct loop *loop, struct ws *ws, struct rng *rng, const struct localnet_cfg *cfg,
+			    const struct directory *dir, struct node_info *info)
+{
+	struct gateway *g = calloc(1, sizeof(*g));
+	struct ws_server_ops ops = { .accept = on_accept };
+	struct addr at;
+
+	if (!g)
+		return NULL;
+	ops.owner = g;
+	g->loop = loop;
+	g->rng = rng;
+	g->cfg = cfg;
+	g->info = info;
+	list_init(&g->sessions);
+	g->node = node_new(loop, rng, cfg, dir, info, final_hop, g);
+	if (g->node)
+		g->server = ws_listen(ws, &cfg->address, &at, GW_FRAME_MAX, &ops);
+	if (!g->server) {
+		int e = errno;
+
+		gateway_free(g);
+		errno = e;
+		return NULL;
+	}
+	info->ws_port = at.port;
+	return g;
+}
+
+void gateway_free(struct gateway *g)
+{
+	if (!g)
+		return;
+	ws_server_free(g->server); /* its connections have no owner now */
+	list_for_each_safe(it, tmp, &g->sessions)
+		on_closed(container_of(it, struct session, link), 0);
+	node_free(g->node);
+	for (unsigned i = 0; i < g->n_clients; i++)
+		free(g->client[i]);
+	free(g);
+}

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Starting and watching the command.
+ *
+ * Theory of operation. The tunnel runs in a thread of this process, so the child of fork() only makes system calls on what was
+ * prepared before: environment, filter, signal mask. It stays in our process group: the terminal's signals reach it directly, and
+ * we only outlive them. A signal that somebody sent to smolmix-run itself is passed on. When the command stops (Ctrl-Z), smolmix-run stops
+ * as well, so that the shell sees the job stop; both continue together.
+ *
+ * This process is a subreaper: daemons of the command become our children and are collected here.
+ */
+#include "tools/run/child.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "tools/run/guard.h"
+
+#define OWN_VARS 4
+
+static const int passed[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGTSTP, SIGCONT };
+
+void child_signals(sigset_t *set)
+{
+	sigemptyset(set);
+	for (size_t i = 0; i < sizeof(passed) / sizeof(passed[0]); i++)
+		if (passed[i] != SIGCONT)
+			sigaddset(set, passed[i]);
+	sigaddset(set, SIGCHLD);
+}
+
+/* "NAME=value", allocated. */
+static char *assign(const char *name, const char *value)
+{
+	char *s;
+
+	return asprintf(&s, "%s=%s", name, value) < 0 ? NULL : s;
+}
+
+static int replaced(const char *var)
+{
+	static const char *const names[] = { "LD_PRELOAD=", "SMOLMIX_SOCKET=", "SMOLMIX_SHIM=", "SMOLMIX_VERBOSE=" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (!strncmp(var, names[i], strlen(names[i])))
+			return 1;
+	return 0;
+}
+
+/* The preload library goes last: others keep their order (interposition.md 2.12). */
+static char *preload_value(const char *shim)
+{
+	const char *old = secure_getenv("LD_PRELOAD");
+	char *s;
+
+	if (!old || !*old)
+		return assign("LD_PRELOAD", shim);
+	return asprintf(&s, "LD_PRELOAD=%s:%s", old, shim) < 0 ? NULL : s;
+}
+
+static void free_own(char **env, size_t n, size_t own)
+{
+	for (size_t i = n - own; env && i < n; i++)
+		free(env[i]);
+	free(env);
+}
+
+static char **make_env(const struct child_cfg *cfg, size_t *ret_n)
+{
+	const char level[] = { (char)('0' + cfg->level), '\0' };
+	size_t n = 0;
+	char **env;
+
+	while (environ[n])
+		n++;
+	env = calloc(n + OWN_VARS + 1, sizeof(*env));
+	if (!env)
+		return NULL;
+	n = 0;
+	for (char **e = environ; *e; e++)
+		if (!replaced(*e))
+			env[n++] = *e;
+	env[n++] = preload_value(cfg->shim);
+	env[n++] = assign("SMOLMIX_SOCKET", cfg->ctl_path);
+	env[n++] = assign("SMOLMIX_SHIM", cfg->shim);
+	env[n++] = assign("SMOLMIX_VERBOSE", level);
+	*ret_n = n;
+	for (size_t i = n - OWN_VARS; i < n; i++) {
+		if (!env[i]) {
+			free_own(env, n, OWN_VARS);
+			return NULL;
+		}
+	}
+	return env;
+}
+
+static void complain(const char *what, int err)
+{
+	char line[600];
+	int n = snprintf(line, sizeof(line), "smolmix-run: %.300s: cannot be started: %s\n", what, err_str(err));
+
+	if (n > 0 && write(STDERR_FILENO, line, (size_t)n) < 0)
+		return;
+}
+
+/* A file without magic is a shell script, as execvp has it. */
+static void exec_shell(const struct child_cfg *cfg, char **env)
+{
+	char *argv[64] = { (char[]){ "/bin/sh" }, (char *)cfg->path };
+	size_t n = 1;
+
+	while (cfg->argv[n] && n < 62) {
+		argv[n + 1] = cfg->argv[n];
+		n++;
+	}
+	if (!cfg->argv[n])
+		execve(argv[0], argv, env);
+}
+
+static _Noreturn void run(const struct child_cfg *cfg, char **env)
+{
+	struct sigaction dfl = { .sa_handler = SIG_DFL };
+	sigset_t none;
+	int r;
+
+	sigemptyset(&none);
+	sigaction(SIGPIPE, &dfl, NULL);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	r = guard_install(cfg->guard);
+	if (r < 0) {
+		complain("the kernel guard", r);
+		_exit(125);
+	}
+	execve(cfg->path, cfg->argv, env);
+	if (errno == ENOEXEC)
+		exec_shell(cfg, env);
+	r = errno;
+	complain(cfg->path, r);
+	_exit(r == ENOENT ? 127 : 126);
+}
+
+int child_start(struct child *c, const struct child_cfg *cfg)
+{
+	size_t n = 0;
+	char **env = make_env(cfg, &n);
+
+	if (!env)
+		return -ENOMEM;
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	c->pid = fork();
+	if (c->pid == 0)
+		run(cfg, env);
+	free_own(env, n, OWN_VARS);
+	return c->pid < 0 ? -errno : 0;
+}
+
+void child_signal(const struct child *c, const struct signalfd_siginfo *si)
+{
+	if (si->ssi_signo == SIGCHLD)
+		return;
+	/* The terminal's signals went to the whole group. */
+	if (si->ssi_code == SI_KERNEL)
+		return;
+	kill(c->pid, (int)si->ssi_signo);
+}
+
+int child_reap(struct child *c)
+{
+	int status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED)) > 0) {
+		if (pid != c->pid)
+			continue;
+		if (WIFSTOPPED(status)) {
+			kill(getpid(), SIGSTOP);
+			kill(c->pid, SIGCONT);
+			continue;
+		}
+		c->status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+		return 1;
+	}
+	return pid < 0 && errno == ECHILD;
+}

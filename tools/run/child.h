@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The command: started behind the guard, watched until it ends. */
+#ifndef TOOLS_RUN_CHILD_H
+#define TOOLS_RUN_CHILD_H
+
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <sys/types.h>
+
+struct guard;
+
+struct child {
+	pid_t pid;
+	int status; /* exit code, once child_reap() said 1: its own, or 128+n */
+};
+
+struct child_cfg {
+	const char *path; /* file to execute */
+	char **argv;
+	const char *shim, *ctl_path;
+	int level; /* of the shim's messages: 0 nothing .. 3 destinations */
+	const struct guard *guard;
+};
+
+/* The signals smolmix-run takes by signalfd. */
+void child_signals(sigset_t *set);
+/* Starts the command. 0 or -errno. */
+int child_start(struct child *c, const struct child_cfg *cfg);
+/* Handles one signal that arrived for smolmix-run: passes it on when the terminal has not already done so. */
+void child_signal(const struct child *c, const struct signalfd_siginfo *si);
+/* Collects what has ended or stopped. 1: the command has ended. 0: not yet. When it was stopped, this process stops too and returns when both
+ * are continued. */
+int child_reap(struct child *c);
+
+#endif

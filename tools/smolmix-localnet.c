@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * smolmix-localnet: a whole Nym network in one process, for demos, offline development and tests.
+ *
+ * Theory of operation. Draws keys, starts the mix nodes, the gateway, the nym-api and the IP packet router, each on a port of
+ * its own, then prints one JSON line with what a client needs: {"api": URL, "gateway": KEY, "exit": RECIPIENT, "pid": N}.
+ * Stays in the foreground until SIGINT or SIGTERM. Options are the switches of the parts (localnet.h).
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "base/base58.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "mixnet/prim.h"
+#include "tools/localnet/gateway.h"
+#include "tools/localnet/localnet.h"
+#include "tools/localnet/node.h"
+#include "tools/localnet/nymapi.h"
+#include "tools/localnet/router.h"
+
+struct world {
+	struct localnet_cfg cfg;
+	struct directory dir;
+	struct nym_self router_self;
+	struct loop *loop;
+	struct ws *ws;
+	struct node *node[LOCALNET_NODES_MAX];
+	struct gateway *gateway;
+	struct nymapi *api;
+	struct router *router;
+	struct addr api_at;
+	struct loop_watch signals;
+	int signal_fd;
+};
+
+static const char help[] =
+	"Usage: smolmix-localnet [options]\n"
+	"A Nym network in one process on this machine: nym-api, gateway, mix nodes, exit. It gives no anonymity.\n"
+	"Prints one JSON line when ready and runs until Ctrl-C.\n"
+	"\n"
+	"  --address ADDR         address the nodes listen on (127.0.0.1)\n"
+	"  --api-port PORT        port of the nym-api (any free one)\n"
+	"  --nodes N              mix nodes per layer, 1..8 (1)\n"
+	"  --map ADDR[:PORT]=HOST:PORT  the exit sends packets for ADDR to HOST:PORT; repeatable\n"
+	"  --exit-address ADDR    source address of the exit's connections (127.0.0.77)\n"
+	"  --exit-version 9|10    newest IP packet router version the exit answers (10)\n"
+	"  --exit-mtu N           MTU of the exit's interface (1420)\n"
+	"  --allow-local          the exit carries packets to private and loopback addresses\n"
+	"  --loss PCT             packets lost, per hop\n"
+	"  --duplicate PCT        packets sent twice, per hop\n"
+	"  --reorder PCT          packets held back by 200 ms, per hop\n"
+	"  --delay MS             added to every hop\n"
+	"  --jitter MS            uniform extra delay of every hop\n"
+	"  --fault NAME           misbehave: api-rubbish api-half api-503 gateway-close-1 .. gateway-close-4\n"
+	"                         gateway-credentials exit-refuse exit-ignore exit-starve; repeatable\n"
+	"  -v, --verbose          log to standard error; twice for more\n"
+	"      --version  --help\n";
+
+static int usage(const char *fmt, const char *arg)
+{
+	fprintf(stderr, "smolmix-localnet: ");
+	fprintf(stderr, fmt, arg);
+	fprintf(stderr, "; see --help\n");
+	return 2;
+}
+
+static bool parse_num(const char *s, double min, double max, double *ret)
+{
+	char *end;
+	double v = strtod(s, &end);
+
+	if (*end || end == s || !(v >= min && v <= max))
+		return false;
+	*ret = v;
+	return true;
+}
+
+static bool parse_map(struct localnet_cfg *c, const char *s)
+{
+	const char *eq = strchr(s, '=');
+	char from[ADDR_TEXT];
+	struct map *m = &c->map[c->n_maps];
+
+	if (!eq || (size_t)(eq - s) >= sizeof(from) || c->n_maps == LOCALNET_MAPS_MAX)
+		return false;
+	memcpy(from, s, (size_t)(eq - s));
+	from[eq - s] = '\0';
+	if (addr_parse(&m->from, from, 0) < 0 || addr_parse(&m->to, eq + 1, 0) < 0 || !m->to.port)
+		return false;
+	c->n_maps++;
+	return true;
+}
+
+static bool parse_fault(struct misbehaviour *b, const char *s)
+{
+	const struct {
+		const char *name;
+		bool *flag;
+	} flags[] = {
+		{ "api-rubbish", &b->api_rubbish },	    { "api-half", &b->api_half },
+		{ "api-503", &b->api_503 },		    { "gateway-credentials", &b->gateway_credentials },
+		{ "exit-refuse", &b->exit_refuse },	    { "exit-ignore", &b->exit_ignore },
+		{ "exit-starve", &b->exit_starve },
+	};
+	static const char step[] = "gateway-close-";
+
+	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
+		if (!strcmp(s, flags[i].name)) {
+			*flags[i].flag = true;
+			return true;
+		}
+	}
+	if (strncmp(s, step, sizeof(step) - 1) || s[sizeof(step) - 1] < '1' || s[sizeof(step) - 1] > '4' ||
+	    s[sizeof(step)])
+		return false;
+	b->gateway_close_step = s[sizeof(step) - 1] - '0';
+	return true;
+}
+
+enum { O_ADDRESS = 256, O_PORT, O_NODES, O_MAP, O_EXIT_ADDR, O_EXIT_VER, O_MTU, O_LOCAL, O_LOSS, O_DUP, O_REORDER,
+       O_DELAY, O_JITTER, O_FAULT, O_VERSION, O_HELP };
+
+static const struct option options[] = {
+	{ "address", required_argument, NULL, O_ADDRESS },   { "api-port", required_argument, NULL, O_PORT },
+	{ "nodes", required_argument, NULL, O_NODES },	     { "map", required_argument, NULL, O_MAP },
+	{ "exit-address", required_argument, NULL, O_EXIT_ADDR }, { "exit-version", required_argument, NULL, O_EXIT_VER },
+	{ "exit-mtu", required_argument, NULL, O_MTU },	     { "allow-local", no_argument, NULL, O_LOCAL },
+	{ "loss", required_argument, NULL, O_LOSS },	     { "duplicate", required_argument, NULL, O_DUP },
+	{ "reorder", required_argument, NULL, O_REORDER },   { "delay", required_argument, NULL, O_DELAY },
+	{ "jitter", required_argument, NULL, O_JITTER },     { "fault", required_argument, NULL, O_FAULT },
+	{ "verbose", no_argument, NULL, 'v' },		     { "version", no_argument, NULL, O_VERSION },
+	{ "help", no_argument, NULL, O_HELP },		     { NULL, 0, NULL, 0 },
+};
+
+/* One option that takes a number. */
+static bool apply_number(struct localnet_cfg *c, int o, const char *arg)
+{
+	double v;
+
+	if (!parse_num(arg, 0, 1e6, &v))
+		return false;
+	switch (o) {
+	case O_PORT: c->api_port = (uint16_t)v; return v <= 65535;
+	case O_NODES: c->per_layer = (unsigned)v; return v >= 1 && v <= 8;
+	case O_EXIT_VER: c->exit_version = (unsigned)v; return v == 9 || v == 10;
+	case O_MTU: c->mtu = (unsigned)v; return v >= 1280 && v <= 1500;
+	case O_LOSS: c->faults.loss = v / 100; return v <= 100;
+	case O_DUP: c->faults.duplicate = v / 100; return v <= 100;
+	case O_REORDER: c->faults.reorder = v / 100; return v <= 100;
+	case O_DELAY: c->faults.delay_us = (uint64_t)(v * 1000); return v <= 60000;
+	case O_JITTER: c->faults.jitter_us = (uint64_t)(v * 1000); return v <= 60000;
+	}
+	return false;
+}
+
+/* 0 = go on, else exit with (ret - 1). */
+static int parse_options(struct localnet_cfg *c, int argc, char **argv)
+{
+	int verbose = 0, o;
+	bool ok;
+
+	while ((o = getopt_long(argc, argv, "v", options, NULL)) != -1) {
+		ok = true;
+		switch (o) {
+		case O_ADDRESS: ok = addr_parse_ip(&c->address, optarg) == 0; break;
+		case O_MAP: ok = parse_map(c, optarg); break;
+		case O_EXIT_ADDR: ok = addr_parse_ip(&c->exit_address, optarg) == 0; break;
+		case O_LOCAL: c->allow_local = true; break;
+		case O_FAULT: ok = parse_fault(&c->bad, optarg); break;
+		case 'v': verbose++; break;
+		case O_VERSION: puts("smolmix-localnet " SMOLMIX_VERSION); return 1;
+		case O_HELP: fputs(help, stdout); return 1;
+		case '?': return 3;
+		default: ok = apply_number(c, o, optarg); break;
+		}
+		if (!ok)
+			return 1 + usage("bad value: %s", optarg);
+	}
+	if (optind < argc)
+		return 1 + usage("unexpected argument: %s", argv[optind]);
+	log_init(STDERR_FILENO, verbose > 1 ? LOG_DEBUG : verbose ? LOG_INFO : LOG_WARN, "smolmix-localnet");
+	return 0;
+}
+
+static void draw_node(struct node_info *n, uint32_t id, unsigned layer)
+{
+	uint8_t seed[32];
+
+	n->id = id;
+	n->layer = layer;
+	rng_fill(rng_system(), seed, sizeof(seed));
+	prim_ed25519_keypair(n->identity_pk, n->identity_sk, seed);
+	rng_fill(rng_system(), n->sphinx_sk, sizeof(n->sphinx_sk));
+	prim_x25519_base(n->sphinx_pk, n->sphinx_sk);
+	prim_wipe(seed, sizeof(seed));
+}
+
+static void draw_world(struct world *w)
+{
+	struct directory *d = &w->dir;
+
+	for (unsigned layer = 1; layer <= 3; layer++)
+		for (unsigned i = 0; i < w->cfg.per_layer; i++, d->n++)
+			draw_node(&d->node[d->n], d->n + 1, layer);
+	d->gateway = d->n++;
+	draw_node(&d->node[d->gateway], d->n, 0);
+	d->exit_v10 = w->cfg.exit_version >= 10;
+	nym_self_new(&w->router_self, rng_system());
+	memcpy(w->router_self.addr.gateway, d->node[d->gateway].identity_pk, 32);
+	d->node[d->gateway].ipr = w->router_self.addr;
+}
+
+static void announce(void *owner)
+{
+	struct world *w = owner;
+	char url[ADDR_TEXT], gw[BASE58_KEY_TEXT], ipr[NYM_RECIPIENT_TEXT];
+	const struct node_info *g = &w->dir.node[w->dir.gateway];
+
+	base58_encode(gw, sizeof(gw), g->identity_pk, 32);
+	printf("{\"api\": \"http://%s/\", \"gateway\": \"%s\", \"exit\": \"%s\", \"pid\": %d}\n",
+	       addr_text(&w->api_at, url), gw, recipient_text(&w->router_self.addr, ipr), (int)getpid());
+	fflush(stdout);
+}
+
+static void on_signal(void *owner, uint32_t events)
+{
+	struct world *w = owner;
+	struct signalfd_siginfo si;
+
+	(void)events;
+	if (read(w->signal_fd, &si, sizeof(si)) == (ssize_t)sizeof(si))
+		loop_quit(w->loop);
+}
+
+static int watch_signals(struct world *w)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	w->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (w->signal_fd < 0)
+		return -errno;
+	return loop_watch_add(w->loop, &w->signals, w->signal_fd, LOOP_IN, on_signal, w);
+}
+
+static int start(struct world *w)
+{
+	struct directory *d = &w->dir;
+	int r = prim_init();
+
+	if (r < 0)
+		return r;
+	w->loop = loop_new(clock_system());
+	w->ws = w->loop ? ws_new(w->loop, 256) : NULL;
+	if (!w->ws)
+		return -errno;
+	r = watch_signals(w);
+	if (r < 0)
+		return r;
+	draw_world(w);
+	for (unsigned i = 0; i < d->gateway; i++) {
+		w->node[i] = node_new(w->loop, rng_system(), &w->cfg, d, &d->node[i], NULL, NULL);
+		if (!w->node[i])
+			return -errno;
+	}
+	w->gateway = gateway_new(w->loop, w->ws, rng_system(), &w->cfg, d, &d->node[d->gateway]);
+	if (!w->gateway)
+		return -errno;
+	w->api = nymapi_new(w->ws, &w->cfg, d, &w->api_at);
+	if (!w->api)
+		return -errno;
+	w->router = router_new(w->loop, w->ws, rng_system(), &w->cfg, d, &w->router_self, announce, w);
+	return w->router ? 0 : -errno;
+}
+
+static void stop(struct world *w)
+{
+	router_free(w->router);
+	nymapi_free(w->api);
+	gateway_free(w->gateway);
+	for (unsigned i = 0; i < w->dir.n; i++)
+		node_free(w->node[i]);
+	ws_free(w->ws);
+	loop_watch_remove(&w->signals);
+	loop_free(w->loop);
+	prim_wipe(&w->router_self, sizeof(w->router_self));
+	prim_wipe(&w->dir, sizeof(w->dir));
+}
+
+int main(int argc, char **argv)
+{
+	static struct world w = { .cfg = { .per_layer = 1, .exit_version = 10, .mtu = 1420 }, .signal_fd = -1 };
+	int r;
+
+	addr_parse_ip(&w.cfg.address, "127.0.0.1");
+	addr_parse_ip(&w.cfg.exit_address, "127.0.0.77");
+	w.cfg.faults.reorder_us = 200 * US_PER_MS;
+	r = parse_options(&w.cfg, argc, argv);
+	if (r)
+		return r - 1;
+	r = start(&w);
+	if (r == 0)
+		r = ws_run(w.ws);
+	else
+		fprintf(stderr, "smolmix-localnet: cannot start: %s\n", err_str(r));
+	stop(&w);
+	return r < 0 ? 1 : 0;
+}

@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * smolmix-run: runs a command with its network going through the mixnet.
+ *
+ * Theory of operation. Everything that can be judged without the network is judged first: options, the command, the preload library, the
+ * guard. Then the tunnel starts in a thread of this process; when it is ready the command is started behind the guard with the preload
+ * library and the path of the control socket in its environment. This process waits on one poll(): signals, the tunnel's event descriptor, one
+ * tick each second for the statistics file. When the command has ended, what it still had to send is sent (5 s at most).
+ *
+ * If the tunnel fails later, connections reset and new ones fail; the command decides what to do.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "base/rng.h"
+#include "stack/tunnel.h"
+#include "tools/run/check.h"
+#include "tools/run/child.h"
+#include "tools/run/guard.h"
+#include "tools/run/localnet.h"
+#include "tools/run/options.h"
+#include "tools/run/paths.h"
+#include "tools/run/progress.h"
+#include "tools/run/statsfile.h"
+
+#define EXIT_CANNOT 125
+#define DRAIN_US (5 * US_PER_S)
+#define BOOTSTRAP_US (60 * US_PER_S)
+#define EXIT_TIMEOUT_US (15 * US_PER_S)
+#define CONNECT_US (60 * US_PER_S)
+#define WAIT_READY_US (30 * US_PER_S)
+#define TICK_MS 1000
+
+struct run {
+	struct options opt;
+	char command[PATHS_MAX], shim[PATHS_MAX], dir[PATHS_MAX], ctl[PATHS_MAX + 8];
+	struct guard *guard;
+	struct tunnel *tunnel;
+	struct progress progress;
+	struct child child;
+	pid_t localnet;
+	int signals;
+};
+
+static int cannot(const char *line)
+{
+	fprintf(stderr, "smolmix-run: %s\n", line);
+	return EXIT_CANNOT;
+}
+
+static int cannot_do(const char *what, int err, const char *change)
+{
+	fprintf(stderr, "smolmix-run: %s: %s; %s\n", what, err_str(err), change);
+	return EXIT_CANNOT;
+}
+
+/* ---- before the network ---- */
+
+static void start_log(const struct options *o)
+{
+	enum log_level level = LOG_ERROR;
+
+	if (o->verbose)
+		level = o->verbose > 1 ? LOG_TRACE : LOG_INFO;
+	log_init(STDERR_FILENO, o->quiet ? LOG_NONE : level, "smolmix-run");
+}
+
+static int take_signals(struct run *r)
+{
+	sigset_t set;
+
+	child_signals(&set);
+	signal(SIGPIPE, SIG_IGN);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+		return -errno;
+	r->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return r->signals < 0 ? -errno : 0;
+}
+
+/* 0, or the exit code: everything that needs no network. */
+static int prepare(struct run *r)
+{
+	char line[1024];
+	int e = paths_command(r->opt.command[0], r->command, line, sizeof(line));
+
+	if (e) {
+		cannot(line);
+		return e;
+	}
+	if (paths_shim(r->shim) < 0)
+		return cannot("preload library: libsmolmix-shim.so was not found; build or install it");
+	if (strpbrk(r->shim, " :"))
+		return cannot("preload library: its path has a space or colon, which LD_PRELOAD cannot name; move it");
+	e = guard_new(&r->guard);
+	if (e == 0)
+		e = guard_probe(r->guard);
+	if (e < 0)
+		return cannot_do("kernel guard", e, "see smolmix-run --check");
+	if (guard_close_inherited() && !r->opt.quiet)
+		fputs("smolmix-run: standard input, output or error is an internet socket: it stays outside the tunnel\n", stderr);
+	e = take_signals(r);
+	if (e == 0)
+		e = paths_private_dir(r->dir);
+	if (e < 0)
+		return cannot_do("private folder", e, "set XDG_RUNTIME_DIR to a folder of yours");
+	snprintf(r->ctl, sizeof(r->ctl), "%s/ctl", r->dir);
+	return 0;
+}
+
+/* ---- the tunnel ---- */
+
+static void write_stats(const struct run *r)
+{
+	struct tunnel_stats s;
+
+	if (!r->opt.stats_json || !r->tunnel)
+		return;
+	tunnel_get_stats(r->tunnel, &s);
+	statsfile_write(r->opt.stats_json, &s);
+}
+
+static int start_tunnel(struct run *r)
+{
+	const struct options *o = &r->opt;
+	struct tunnel_cfg cfg = {
+		.bridge = { .net = o->network, .profile = o->profile, .exit_how = o->exit_how, .exit_given = o->exit_given,
+			    .exit = o->exit, .gateway_given = o->gateway_given, .mtu = o->mtu,
+			    .bootstrap_us = BOOTSTRAP_US, .exit_timeout_us = EXIT_TIMEOUT_US, .rng = rng_system() },
+		.stack = { .n_dns = o->n_dns, .buffer = STACK_BUFFER_DEFAULT, .connect_us = CONNECT_US,
+			   .wait_ready_us = WAIT_READY_US, .rng = rng_system() },
+		.ctl_path = r->ctl,
+	};
+	int e;
+
+	memcpy(cfg.bridge.exit_country, o->exit_country, sizeof(cfg.bridge.exit_country));
+	memcpy(cfg.bridge.gateway, o->gateway, sizeof(cfg.bridge.gateway));
+	memcpy(cfg.stack.dns, o->dns, sizeof(cfg.stack.dns));
+	e = tunnel_start(&r->tunnel, &cfg);
+	return e < 0 ? cannot_do("tunnel", e, "run again with -v to see more") : 0;
+}
+
+/* An unwritable statistics file is found before the network is used. */
+static int first_stats(const struct run *r)
+{
+	struct tunnel_stats none = { .bridge = { .state = BRIDGE_STARTING, .profile = r->opt.profile->name } };
+	int e = r->opt.stats_json ? statsfile_write(r->opt.stats_json, &none) : 0;
+
+	return e < 0 ? cannot_do("--stats-json", e, "name a file that can be written") : 0;
+}
+
+static int failed(const struct run *r, const struct bridge_stats *s)
+{
+	fprintf(stderr, "smolmix-run: cannot reach the mixnet: %s; %s\n", s->cause[0] ? s->cause : "no reason given",
+		progress_hint(&r->progress));
+	return EXIT_CANNOT;
+}
+
+/* Waits for one of the two descriptors or the tick; clears the tunnel's. */
+static void wait_event(const struct run *r)
+{
+	struct pollfd p[2] = { { r->signals, POLLIN, 0 }, { tunnel_event_fd(r->tunnel), POLLIN, 0 } };
+	uint64_t count;
+
+	if (poll(p, 2, TICK_MS) > 0 && p[1].revents && read(p[1].fd, &count, sizeof(count)) < 0)
+		return;
+}
+
+/* Number of a signal that ends the bootstrap, 0 for none. */
+static int ending_signal(const struct run *r)
+{
+	struct signalfd_siginfo si;
+
+	while (read(r->signals, &si, sizeof(si)) == (ssize_t)sizeof(si))
+		if (si.ssi_signo == SIGINT || si.ssi_signo == SIGTERM || si.ssi_signo == SIGHUP || si.ssi_signo == SIGQUIT)
+			return (int)si.ssi_signo;
+	return 0;
+}
+
+/* 0 when the tunnel is ready, else the exit code. */
+static int wait_ready(struct run *r)
+{
+	struct tunnel_stats s;
+
+	for (;;) {
+		int sig = ending_signal(r);
+
+		if (sig)
+			return 128 + sig;
+		tunnel_get_stats(r->tunnel, &s);
+		progress_update(&r->progress, &s.bridge);
+		if (s.bridge.state == BRIDGE_READY)
+			return 0;
+		if (s.bridge.state == BRIDGE_FAILED)
+			return failed(r, &s.bridge);
+		write_stats(r);
+		wait_event(r);
+	}
+}
+
+/* ---- the command ---- */
+
+static int run_command(struct run *r)
+{
+	int level = r->opt.quiet ? 0 : 1 + (r->opt.verbose > 2 ? 2 : r->opt.verbose);
+	const struct child_cfg cfg = { .path = r->command, .argv = r->opt.command, .shim = r->shim, .ctl_path = r->ctl,
+				       .level = level, .guard = r->guard };
+	struct signalfd_siginfo si;
+	struct tunnel_stats s;
+	int e = child_start(&r->child, &cfg);
+
+	if (e < 0)
+		return cannot_do("command", e, "free memory or processes");
+	while (!child_reap(&r->child)) {
+		wait_event(r);
+		while (read(r->signals, &si, sizeof(si)) == (ssize_t)sizeof(si))
+			child_signal(&r->child, &si);
+		tunnel_get_stats(r->tunnel, &s);
+		progress_update(&r->progress, &s.bridge);
+		write_stats(r);
+	}
+	return r->child.status;
+}
+
+static void finish(struct run *r, uint64_t drain_us)
+{
+	if (r->tunnel) {
+		tunnel_stop(r->tunnel, drain_us);
+		write_stats(r);
+		tunnel_free(r->tunnel);
+	}
+	localnet_stop(r->localnet);
+	guard_free(r->guard);
+	if (r->dir[0]) {
+		unlink(r->ctl);
+		rmdir(r->dir);
+	}
+}
+
+static int run(struct run *r)
+{
+	char line[1024];
+	int code = prepare(r);
+
+	if (code == 0)
+		code = first_stats(r);
+	if (code)
+		return code;
+	progress_init(&r->progress, r->opt.quiet);
+	if (r->opt.localnet) {
+		if (localnet_start(&r->localnet, &r->opt.network, line, sizeof(line)) < 0)
+			return cannot(line);
+		if (r->progress.on)
+			fputs("smolmix: local test network, no anonymity\n", stderr);
+	}
+	code = start_tunnel(r);
+	return code ? code : wait_ready(r);
+}
+
+int main(int argc, char **argv)
+{
+	static struct run r = { .signals = -1 };
+	char line[1024];
+	int code;
+
+	if (options_parse(&r.opt, argc, argv, line, sizeof(line)) < 0)
+		return cannot(line);
+	switch (r.opt.action) {
+	case OPTIONS_HELP:
+		options_help();
+		return 0;
+	case OPTIONS_VERSION:
+		puts("smolmix-run " SMOLMIX_VERSION);
+		return 0;
+	case OPTIONS_CHECK:
+		return check_run();
+	case OPTIONS_RUN:
+		break;
+	}
+	start_log(&r.opt);
+	code = run(&r);
+	if (code == 0) {
+		code = run_command(&r);
+		finish(&r, DRAIN_US);
+	} else {
+		finish(&r, 0);
+	}
+	return code;
+}
