@@ -1,0 +1,92 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Bad input and bad networks: code 125 and one line that says what, why and what to change; commands' own codes otherwise."""
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+
+import world as w
+
+RECIPIENT = ("5WdCMZXZBkGsXwPqzxwJqf9sSzyRLt3xmhuGDBaXiQh5.7nFB8HqKM9jxExRkfhUoLb6oo2LSCDDesP5uuXH5iWY1"
+             "@3yv4qTKVxC5Vqgtshzkcm8nT1q9zeETnj3RMDiaREeB5")
+bad = 0
+
+
+def case(what, argv, code, seconds=10, one_line=True):
+    """Runs argv and judges code, number of lines and time."""
+    global bad
+    start = time.monotonic()
+    try:
+        p = subprocess.run(list(map(str, argv)), capture_output=True, text=True, timeout=seconds + 30, check=False)
+    except subprocess.TimeoutExpired:
+        print("FAIL", what, "did not end")
+        bad += 1
+        return
+    took = time.monotonic() - start
+    lines = p.stderr.strip().splitlines()
+    ok = p.returncode == code and took < seconds
+    if one_line:
+        ok = ok and len(lines) == 1 and lines[0].startswith("smolmix-run: ") and lines[0].count(":") >= 2
+    print("ok  " if ok else "FAIL", f"{what}: {p.returncode} in {took:.1f} s:", *lines[:3])
+    bad += not ok
+
+
+def options():
+    """A bad value for each option."""
+    run = [w.RUN]
+    for args in (["--exit", "nonsense"], ["--exit", "country:XYZ"], ["--gateway", "0OIl"], ["--dns", "example.org"],
+                 ["--dns", "1.2.3.4:99999"], ["--mtu", "12"], ["--mtu", "abc"], ["--profile", "warp"],
+                 ["--network", "/nonexistent/file.json"], ["--api", "ftp://x/"], ["--api", "http://192.0.2.1/"],
+                 ["--stats-json", "/nonexistent/dir/stats.json"], ["--frobnicate"], ["--exit"]):
+        case("option " + " ".join(args), [*run, *args, "--", "true"], 125)
+    case("no command", run, 125)
+    with tempfile.TemporaryDirectory() as tmp:
+        for name, text in (("half.json", '{"name": "x", "nym_api": ["http://127'), ("rubbish.json", "hello"),
+                           ("unknown.json", '{"name": "x", "nym_api": ["http://127.0.0.1:1/"], "colour": 1}'),
+                           ("empty.json", '{"name": "x", "nym_api": []}')):
+            path = pathlib.Path(tmp, name)
+            path.write_text(text)
+            case(f"network file {name}", [*run, "--network", path, "true"], 125)
+
+
+def networks():
+    """Each misbehaving part of a network."""
+    case("unreachable API", [w.RUN, "--api", f"http://127.0.0.1:{w.free_port()}/", "true"], 125)
+    for fault in ("api-rubbish", "api-half", "api-503", "gateway-close-1", "gateway-close-2", "gateway-close-3",
+                  "gateway-close-4", "gateway-credentials", "exit-refuse"):
+        with w.World(["--fault", fault], web=False, dns=False) as net:
+            case(f"network with {fault}", [w.RUN, "--api", net.api, "true"], 125)
+    with w.World(["--fault", "exit-ignore"], web=False, dns=False) as net:
+        case("exit that ignores the connect (15 s)", [w.RUN, "--api", net.api, "true"], 125, seconds=40)
+    with w.World(web=False, dns=False) as net:
+        case("recipient nobody has", [w.RUN, "--api", net.api, "--exit", RECIPIENT, "true"], 125, seconds=40)
+        case("gateway nobody has",
+             [w.RUN, "--api", net.api, "--gateway", "3yv4qTKVxC5Vqgtshzkcm8nT1q9zeETnj3RMDiaREeB5", "true"], 125)
+
+
+def codes():
+    """Codes of commands."""
+    with w.World(web=False, dns=False) as net:
+        run = [w.RUN, "-q", "--api", net.api, "--"]
+        case("command not found", [*run, "no-such-command-here"], 127)
+        case("not executable", [*run, "/etc/passwd"], 126)
+        case("true", [*run, "true"], 0, one_line=False)
+        case("exit code 42", [*run, "sh", "-c", "exit 42"], 42, one_line=False)
+        case("killed by SIGKILL", [*run, "sh", "-c", "kill -9 $$"], 137, one_line=False)
+        case("killed by SIGTERM", [*run, "sh", "-c", "kill -15 $$"], 143, one_line=False)
+
+
+def main():
+    """All of it."""
+    os.environ.pop("SMOLMIX_API", None)
+    options()
+    networks()
+    codes()
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,184 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Leak test: programs run in a network namespace whose every interface is captured.
+
+Two namespaces joined by a veth pair. The Nym network (nym-api, gateway, nodes, exit) and the servers are outside; only
+smolmix-run and the programs are inside. Every packet seen inside must be to or from the nym-api or the gateway. Then
+the same with the tunnel killed in mid-transfer, and with LD_PRELOAD removed by the child.
+"""
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import world as w
+
+NS = f"smolmix-leak-{os.getpid()}"
+OUTSIDE, INSIDE = "10.213.77.1", "10.213.77.2"
+good = True
+
+
+def sh(*argv, check=True):
+    """A system command."""
+    return subprocess.run([str(a) for a in argv], check=check, capture_output=True, text=True)
+
+
+def expect(what, cond, detail=""):
+    """One fact."""
+    global good
+    print("ok  " if cond else "FAIL", what, "" if cond else detail, flush=True)
+    good &= bool(cond)
+
+
+class Namespace:
+    """A namespace with one veth to the outside, and a default route, so that leaks would leave."""
+
+    def __enter__(self):
+        ip = ("ip", "netns", "exec", NS)
+        veth = f"smx{os.getpid() % 100000}"
+        sh("ip", "netns", "add", NS)
+        try:
+            sh("ip", "link", "add", veth, "type", "veth", "peer", "name", "inside", "netns", NS)
+            sh("ip", "addr", "add", f"{OUTSIDE}/24", "dev", veth)
+            sh("ip", "link", "set", veth, "up")
+            sh(*ip, "ip", "addr", "add", f"{INSIDE}/24", "dev", "inside")
+            sh(*ip, "ip", "link", "set", "lo", "up")
+            sh(*ip, "ip", "link", "set", "inside", "up")
+            sh(*ip, "ip", "route", "add", "default", "via", OUTSIDE)
+            sh(*ip, "sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1", check=False)
+        except subprocess.CalledProcessError as e:
+            self.__exit__()
+            w.skip("cannot make a network namespace: " + e.stderr.strip())
+        return self
+
+    def __exit__(self, *exc):
+        sh("ip", "netns", "del", NS, check=False)
+
+
+class Capture:
+    """tcpdump on every interface of the namespace."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __enter__(self):
+        self.proc = subprocess.Popen(["ip", "netns", "exec", NS, "tcpdump", "-i", "any", "-n", "-U", "-w", self.path],
+                                     stderr=subprocess.PIPE, text=True)
+        for line in self.proc.stderr:
+            if "listening on" in line:
+                break
+        return self
+
+    def __exit__(self, *exc):
+        time.sleep(0.5)
+        self.proc.send_signal(signal.SIGINT)
+        self.proc.wait()
+
+    def packets(self):
+        """Text lines of all packets but ARP and neighbour discovery."""
+        out = sh("tcpdump", "-n", "-r", self.path, check=False).stdout.splitlines()
+        return [line for line in out if " ARP" not in line and "ICMP6, neighbor" not in line
+                and "ICMP6, router solicitation" not in line and "HBH ICMP6" not in line]
+
+
+def judge(what, capture, ports):
+    """Counts packets that are neither to nor from nym-api or gateway."""
+    lines = capture.packets()
+    allowed = re.compile(r" (?:%s)\.(?:%s)[ :]" % (re.escape(OUTSIDE), "|".join(map(str, ports))))
+    strangers = [line for line in lines if not allowed.search(line)]
+    expect(f"{what}: {len(lines)} packets captured, {len(strangers)} to others", lines and not strangers,
+           "\n".join(strangers[:10]))
+
+
+def websocket_port(net):
+    """The gateway's websocket port, out of the directory."""
+    import json
+    import urllib.request
+    with urllib.request.urlopen(net.api + "v2/unstable/nym-nodes/skimmed") as r:
+        nodes = json.load(r)["nodes"]["data"]
+    return next(n["entry"]["ws_port"] for n in nodes if n["entry"])
+
+
+def programs(net):
+    """Everything at once must reach its server and nothing else."""
+    opt = ["--profile", "fast", "--network", net.dir / "network.json"]
+
+    def run(*cmd, **kw):
+        return net.run(*cmd, options=opt, **kw)
+
+    p = run("curl", "-sS", f"http://{w.NAME}/small")
+    expect("curl", p.stdout == "small file\n", p)
+    p = run("dig", "+short", "+timeout=10", w.NAME, "A")
+    expect("dig (resolver of the host)", w.WEB4 in p.stdout, p)
+    if shutil.which("wget"):
+        p = run("wget", "-q", "-O", "-", f"http://{w.NAME}/small")
+        expect("wget", p.stdout == "small file\n", p)
+    p = run(sys.executable, "-c", f"import urllib.request as u;print(u.urlopen('http://{w.NAME}/small').read())")
+    expect("python urllib", "small file" in p.stdout, p)
+    p = run("getent", "ahosts", w.NAME)
+    expect("getent ahosts", w.WEB4 in p.stdout, p)
+
+
+def killed(net):
+    """The tunnel's process dies in mid-transfer: the program sees an error soon, and no packet."""
+    cmd = net.run_argv("sh", "-c", f"curl -sS -o /dev/null http://{w.WEB4}/file; echo code $? >{net.dir}/killed",
+                       options=["--network", net.dir / "network.json"])
+    p = subprocess.Popen(cmd, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    time.sleep(5)  # the transfer of 1 MB takes longer than this in the default profile
+    host = sh("pgrep", "-f", "-x", ".*smolmix-run -q .*network.json.*", check=False).stdout.split()
+    for pid in host:
+        if pathlib.Path(f"/proc/{pid}/comm").read_text().strip() == "smolmix-run":
+            os.kill(int(pid), signal.SIGKILL)
+    start = time.monotonic()
+    result = net.dir / "killed"
+    while time.monotonic() - start < 10 and not result.exists():
+        time.sleep(0.1)
+    took = time.monotonic() - start
+    code = result.read_text().split()[1] if result.exists() else "none"
+    expect(f"tunnel killed in mid-transfer: curl ended with {code} after {took:.1f} s", code not in ("none", "0") and took < 5)
+    p.wait()
+
+
+def no_preload(net):
+    """Children that the shim cannot see: error, no packet."""
+    opt = ["--network", net.dir / "network.json"]
+    p = net.run(w.BUILD / "tests/e2e/rawsock", options=opt)
+    expect("inline system calls: no internet socket, no io_uring", p.returncode == 0, p)
+    script = ("import socket\ntry:\n socket.create_connection(('%s', 80), 5)\n print('connected')\n"
+              "except OSError as e:\n print('error', e.errno)\n" % w.WEB4)
+    unhooked = ("import ctypes\n"
+                "l=ctypes.CDLL('libc.so.6',use_errno=True)\n"
+                "print('made' if l.socket(2,1,0)>=0 else 'error %d' % ctypes.get_errno())\n")
+    p = net.run(sys.executable, "-c", unhooked, options=opt)
+    expect("libc's own socket() by dlsym: refused", p.stdout.startswith("error"), p)
+    p = net.run("env", "-u", "LD_PRELOAD", sys.executable, "-c", script, options=opt)
+    expect("LD_PRELOAD removed by the child: error, or put back and through the tunnel",
+           p.stdout.startswith(("error", "connected")), p)
+    expect("and then the server saw the exit only", {line[0] for line in net.access_log()} <= {w.EXIT_ADDR}, p)
+
+
+def main():
+    """Inside and outside."""
+    if os.geteuid() != 0:
+        w.skip("a network namespace needs root")
+    for tool in ("tcpdump", "ip"):
+        if not shutil.which(tool):
+            w.skip(f"{tool} is not installed")
+    with Namespace(), w.World(["--address", OUTSIDE], prefix=["ip", "netns", "exec", NS]) as net:
+        (net.dir / "network.json").write_text('{"name": "leak-test", "nym_api": ["%s"], "allow_plain_ws": true}' % net.api)
+        net.run_argv = lambda *c, options=(): [*net.prefix, str(w.RUN), "-q", *map(str, options), "--", *map(str, c)]
+        ports = [net.api.rstrip("/").rsplit(":", 1)[1], websocket_port(net)]
+        for name, story in (("programs", programs), ("killed tunnel", killed), ("no preload", no_preload)):
+            capture = Capture(net.dir / f"{story.__name__}.pcap")
+            with capture:
+                story(net)
+            judge(name, capture, ports)
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

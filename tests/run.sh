@@ -1,0 +1,122 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Sets up what is missing, builds, runs all tests; the last line is "N passed, N failed, N skipped".
+#
+#   tests/run.sh              everything
+#   tests/run.sh quick        the plain build only: no sanitizers, no clang, no coverage
+#   tests/run.sh SUITE...     meson suites of the plain build (unit kat sim platform shim e2e fuzz lint abi)
+set -u
+cd "$(dirname "$0")/.." || exit 1
+tools/setup.sh || exit 1
+
+passed=0 failed=0 skipped=0
+declare -a notes
+
+say() { printf '\n== %s\n' "$*"; }
+
+# One check that is no meson test: name, then the command.
+check() {
+	local name=$1
+	shift
+	if "$@"; then
+		passed=$((passed + 1))
+		printf 'ok   %s\n' "$name"
+	else
+		failed=$((failed + 1))
+		notes+=("failed: $name")
+		printf 'FAIL %s\n' "$name"
+	fi
+}
+
+# Configures and builds a folder: folder, then meson options.
+build() {
+	local dir=$1
+	shift
+	if [ ! -f "$dir/build.ninja" ]; then
+		meson setup "$dir" "$@" >"$dir.setup.log" 2>&1 || { cat "$dir.setup.log"; return 1; }
+		rm -f "$dir.setup.log"
+	fi
+	ninja -C "$dir" --quiet
+}
+
+# Runs meson tests of a folder and adds up its log: folder, label, then arguments of meson test.
+run() {
+	local dir=$1 label=$2 counts
+	shift 2
+	rm -f "$dir/meson-logs/testlog.json"
+	meson test -C "$dir" --no-rebuild --print-errorlogs "$@" 2>&1 | grep -Ev '^(ninja|$)' | tail -n 200
+	counts=$(python3 - "$dir/meson-logs/testlog.json" "$label" <<'PY'
+import json, os, sys
+ok = bad = skip = 0
+lines = []
+path = sys.argv[1]
+for line in open(path) if os.path.exists(path) else []:
+    t = json.loads(line)
+    if t["result"] in ("OK", "EXPECTEDFAIL"):
+        ok += 1
+    elif t["result"] == "SKIP":
+        skip += 1
+        why = [l for l in (t.get("stdout") or "").splitlines() if "SKIP" in l]
+        lines.append(f"skipped ({sys.argv[2]}): {t['name']}: {why[0] if why else 'no reason given'}")
+    else:
+        bad += 1
+        lines.append(f"failed ({sys.argv[2]}): {t['name']}: {t['result']}")
+if not ok + bad + skip:
+    bad = 1
+    lines.append(f"failed ({sys.argv[2]}): no test ran")
+print(ok, bad, skip)
+print("\n".join(lines))
+PY
+	)
+	read -r ok bad skip <<<"$(head -n 1 <<<"$counts")"
+	passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + skip))
+	while read -r line; do
+		[ -n "$line" ] && notes+=("$line")
+	done <<<"$(tail -n +2 <<<"$counts")"
+}
+
+finish() {
+	echo
+	[ ${#notes[@]} -gt 0 ] && printf '%s\n' "${notes[@]}"
+	echo "$passed passed, $failed failed, $skipped skipped"
+	[ "$failed" -eq 0 ]
+	exit
+}
+
+say "plain build"
+check "build with gcc" build build || finish
+if [ $# -gt 0 ] && [ "$1" != quick ]; then
+	args=()
+	for s in "$@"; do args+=(--suite "$s"); done
+	run build plain "${args[@]}"
+	finish
+fi
+run build plain
+check "shell scripts (shellcheck)" shellcheck -S warning tools/setup.sh tools/demo.sh tests/run.sh .ci/run
+[ "${1:-}" = quick ] && finish
+
+say "address and undefined-behaviour sanitizers"
+export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+check "build with ASan and UBSan" build build-asan -Db_sanitize=address,undefined -Db_lundef=false \
+	-Dbuildtype=debugoptimized
+run build-asan sanitizers --suite unit --suite kat --suite sim --suite fuzz --suite e2e-short --timeout-multiplier 5
+unset ASAN_OPTIONS UBSAN_OPTIONS
+
+say "clang"
+if command -v clang >/dev/null; then
+	check "build with clang" env CC=clang bash -c '[ -f build-clang/build.ninja ] ||
+		meson setup build-clang -Dwerror=true >/dev/null; ninja -C build-clang --quiet'
+else
+	skipped=$((skipped + 1))
+	notes+=("skipped: build with clang: clang is not installed")
+fi
+
+say "coverage of the engines"
+coverage() {
+	build build-cov -Db_coverage=true -Dbuildtype=debug &&
+		meson test -C build-cov --no-rebuild --suite unit --suite kat --suite sim --suite fuzz \
+			--timeout-multiplier 5 >/dev/null 2>&1
+	python3 tests/lint/coverage.py build-cov
+}
+check "line coverage of the engines >= 90 %" coverage
+finish
