@@ -1,0 +1,165 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Runs one POSIX program bare and under the shim against the same servers; the same output is demanded.
+
+usage: run.py PROGRAM SHIM CTLSTAND
+
+A program named x_* judges itself and only runs shimmed.
+
+Differences are allowed only where tests/shim/differences lists them with a reason.
+"""
+import difflib
+import os
+import pathlib
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+
+HERE = pathlib.Path(__file__).resolve().parent
+
+
+def listener(backlog=64):
+    """A TCP listener on loopback."""
+    s = socket.socket()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.bind(("127.0.0.1", 0))
+    s.listen(backlog)
+    return s
+
+
+def serve(handler):
+    """A TCP server with one thread per connection; its port."""
+    s = listener()
+
+    def loop():
+        while True:
+            conn = s.accept()[0]
+            threading.Thread(target=guarded, args=(handler, conn), daemon=True).start()
+    threading.Thread(target=loop, daemon=True).start()
+    return s.getsockname()[1]
+
+
+def guarded(handler, conn):
+    """A client may end as it likes."""
+    try:
+        with conn:
+            handler(conn)
+    except OSError:
+        pass
+
+
+def echo(conn):
+    """Sends back what comes."""
+    while data := conn.recv(65536):
+        conn.sendall(data)
+
+
+def count(conn):
+    """Counts until the end, then says how many."""
+    n = 0
+    while data := conn.recv(65536):
+        n += len(data)
+    conn.sendall(str(n).encode())
+
+
+def reset(conn):
+    """Reads a byte, sends three, reads one more, resets."""
+    conn.recv(1)
+    conn.sendall(b"bye")
+    conn.recv(1)
+    conn.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def hang():
+    """A port that answers no SYN: the backlog is full. Sockets must stay alive."""
+    s = listener(0)
+    fill = []
+    for _ in range(4):
+        c = socket.socket()
+        c.setblocking(False)
+        c.connect_ex(s.getsockname())
+        fill.append(c)
+    return s.getsockname()[1], [s, *fill]
+
+
+def udp_echo():
+    """A UDP echo server; its port."""
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+    s.bind(("127.0.0.1", 0))
+
+    def loop():
+        while True:
+            data, peer = s.recvfrom(70000)
+            try:
+                s.sendto(data, peer)
+            except OSError:
+                pass
+    threading.Thread(target=loop, daemon=True).start()
+    return s.getsockname()[1]
+
+
+def closed(kind):
+    """A port nobody has."""
+    s = socket.socket(socket.AF_INET, kind)
+    s.bind(("127.0.0.1", 0))
+    port = s.getsockname()[1]
+    s.close()
+    return port
+
+
+def reviewed(program):
+    """{(bare line, shimmed line)} of the reviewed list."""
+    pairs = set()
+    for line in (HERE / "differences").read_text().splitlines():
+        if line.startswith("#") or not line.strip():
+            continue
+        name, bare, shimmed, reason = (part.strip() for part in line.split("|"))
+        if not reason:
+            sys.exit(f"differences: no reason: {line}")
+        if name == program:
+            pairs.add((bare, shimmed))
+    return pairs
+
+
+def main():
+    """Both runs."""
+    program, shim, stand = (str(pathlib.Path(p).resolve()) for p in sys.argv[1:4])
+    hang_port, keep = hang()
+    ports = {"T_ECHO": serve(echo), "T_COUNT": serve(count), "T_RESET": serve(reset), "T_HANG": hang_port,
+             "T_CLOSED": closed(socket.SOCK_STREAM), "T_UDP": udp_echo(), "T_UDPCLOSED": closed(socket.SOCK_DGRAM)}
+    env = {k: v for k, v in os.environ.items() if not k.startswith("SMOLMIX_")}
+    env.update({k: str(v) for k, v in ports.items()})
+
+    def run(extra):
+        p = subprocess.run([program], env={**env, **extra}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                           stderr=subprocess.STDOUT, timeout=60, check=False)
+        return [*(line.rstrip() for line in p.stdout.decode(errors="replace").splitlines()), f"exit {p.returncode}"]
+
+    alone = pathlib.Path(program).name.startswith("x_")
+    bare = [] if alone else run({})
+    with tempfile.TemporaryDirectory() as tmp:
+        path = os.path.join(tmp, "ctl")
+        with subprocess.Popen([stand, path], stdout=subprocess.PIPE) as tunnel:
+            tunnel.stdout.readline()
+            shimmed = run({"LD_PRELOAD": shim, "SMOLMIX_SOCKET": path, "SMOLMIX_SHIM": shim, "SMOLMIX_VERBOSE": "0"})
+            tunnel.kill()
+    del keep
+    if alone:
+        print("\n".join(shimmed))
+        return int(shimmed[-1] != "exit 0")
+    allowed = reviewed(pathlib.Path(program).name)
+    if len(bare) == len(shimmed):
+        shimmed = [b if (b, s) in allowed else s for b, s in zip(bare, shimmed)]
+    if bare == shimmed:
+        print(f"{pathlib.Path(program).name}: {len(bare)} lines, the same bare and shimmed")
+        return 0
+    print("\n".join(difflib.unified_diff(bare, shimmed, "bare", "shimmed", lineterm="", n=3)))
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Socket options: values, lengths, errors. */
+#include <netinet/tcp.h>
+#include <sys/time.h>
+
+#include "t.h"
+
+struct opt {
+	const char *name;
+	int level, opt;
+};
+
+static const struct opt both[] = {
+	{ "SO_TYPE", SOL_SOCKET, SO_TYPE },	       { "SO_DOMAIN", SOL_SOCKET, SO_DOMAIN },
+	{ "SO_PROTOCOL", SOL_SOCKET, SO_PROTOCOL },    { "SO_ACCEPTCONN", SOL_SOCKET, SO_ACCEPTCONN },
+	{ "SO_ERROR", SOL_SOCKET, SO_ERROR },	       { "SO_REUSEADDR", SOL_SOCKET, SO_REUSEADDR },
+	{ "SO_REUSEPORT", SOL_SOCKET, SO_REUSEPORT },  { "SO_KEEPALIVE", SOL_SOCKET, SO_KEEPALIVE },
+	{ "SO_BROADCAST", SOL_SOCKET, SO_BROADCAST },  { "SO_OOBINLINE", SOL_SOCKET, SO_OOBINLINE },
+	{ "SO_PRIORITY", SOL_SOCKET, SO_PRIORITY },    { "IP_TOS", IPPROTO_IP, IP_TOS },
+	{ "IP_TTL", IPPROTO_IP, IP_TTL },	       { "IP_MTU_DISCOVER", IPPROTO_IP, IP_MTU_DISCOVER },
+	{ "IP_RECVERR", IPPROTO_IP, IP_RECVERR },
+};
+
+static const struct opt tcp[] = {
+	{ "TCP_NODELAY", IPPROTO_TCP, TCP_NODELAY },	 { "TCP_CORK", IPPROTO_TCP, TCP_CORK },
+	{ "TCP_KEEPIDLE", IPPROTO_TCP, TCP_KEEPIDLE },	 { "TCP_KEEPINTVL", IPPROTO_TCP, TCP_KEEPINTVL },
+	{ "TCP_KEEPCNT", IPPROTO_TCP, TCP_KEEPCNT },	 { "TCP_USER_TIMEOUT", IPPROTO_TCP, TCP_USER_TIMEOUT },
+	{ "TCP_SYNCNT", IPPROTO_TCP, TCP_SYNCNT },
+};
+
+static void get(int fd, const struct opt *o)
+{
+	int v = -1;
+	socklen_t len = sizeof(v);
+	int r = getsockopt(fd, o->level, o->opt, &v, &len);
+
+	printf("%s: %s %d len %d\n", o->name, t_err(r), v, (int)len);
+}
+
+static void set(int fd, const struct opt *o, int v)
+{
+	printf("set %d ", v);
+	SAY(o->name, setsockopt(fd, o->level, o->opt, &v, sizeof(v)));
+	get(fd, o);
+}
+
+static void lengths(int fd)
+{
+	int v = 0x01020304;
+	uint8_t byte = 0x10;
+	socklen_t len = 2;
+
+	SAY("short set", setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &v, 2));
+	SAY("one byte TOS", setsockopt(fd, IPPROTO_IP, IP_TOS, &byte, 1));
+	get(fd, &(struct opt){ "IP_TOS", IPPROTO_IP, IP_TOS });
+	SAY("short get", getsockopt(fd, SOL_SOCKET, SO_TYPE, &v, &len));
+	printf("len %d low half %d\n", (int)len, v & 0xffff);
+	len = (socklen_t)-1;
+	SAY("negative length", getsockopt(fd, SOL_SOCKET, SO_TYPE, &v, &len));
+	len = 64;
+	char big[64];
+
+	SAY("long get", getsockopt(fd, SOL_SOCKET, SO_TYPE, big, &len));
+	printf("len %d\n", (int)len);
+	SAY("unknown option", setsockopt(fd, SOL_SOCKET, 4711, &v, sizeof(v)));
+	len = sizeof(v);
+	SAY("unknown option get", getsockopt(fd, SOL_SOCKET, 4711, &v, &len));
+	SAY("not a socket", setsockopt(0, SOL_SOCKET, SO_KEEPALIVE, &v, sizeof(v)));
+}
+
+static void structured(int fd)
+{
+	struct linger l = { 1, 5 };
+	struct timeval tv = { 3, 250000 };
+	socklen_t len = sizeof(l);
+
+	SAY("set linger", setsockopt(fd, SOL_SOCKET, SO_LINGER, &l, sizeof(l)));
+	l = (struct linger){ 9, 9 };
+	SAY("get linger", getsockopt(fd, SOL_SOCKET, SO_LINGER, &l, &len));
+	printf("linger %d %d\n", l.l_onoff, l.l_linger);
+	l = (struct linger){ 0, 0 };
+	SAY("no linger", setsockopt(fd, SOL_SOCKET, SO_LINGER, &l, sizeof(l)));
+	SAY("set time-out", setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv)));
+	len = sizeof(tv);
+	SAY("get time-out", getsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, &len));
+	printf("time-out %ld\n", (long)tv.tv_sec);
+	tv = (struct timeval){ 0, 100000 };
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+}
+
+static void buffers(int fd)
+{
+	int v = 100000, got = 0;
+	socklen_t len = sizeof(got);
+
+	SAY("SO_RCVBUF", setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &v, sizeof(v)));
+	getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &got, &len);
+	printf("doubled %d\n", got == 200000);
+	SAY("SO_SNDBUF", setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &v, sizeof(v)));
+	getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &got, &len);
+	printf("doubled %d\n", got == 200000);
+}
+
+static void on(int family, int type)
+{
+	int fd = socket(family, type, 0);
+	char byte;
+
+	printf("-- family %d type %d\n", family, type);
+	for (size_t i = 0; i < sizeof(both) / sizeof(both[0]); i++)
+		get(fd, &both[i]);
+	for (size_t i = 5; i < 10; i++)
+		set(fd, &both[i], i == 6 ? 1 : 5);
+	set(fd, &both[10], 3);
+	set(fd, &both[11], 0x10);
+	set(fd, &both[12], 33);
+	set(fd, &both[12], 300);
+	set(fd, &both[13], IP_PMTUDISC_DO);
+	if (type == SOCK_STREAM) {
+		for (size_t i = 0; i < sizeof(tcp) / sizeof(tcp[0]); i++)
+			get(fd, &tcp[i]);
+		for (size_t i = 0; i < sizeof(tcp) / sizeof(tcp[0]); i++)
+			set(fd, &tcp[i], 11);
+		set(fd, &tcp[2], 0);
+		set(fd, &tcp[2], 40000);
+	}
+	lengths(fd);
+	structured(fd);
+	buffers(fd);
+	if (type == SOCK_STREAM) {
+		SAY("connect with all that", t_connect(fd, "T_ECHO"));
+		SAY("TCP_NODELAY", setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int)));
+	}
+	SAY("time-out at work", recv(fd, &byte, 1, 0));
+	close(fd);
+}
+
+int main(void)
+{
+	on(AF_INET, SOCK_STREAM);
+	on(AF_INET, SOCK_DGRAM);
+	return 0;
+}

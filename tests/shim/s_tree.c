@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sockets over dup, fork, vfork, exec, posix_spawn, descriptor passing; children with a cleaned environment; threads. */
+#include <pthread.h>
+#include <spawn.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#include "t.h"
+
+static void talk(int fd, const char *who)
+{
+	char buf[16] = { 0 };
+
+	SAY(who, send(fd, "hello", 5, 0));
+	recv(fd, buf, 5, MSG_WAITALL);
+	printf("%s heard %s\n", who, buf);
+	fflush(stdout);
+}
+
+static void wait_for(pid_t pid)
+{
+	int status = -1;
+
+	waitpid(pid, &status, 0);
+	printf("child %d\n", WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
+	fflush(stdout);
+}
+
+static void dups(void)
+{
+	int fd = t_tcp("T_ECHO"), d = dup(fd), high = fcntl(fd, F_DUPFD, 100);
+	struct sockaddr_in a;
+	socklen_t len = sizeof(a);
+
+	printf("-- dup\n");
+	close(fd);
+	talk(d, "dup");
+	talk(high, "F_DUPFD");
+	SAY("getpeername", getpeername(high, (struct sockaddr *)&a, &len));
+	SAY("dup2 over it", dup2(0, d) == d);
+	SAY("no longer a socket", getpeername(d, (struct sockaddr *)&a, &len));
+	close(high);
+	close(d);
+}
+
+static void forks(void)
+{
+	int fd = t_tcp("T_ECHO");
+	pid_t pid;
+
+	printf("-- fork\n");
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0) {
+		talk(fd, "child");
+		talk(t_tcp("T_ECHO"), "child's own");
+		_exit(3);
+	}
+	wait_for(pid);
+	talk(fd, "parent");
+	close(fd);
+}
+
+static void started(const char *self, const char *how)
+{
+	int fd = t_tcp("T_ECHO");
+	char num[16];
+	char *argv[] = { (char *)self, (char[]){ "child" }, num, NULL };
+	/* All that run.py gave: the shim's own variables are not among them. */
+	char port[64], *envp[] = { port, NULL };
+	pid_t pid = -1;
+
+	snprintf(num, sizeof(num), "%d", fd);
+	snprintf(port, sizeof(port), "T_ECHO=%d", t_port("T_ECHO"));
+	printf("-- %s\n", how);
+	fflush(stdout);
+	if (!strcmp(how, "posix_spawn"))
+		posix_spawn(&pid, self, NULL, NULL, argv, envp);
+	else if (!strcmp(how, "fork"))
+		pid = fork();
+	else
+		pid = vfork();
+	if (pid == 0) {
+		execve(self, argv, envp);
+		_exit(99);
+	}
+	wait_for(pid);
+	close(fd);
+}
+
+static void shell(void)
+{
+	int fd = t_tcp("T_ECHO");
+	char cmd[128];
+
+	printf("-- a shell\n");
+	fflush(stdout);
+	snprintf(cmd, sizeof(cmd), "echo from the shell >&%d; head -n 1 <&%d", fd, fd);
+	printf("system %d\n", WEXITSTATUS(system(cmd)));
+	close(fd);
+}
+
+static void passing(void)
+{
+	int pair[2], fd = t_tcp("T_ECHO"), got = -1;
+	union {
+		char buf[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} ctl = { { 0 } };
+	char byte = 'x';
+	struct iovec iov = { &byte, 1 };
+	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = ctl.buf, .msg_controllen = sizeof(ctl.buf) };
+	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+
+	printf("-- passed over a unix socket\n");
+	socketpair(AF_UNIX, SOCK_STREAM, 0, pair);
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(c), &fd, sizeof(fd));
+	SAY("sendmsg", sendmsg(pair[0], &m, 0));
+	close(fd);
+	SAY("recvmsg", recvmsg(pair[1], &m, 0));
+	memcpy(&got, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof(got));
+	talk(got, "received");
+	close(got);
+	close(pair[0]);
+	close(pair[1]);
+}
+
+static void *worker(void *arg)
+{
+	int fd = t_tcp("T_ECHO");
+	char out[100], in[100] = { 0 };
+	intptr_t good = 0;
+
+	for (int i = 0; i < 20; i++) {
+		memset(out, 'a' + i, sizeof(out));
+		good += send(fd, out, sizeof(out), 0) == sizeof(out) && recv(fd, in, sizeof(in), MSG_WAITALL) == sizeof(in) &&
+			!memcmp(in, out, sizeof(in));
+	}
+	close(fd);
+	return (void *)good;
+}
+
+static void threads(void)
+{
+	pthread_t t[8];
+	intptr_t sum = 0;
+
+	printf("-- threads\n");
+	for (int i = 0; i < 8; i++)
+		pthread_create(&t[i], NULL, worker, NULL);
+	for (int i = 0; i < 8; i++) {
+		void *good;
+
+		pthread_join(t[i], &good);
+		sum += (intptr_t)good;
+	}
+	printf("good %ld\n", (long)sum);
+}
+
+static void *sleeper(void *arg)
+{
+	char byte;
+
+	recv(*(int *)arg, &byte, 1, 0);
+	return NULL;
+}
+
+static void cancelled(void)
+{
+	int fd = t_tcp("T_ECHO");
+	pthread_t t;
+	void *ret = NULL;
+
+	printf("-- cancellation of recv\n");
+	pthread_create(&t, NULL, sleeper, &fd);
+	usleep(100000);
+	pthread_cancel(t);
+	pthread_join(t, &ret);
+	printf("cancelled %d\n", ret == PTHREAD_CANCELED);
+	talk(fd, "after it");
+	close(fd);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 3) {
+		talk(atoi(argv[2]), "inherited");
+		talk(t_tcp("T_ECHO"), "own");
+		return 4;
+	}
+	dups();
+	forks();
+	started(argv[0], "fork");
+	started(argv[0], "vfork");
+	started(argv[0], "posix_spawn");
+	shell();
+	passing();
+	threads();
+	cancelled();
+	return 0;
+}

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* smolmix-run before the network: options on the command line and in the environment, finding the command, the statistics file. */
+#include <fcntl.h>
+#include <jansson.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "tools/run/options.h"
+#include "tools/run/paths.h"
+#include "tools/run/statsfile.h"
+
+#define ARGS_MAX 16
+
+static struct options opt;
+static char line[1024];
+
+/* Parses words separated by blanks. */
+static int parse(const char *words)
+{
+	static char buf[1024], *argv[ARGS_MAX];
+	int argc = 1;
+	char *save;
+
+	snprintf(buf, sizeof(buf), "%s", words);
+	argv[0] = (char[]){ "smolmix-run" };
+	for (char *w = strtok_r(buf, " ", &save); w && argc < ARGS_MAX - 1; w = strtok_r(NULL, " ", &save))
+		argv[argc++] = w;
+	argv[argc] = NULL;
+	line[0] = '\0';
+	return options_parse(&opt, argc, argv, line, sizeof(line));
+}
+
+static void accepted(void **state)
+{
+	assert_int_equal(parse("curl -v --exit x"), 0);
+	assert_string_equal(opt.command[0], "curl");
+	assert_string_equal(opt.command[1], "-v");
+	assert_int_equal(opt.exit_how, EXIT_AUTO);
+	assert_string_equal(opt.profile->name, "default");
+	assert_int_equal(opt.n_dns, 2);
+	assert_int_equal(opt.dns[0].port, 53);
+	assert_int_equal(parse("--mtu=1280 --profile fast --dns 1.2.3.4:5353,[::1]:53 -vv -q -- --odd"), 0);
+	assert_int_equal(opt.mtu, 1280);
+	assert_string_equal(opt.profile->name, "fast");
+	assert_int_equal(opt.n_dns, 2);
+	assert_int_equal(opt.dns[0].port, 5353);
+	assert_int_equal(opt.dns[1].family, 6);
+	assert_int_equal(opt.verbose, 2);
+	assert_true(opt.quiet);
+	assert_string_equal(opt.command[0], "--odd");
+	assert_int_equal(parse("--exit country:de true"), 0);
+	assert_int_equal(opt.exit_how, EXIT_COUNTRY);
+	assert_string_equal(opt.exit_country, "DE");
+	assert_int_equal(parse("--exit random true"), 0);
+	assert_int_equal(opt.exit_how, EXIT_RANDOM);
+	assert_int_equal(parse("--gateway 3yv4qTKVxC5Vqgtshzkcm8nT1q9zeETnj3RMDiaREeB5 true"), 0);
+	assert_true(opt.gateway_given);
+	assert_int_equal(parse("--mtu 576 true"), 0);
+	assert_int_equal(parse("--mtu 1557 true"), 0);
+	assert_int_equal(parse("--help"), 0);
+	assert_int_equal(opt.action, OPTIONS_HELP);
+	assert_int_equal(parse("--version"), 0);
+	assert_int_equal(opt.action, OPTIONS_VERSION);
+	assert_int_equal(parse("--check"), 0);
+	assert_int_equal(opt.action, OPTIONS_CHECK);
+}
+
+static void refused(void **state)
+{
+	static const char *const bad[] = {
+		"", "--", "--frobnicate true", "-x true", "-vx true", "--exit", "--exit nonsense true", "--exit country:XYZ true",
+		"--exit country:1A true", "--gateway 0OIl true", "--dns example.org true", "--dns 1.2.3.4, true",
+		"--dns 1.1.1.1,1.1.1.2,1.1.1.3,1.1.1.4,1.1.1.5 true", "--mtu 575 true", "--mtu 1558 true", "--mtu abc true",
+		"--mtu -1 true", "--mtu= true", "--profile warp true", "--network /nonexistent true", "--api ftp://x/ true",
+		"--quiet=1 true", "--localnet --api http://127.0.0.1:1/ true",
+	};
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		print_message("%s\n", bad[i]);
+		assert_int_equal(parse(bad[i]), -1);
+		/* what: why; what to change - in one line */
+		assert_non_null(strchr(line, ':'));
+		assert_non_null(strchr(line, ';'));
+		assert_null(strchr(line, '\n'));
+	}
+}
+
+static void environment(void **state)
+{
+	setenv("SMOLMIX_MTU", "1300", 1);
+	setenv("SMOLMIX_STATS_JSON", "/tmp/x", 1);
+	assert_int_equal(parse("true"), 0);
+	assert_int_equal(opt.mtu, 1300);
+	assert_string_equal(opt.stats_json, "/tmp/x");
+	assert_int_equal(parse("--mtu 1400 true"), 0);
+	assert_int_equal(opt.mtu, 1400);
+	setenv("SMOLMIX_MTU", "", 1);
+	assert_int_equal(parse("true"), 0);
+	assert_int_equal(opt.mtu, 0);
+	setenv("SMOLMIX_MTU", "9", 1);
+	assert_int_equal(parse("true"), -1);
+	assert_non_null(strstr(line, "SMOLMIX_MTU"));
+	unsetenv("SMOLMIX_MTU");
+	unsetenv("SMOLMIX_STATS_JSON");
+	setenv("SMOLMIX_VERBOSE", "0", 1);
+	assert_int_equal(parse("true"), 0);
+	assert_true(opt.quiet);
+	setenv("SMOLMIX_VERBOSE", "4", 1);
+	assert_int_equal(parse("true"), -1);
+	unsetenv("SMOLMIX_VERBOSE");
+}
+
+static void commands(void **state)
+{
+	char path[PATHS_MAX], dir[] = "/tmp/smolmix-run-XXXXXX", file[64], old[PATHS_MAX];
+	int fd;
+
+	assert_int_equal(paths_command("sh", path, line, sizeof(line)), 0);
+	assert_int_equal(path[0], '/');
+	assert_int_equal(paths_command("/bin/sh", path, line, sizeof(line)), 0);
+	assert_int_equal(paths_command("no-such-command-here", path, line, sizeof(line)), 127);
+	assert_int_equal(paths_command("/no/such/file", path, line, sizeof(line)), 127);
+	assert_int_equal(paths_command("/etc/passwd", path, line, sizeof(line)), 126);
+	assert_int_equal(paths_command("/tmp", path, line, sizeof(line)), 126);
+	assert_int_equal(paths_command("", path, line, sizeof(line)), 127);
+	assert_non_null(mkdtemp(dir));
+	snprintf(file, sizeof(file), "%s/tool", dir);
+	fd = open(file, O_WRONLY | O_CREAT, 0755);
+	assert_int_equal(write(fd, "#!/bin/sh\n", 10), 10);
+	close(fd);
+	snprintf(old, sizeof(old), "%s", secure_getenv("PATH"));
+	setenv("PATH", dir, 1);
+	assert_int_equal(paths_command("tool", path, line, sizeof(line)), 0);
+	assert_string_equal(path, file);
+	assert_int_equal(paths_command("sh", path, line, sizeof(line)), 127);
+	chmod(file, 0644);
+	if (geteuid() != 0 || access(file, X_OK) < 0)
+		assert_int_equal(paths_command("tool", path, line, sizeof(line)), 126);
+	/* Statically linked: 64-bit ELF of this machine without an interpreter. */
+	chmod(file, 0755);
+	fd = open("/proc/self/exe", O_RDONLY);
+	assert_int_equal(read(fd, path, 64), 64);
+	close(fd);
+	memset(path + 56, 0, 2); /* no program headers */
+	fd = open(file, O_WRONLY | O_TRUNC);
+	assert_int_equal(write(fd, path, 64), 64);
+	close(fd);
+	assert_int_equal(paths_command("tool", path, line, sizeof(line)), 125);
+	assert_non_null(strstr(line, "statically"));
+	setenv("PATH", old, 1);
+	unlink(file);
+	rmdir(dir);
+}
+
+static void private_dir(void **state)
+{
+	char dir[PATHS_MAX];
+	struct stat st;
+
+	assert_int_equal(paths_private_dir(dir), 0);
+	assert_int_equal(stat(dir, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0700);
+	assert_true(strlen(dir) < 100);
+	rmdir(dir);
+}
+
+static void statistics(void **state)
+{
+	static const char *const keys[] = {
+		"state", "cause", "profile", "exit", "exit_version", "gateway", "address4", "address6", "mtu", "bootstrap_ms",
+		"uptime_ms", "packets_real", "packets_cover", "packets_received", "acks_received", "retransmissions",
+		"replies_received", "surbs_sent", "surbs_stock", "bytes_up", "bytes_down", "rtt_ms", "connections_open",
+		"connections_total", "dns_queries", "udp_dropped", "frames_dropped", "reconnects",
+	};
+	char dir[] = "/tmp/smolmix-stats-XXXXXX", file[64];
+	struct tunnel_stats s = { .bridge = { .state = BRIDGE_READY, .profile = "fast", .mtu = 1420, .bootstrap_us = 1999,
+					      .cause = "a \"cause\"" },
+				  .stack = { .connections_open = 3 } };
+	json_t *o;
+
+	assert_non_null(mkdtemp(dir));
+	snprintf(file, sizeof(file), "%s/s.json", dir);
+	addr_parse_ip(&s.bridge.ip4, "10.0.0.5");
+	assert_int_equal(statsfile_write(file, &s), 0);
+	assert_int_equal(statsfile_write(file, &s), 0);
+	o = json_load_file(file, 0, NULL);
+	assert_non_null(o);
+	assert_int_equal(json_object_size(o), sizeof(keys) / sizeof(keys[0]));
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+		assert_non_null(json_object_get(o, keys[i]));
+	assert_string_equal(json_string_value(json_object_get(o, "state")), "ready");
+	assert_string_equal(json_string_value(json_object_get(o, "address4")), "10.0.0.5");
+	assert_string_equal(json_string_value(json_object_get(o, "address6")), "");
+	assert_int_equal(json_integer_value(json_object_get(o, "bootstrap_ms")), 1);
+	assert_int_equal(json_integer_value(json_object_get(o, "connections_open")), 3);
+	json_decref(o);
+	unlink(file);
+	assert_int_equal(rmdir(dir), 0); /* nothing else was left there */
+	assert_int_equal(statsfile_write(file, &s), -2);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(accepted), cmocka_unit_test(refused),	   cmocka_unit_test(environment),
+		cmocka_unit_test(commands), cmocka_unit_test(private_dir), cmocka_unit_test(statistics),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
