@@ -91,11 +91,11 @@ static void on_echo_reply(void *owner, const struct addr *from, uint8_t ttl, con
 	}
 }
 
-/* Nothing of ours left to send: pcbs of programs that have gone finish in lwIP alone. */
+/* Nothing of ours left to send: pcbs of programs that have gone finish in lwIP alone. An attempt to connect holds no data. */
 static bool nothing_to_send(void)
 {
 	for (const struct tcp_pcb *t = tcp_active_pcbs; t; t = t->next)
-		if (t->unsent || t->unacked)
+		if (t->state != SYN_SENT && (t->unsent || t->unacked))
 			return false;
 	return true;
 }

@@ -28,6 +28,7 @@ DNS_ADDRS = ("1.1.1.1", "9.9.9.9")
 NAME = "www.smolmix.test"
 TXT = "hello from a real DNS server"
 EXIT_ADDR = "127.0.0.77"
+EXIT_SEEN = {EXIT_ADDR, "::1"}  # a machine has one IPv6 loopback address
 BODY = 1_000_000
 SKIP = 77
 
@@ -119,7 +120,7 @@ http {{
   access_log {self.dir}/access.log short;
   server {{
     listen 127.0.0.1:{self.http}; listen 127.0.0.1:{self.https} ssl;
-    listen [::1]:{self.http};
+    listen [::1]:{self.http}; listen [::1]:{self.https} ssl;
     ssl_certificate {self.dir}/web.pem; ssl_certificate_key {self.dir}/web.key;
     root {root}; default_type application/octet-stream;
   }}
@@ -128,7 +129,8 @@ http {{
         self.spawn([nginx, "-c", conf, "-p", self.dir], stderr=subprocess.DEVNULL)
         wait_port(self.http)
         self.maps += [f"{WEB4}:80=127.0.0.1:{self.http}", f"{WEB4}:443=127.0.0.1:{self.https}",
-                      f"[{WEB6}]:80=[::1]:{self.http}", f"{CLOSED4}=127.0.0.1:{self.closed}"]
+                      f"[{WEB6}]:80=[::1]:{self.http}", f"[{WEB6}]:443=[::1]:{self.https}",
+                      f"{CLOSED4}=127.0.0.1:{self.closed}"]
 
     def make_certificate(self):
         """A CA and a server certificate for NAME and WEB4."""

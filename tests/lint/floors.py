@@ -7,8 +7,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
-DRIVERS = {"ws", "ws_http", "ws_server", "ws_tls", "ws_resolve", "api", "apijson", "network", "bridge", "bridge_life",
-           "bridge_exit"}
+DRIVERS = ("ws", "api", "network", "bridge")
 
 
 def floor(path):
@@ -18,7 +17,7 @@ def floor(path):
         return "base"
     if p.startswith("mixnet/"):
         stem = path.stem
-        return "driver" if stem in DRIVERS or stem.startswith(("ws", "bridge", "api")) else "engine"
+        return "driver" if stem.startswith(DRIVERS) else "engine"
     if p.startswith("stack/ctl/"):
         return "ctl"
     return p.split("/")[0]
@@ -46,7 +45,7 @@ THIRD_PARTY = {
     "slirp/": re.compile(r"tools/localnet/exit[a-z_]*\.c$"),
     "libslirp.h": re.compile(r"tools/localnet/exit[a-z_]*\.c$"),
     "seccomp.h": re.compile(r"tools/run/|tests/"),
-    "jansson.h": re.compile(r"mixnet/(gw[a-z]*|api[a-z]*|network)\.c$|tools/|tests/"),
+    "jansson.h": re.compile(r"mixnet/(gw[a-z]*|api[a-z]*|network)\.[ch]$|tools/|tests/"),
 }
 SHIM_LIMIT = {"base/err.h", "base/exe.h", "base/log.h", "base/fd.h", "base/addr.h", "base/wire.h", "base/list.h"}
 
