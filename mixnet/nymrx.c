@@ -372,8 +372,6 @@ struct nym_rx *nym_rx_new(const struct nym_rx_limits *lim)
 		nym_rx_free(rx);
 		return NULL;
 	}
-	for (size_t i = 0; i < lim->sets; i++)
-		list_init(&rx->set[i].frags);
 	return rx;
 }
 
@@ -382,7 +380,8 @@ void nym_rx_free(struct nym_rx *rx)
 	if (!rx)
 		return;
 	for (size_t i = 0; rx->set && i < rx->lim.sets; i++)
-		drop_set(rx, &rx->set[i]);
+		if (rx->set[i].in_use)
+			drop_set(rx, &rx->set[i]);
 	pool_done(&rx->pool);
 	free(rx->set);
 	free(rx->recent);
