@@ -3,12 +3,15 @@
 """Runs one POSIX program bare and under the shim against the same servers; the same output is demanded.
 
 usage: run.py PROGRAM SHIM CTLSTAND
+       run.py --mixnet PROGRAM SMOLMIX-RUN SMOLMIX-LOCALNET
 
-A program named x_* judges itself and only runs shimmed.
+The second form runs it under smolmix-run through a local Nym network, in a network namespace (needs root) whose
+loopback device has the servers' public-looking address. A program named x_* judges itself and only runs shimmed.
 
 Differences are allowed only where tests/shim/differences lists them with a reason.
 """
 import difflib
+import json
 import os
 import pathlib
 import socket
@@ -19,13 +22,16 @@ import tempfile
 import threading
 
 HERE = pathlib.Path(__file__).resolve().parent
+PUBLIC = "192.88.99.80"
+LOOPBACK = "127.0.0.1"
+host = LOOPBACK
 
 
 def listener(backlog=64):
-    """A TCP listener on loopback."""
+    """A TCP listener."""
     s = socket.socket()
     s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    s.bind(("127.0.0.1", 0))
+    s.bind((host, 0))
     s.listen(backlog)
     return s
 
@@ -89,7 +95,7 @@ def udp_echo():
     """A UDP echo server; its port."""
     s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-    s.bind(("127.0.0.1", 0))
+    s.bind((host, 0))
 
     def loop():
         while True:
@@ -105,7 +111,7 @@ def udp_echo():
 def closed(kind):
     """A port nobody has."""
     s = socket.socket(socket.AF_INET, kind)
-    s.bind(("127.0.0.1", 0))
+    s.bind((host, 0))
     port = s.getsockname()[1]
     s.close()
     return port
@@ -125,37 +131,77 @@ def reviewed(program):
     return pairs
 
 
-def main():
-    """Both runs."""
-    program, shim, stand = (str(pathlib.Path(p).resolve()) for p in sys.argv[1:4])
+def servers():
+    """Starts all servers; environment that tells the programs, and what must stay alive."""
     hang_port, keep = hang()
     ports = {"T_ECHO": serve(echo), "T_COUNT": serve(count), "T_RESET": serve(reset), "T_HANG": hang_port,
              "T_CLOSED": closed(socket.SOCK_STREAM), "T_UDP": udp_echo(), "T_UDPCLOSED": closed(socket.SOCK_DGRAM)}
     env = {k: v for k, v in os.environ.items() if not k.startswith("SMOLMIX_")}
     env.update({k: str(v) for k, v in ports.items()})
+    return env, keep
 
-    def run(extra):
-        p = subprocess.run([program], env={**env, **extra}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                           stderr=subprocess.STDOUT, timeout=60, check=False)
-        return [*(line.rstrip() for line in p.stdout.decode(errors="replace").splitlines()), f"exit {p.returncode}"]
 
+def run(argv, env):
+    """Output lines and exit code."""
+    p = subprocess.run(argv, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                       timeout=300, check=False)
+    return [*(line.rstrip() for line in p.stdout.decode(errors="replace").splitlines()), f"exit {p.returncode}"]
+
+
+def against_stand(program, shim, stand):
+    """Both runs; the tunnel is tests/shim/ctlstand."""
+    env, keep = servers()
     alone = pathlib.Path(program).name.startswith("x_")
-    bare = [] if alone else run({})
+    bare = None if alone else run([program], env)
     with tempfile.TemporaryDirectory() as tmp:
         path = os.path.join(tmp, "ctl")
         with subprocess.Popen([stand, path], stdout=subprocess.PIPE) as tunnel:
             tunnel.stdout.readline()
-            shimmed = run({"LD_PRELOAD": shim, "SMOLMIX_SOCKET": path, "SMOLMIX_SHIM": shim, "SMOLMIX_VERBOSE": "0"})
+            shimmed = run([program], {**env, "LD_PRELOAD": shim, "SMOLMIX_SOCKET": path, "SMOLMIX_SHIM": shim,
+                                      "SMOLMIX_VERBOSE": "0"})
             tunnel.kill()
     del keep
-    if alone:
+    return bare, shimmed
+
+
+def through_mixnet(program, smolmix_run, localnet):
+    """Both runs; the tunnel is the real one."""
+    global host
+    if os.geteuid() != 0:
+        print("SKIP: a network namespace needs root")
+        sys.exit(77)
+    if "T_INSIDE" not in os.environ:
+        os.execvpe("unshare", ["unshare", "-n", sys.executable, *sys.argv], {**os.environ, "T_INSIDE": "1"})
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    subprocess.run(["ip", "addr", "add", f"{PUBLIC}/32", "dev", "lo"], check=True)
+    host = PUBLIC
+    env, keep = servers()
+    env.update({"T_HOST": PUBLIC, "T_UDPMAX": "1200", "T_NOWHERE": "192.168.1.1"})
+    bare = run([program], env)
+    with subprocess.Popen([localnet], stdout=subprocess.PIPE) as net:
+        api = json.loads(net.stdout.readline())["api"]
+        shimmed = run([smolmix_run, "-q", "--api", api, "--profile", "fast", "--", program], env)
+        net.terminate()
+    del keep
+    return bare, shimmed
+
+
+def main():
+    """Both runs and the verdict."""
+    mixnet = sys.argv[1] == "--mixnet"
+    paths = [str(pathlib.Path(p).resolve()) for p in sys.argv[1 + mixnet:4 + mixnet]]
+    bare, shimmed = (through_mixnet if mixnet else against_stand)(*paths)
+    name = pathlib.Path(paths[0]).name
+    if bare is None:
         print("\n".join(shimmed))
         return int(shimmed[-1] != "exit 0")
-    allowed = reviewed(pathlib.Path(program).name)
+    allowed = reviewed(name)
     if len(bare) == len(shimmed):
         shimmed = [b if (b, s) in allowed else s for b, s in zip(bare, shimmed)]
     if bare == shimmed:
-        print(f"{pathlib.Path(program).name}: {len(bare)} lines, the same bare and shimmed")
+        if mixnet:
+            print("\n".join(bare))
+        print(f"{name}: {len(bare)} lines, the same bare and shimmed")
         return 0
     print("\n".join(difflib.unified_diff(bare, shimmed, "bare", "shimmed", lineterm="", n=3)))
     return 1

@@ -91,7 +91,8 @@ static void arguments(void)
 	fd = socket(AF_INET6, SOCK_STREAM, 0);
 	a = t_v4("T_ECHO");
 	SAY("IPv4 address on IPv6", connect(fd, (struct sockaddr *)&a, sizeof(a)));
-	inet_pton(AF_INET6, "::ffff:127.0.0.1", &a6.sin6_addr);
+	memcpy(a6.sin6_addr.s6_addr, (uint8_t[]){ [10] = 0xff, [11] = 0xff }, 12);
+	memcpy(a6.sin6_addr.s6_addr + 12, &a.sin_addr, 4);
 	SAY("mapped address", connect(fd, (struct sockaddr *)&a6, sizeof(a6)));
 	socklen_t len = sizeof(a6);
 	char text[64];

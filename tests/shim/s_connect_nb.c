@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Non-blocking connect seen by poll, select, epoll level- and edge-triggered, registered before and after connect. */
+#include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/select.h>
 
@@ -98,6 +99,35 @@ static void one(const char *how, const char *where)
 	close(fd);
 }
 
+/* Only where the servers are behind a real route: run.py gives an address nobody can reach. */
+static void nowhere(const char *ip)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(80) };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+
+	printf("-- unreachable\n");
+	inet_pton(AF_INET, ip, &a.sin_addr);
+	SAY("connect", connect(fd, (struct sockaddr *)&a, sizeof(a)));
+	SAY("and then to the server", t_connect(fd, "T_ECHO"));
+	t_poll(fd, POLLOUT, WAIT_MS);
+	printf("SO_ERROR %s\n", t_so_error_name(fd));
+	close(fd);
+}
+
+/* A connect nobody answers ends by itself, later or sooner. */
+static void timed_out(void)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	char text[64];
+
+	printf("-- timed out\n");
+	setsockopt(fd, IPPROTO_TCP, TCP_SYNCNT, &(int){ 1 }, sizeof(int));
+	SAY("connect", t_connect(fd, "T_HANG"));
+	printf("events %s\n", t_events(t_poll(fd, POLLIN | POLLOUT | POLLRDHUP, 90000), text));
+	printf("SO_ERROR %s\n", t_so_error_name(fd));
+	close(fd);
+}
+
 static void retry(void)
 {
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
@@ -136,5 +166,9 @@ int main(void)
 	SAY("shutdown", shutdown(fd, SHUT_RDWR));
 	close(fd);
 	retry();
+	if (secure_getenv("T_NOWHERE")) {
+		nowhere(secure_getenv("T_NOWHERE"));
+		timed_out();
+	}
 	return 0;
 }

@@ -140,8 +140,9 @@ static void reset(void)
 	SAY("send", send(fd, "z", 1, MSG_NOSIGNAL));
 	close(fd);
 	fd = t_tcp("T_RESET");
-	send(fd, "xy", 2, 0);
+	send(fd, "x", 1, 0);
 	SAY("data", recv(fd, buf, 3, MSG_WAITALL));
+	send(fd, "y", 1, 0);
 	t_poll(fd, POLLRDHUP, 3000);
 	printf("SO_ERROR %s, then ", t_so_error_name(fd));
 	printf("%s\n", t_so_error_name(fd));

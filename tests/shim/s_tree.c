@@ -67,11 +67,12 @@ static void started(const char *self, const char *how)
 	char num[16];
 	char *argv[] = { (char *)self, (char[]){ "child" }, num, NULL };
 	/* All that run.py gave: the shim's own variables are not among them. */
-	char port[64], *envp[] = { port, NULL };
+	char port[64], host[64], *envp[] = { port, host, NULL };
 	pid_t pid = -1;
 
 	snprintf(num, sizeof(num), "%d", fd);
 	snprintf(port, sizeof(port), "T_ECHO=%d", t_port("T_ECHO"));
+	snprintf(host, sizeof(host), "T_HOST=%s", t_host());
 	printf("-- %s\n", how);
 	fflush(stdout);
 	if (!strcmp(how, "posix_spawn"))

@@ -12,8 +12,10 @@ static void sizes(int fd, bool connected)
 	static const size_t len[] = { 0, 1, 1200, 1472, 9000, 65507 };
 	struct sockaddr_in a = t_v4("T_UDP"), from;
 	socklen_t from_len;
+	const char *limit = secure_getenv("T_UDPMAX"); /* a tunnel's MTU */
+	size_t max = limit ? (size_t)atoi(limit) : 65507;
 
-	for (size_t i = 0; i < sizeof(len) / sizeof(len[0]); i++) {
+	for (size_t i = 0; i < sizeof(len) / sizeof(len[0]) && len[i] <= max; i++) {
 		ssize_t r = connected ? send(fd, big, len[i], 0) :
 					sendto(fd, big, len[i], 0, (struct sockaddr *)&a, sizeof(a));
 

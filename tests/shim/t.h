@@ -41,10 +41,20 @@ static inline uint16_t t_port(const char *name)
 	return v ? (uint16_t)atoi(v) : 0;
 }
 
+/* Where the servers are; loopback unless run.py says otherwise. */
+static inline const char *t_host(void)
+{
+	const char *v = secure_getenv("T_HOST");
+
+	return v ? v : "127.0.0.1";
+}
+
 static inline struct sockaddr_in t_v4(const char *port_name)
 {
-	return (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(t_port(port_name)),
-				     .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(t_port(port_name)) };
+
+	inet_pton(AF_INET, t_host(), &a.sin_addr);
+	return a;
 }
 
 static inline int t_connect(int fd, const char *port_name)
