@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -64,11 +65,10 @@ static int cannot_do(const char *what, int err, const char *change)
 
 static void start_log(const struct options *o)
 {
-	enum log_level level = LOG_ERROR;
+	enum log_level level = o->verbose > 1 ? LOG_TRACE : LOG_INFO;
 
-	if (o->verbose)
-		level = o->verbose > 1 ? LOG_TRACE : LOG_INFO;
-	log_init(STDERR_FILENO, o->quiet ? LOG_NONE : level, "smolmix-run");
+	/* Without -v the one line about a failure is all there is. */
+	log_init(STDERR_FILENO, o->quiet || !o->verbose ? LOG_NONE : level, "smolmix-run");
 }
 
 static int take_signals(struct run *r)
@@ -154,10 +154,13 @@ static int first_stats(const struct run *r)
 	return e < 0 ? cannot_do("--stats-json", e, "name a file that can be written") : 0;
 }
 
-static int failed(const struct run *r, const struct bridge_stats *s)
+/* Causes mostly say what to change themselves; otherwise where it failed tells. */
+static int failed(const struct run *r, const char *what, const struct bridge_stats *s)
 {
-	fprintf(stderr, "smolmix-run: cannot reach the mixnet: %s; %s\n", s->cause[0] ? s->cause : "no reason given",
-		progress_hint(&r->progress));
+	bool complete = strchr(s->cause, ';') != NULL;
+
+	fprintf(stderr, "smolmix-run: %s: %s%s%s\n", what, s->cause[0] ? s->cause : "no reason given", complete ? "" : "; ",
+		complete ? "" : progress_hint(&r->progress));
 	return EXIT_CANNOT;
 }
 
@@ -197,7 +200,7 @@ static int wait_ready(struct run *r)
 		if (s.bridge.state == BRIDGE_READY)
 			return 0;
 		if (s.bridge.state == BRIDGE_FAILED)
-			return failed(r, &s.bridge);
+			return failed(r, "cannot reach the mixnet", &s.bridge);
 		write_stats(r);
 		wait_event(r);
 	}
@@ -212,6 +215,7 @@ static int run_command(struct run *r)
 				       .level = level, .guard = r->guard };
 	struct signalfd_siginfo si;
 	struct tunnel_stats s;
+	bool told = r->opt.quiet;
 	int e = child_start(&r->child, &cfg);
 
 	if (e < 0)
@@ -222,6 +226,10 @@ static int run_command(struct run *r)
 			child_signal(&r->child, &si);
 		tunnel_get_stats(r->tunnel, &s);
 		progress_update(&r->progress, &s.bridge);
+		if (s.bridge.state == BRIDGE_FAILED && !told) {
+			failed(r, "the tunnel is gone", &s.bridge);
+			told = true;
+		}
 		write_stats(r);
 	}
 	return r->child.status;
