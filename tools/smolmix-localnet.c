@@ -27,6 +27,7 @@
 
 struct world {
 	struct localnet_cfg cfg;
+	struct misbehaviour armed; /* from when the network is ready: its own exit must get in first */
 	struct directory dir;
 	struct nym_self router_self;
 	struct loop *loop;
@@ -161,8 +162,9 @@ static bool apply_number(struct localnet_cfg *c, int o, const char *arg)
 }
 
 /* 0 = go on, else exit with (ret - 1). */
-static int parse_options(struct localnet_cfg *c, int argc, char **argv)
+static int parse_options(struct world *w, int argc, char **argv)
 {
+	struct localnet_cfg *c = &w->cfg;
 	int verbose = 0, o;
 	bool ok;
 
@@ -173,7 +175,7 @@ static int parse_options(struct localnet_cfg *c, int argc, char **argv)
 		case O_MAP: ok = parse_map(c, optarg); break;
 		case O_EXIT_ADDR: ok = addr_parse_ip(&c->exit_address, optarg) == 0; break;
 		case O_LOCAL: c->allow_local = true; break;
-		case O_FAULT: ok = parse_fault(&c->bad, optarg); break;
+		case O_FAULT: ok = parse_fault(&w->armed, optarg); break;
 		case 'v': verbose++; break;
 		case O_VERSION: puts("smolmix-localnet " SMOLMIX_VERSION); return 1;
 		case O_HELP: fputs(help, stdout); return 1;
@@ -223,6 +225,7 @@ static void announce(void *owner)
 	char url[ADDR_TEXT], gw[BASE58_KEY_TEXT], ipr[NYM_RECIPIENT_TEXT];
 	const struct node_info *g = &w->dir.node[w->dir.gateway];
 
+	w->cfg.bad = w->armed;
 	base58_encode(gw, sizeof(gw), g->identity_pk, 32);
 	printf("{\"api\": \"http://%s/\", \"gateway\": \"%s\", \"exit\": \"%s\", \"pid\": %d}\n",
 	       addr_text(&w->api_at, url), gw, recipient_text(&w->router_self.addr, ipr), (int)getpid());
@@ -307,7 +310,7 @@ int main(int argc, char **argv)
 	addr_parse_ip(&w.cfg.address, "127.0.0.1");
 	addr_parse_ip(&w.cfg.exit_address, "127.0.0.77");
 	w.cfg.faults.reorder_us = 200 * US_PER_MS;
-	r = parse_options(&w.cfg, argc, argv);
+	r = parse_options(&w, argc, argv);
 	if (r)
 		return r - 1;
 	r = start(&w);

@@ -63,6 +63,9 @@ def networks():
         case("exit that ignores the connect (15 s)", [w.RUN, "--api", net.api, "true"], 125, seconds=40)
     with w.World(web=False, dns=False) as net:
         case("recipient nobody has", [w.RUN, "--api", net.api, "--exit", RECIPIENT, "true"], 125, seconds=40)
+        case("recipient the exit's gateway does not know (15 s)",
+             [w.RUN, "--api", net.api, "--exit", RECIPIENT.split("@")[0] + "@" + net.gateway, "true"], 125,
+             seconds=40)
         case("gateway nobody has",
              [w.RUN, "--api", net.api, "--gateway", "3yv4qTKVxC5Vqgtshzkcm8nT1q9zeETnj3RMDiaREeB5", "true"], 125)
 
