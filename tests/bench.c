@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Main program of the measurements: suites, output as text or as one JSON object a line, timing. */
 #include "tests/bench.h"
+#include "tests/bench_peer.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -14,6 +15,9 @@ static const struct suite {
 	void (*run)(struct bench *b);
 } suites[] = {
 	{ "crypto", bench_crypto },
+	{ "traffic", bench_traffic },
+	{ "stack", bench_stack },
+	{ "idle", bench_idle },
 };
 #define N_SUITES (sizeof(suites) / sizeof(suites[0]))
 
@@ -103,6 +107,8 @@ int main(int argc, char **argv)
 {
 	struct bench b = { 0 };
 
+	if (argc > 1 && !strcmp(argv[1], "--worker"))
+		return peer_worker(argc - 2, argv + 2);
 	for (int i = 1; i < argc; i++) {
 		if (!known(argv[i])) {
 			fprintf(stderr, "usage: bench [--json] [all");

@@ -32,5 +32,8 @@ struct bench_timed {
 void bench_rates(struct bench_timed *t, unsigned n, void *arg);
 
 void bench_crypto(struct bench *b);
+void bench_traffic(struct bench *b); /* transfers through smolmix-localnet */
+void bench_stack(struct bench *b);   /* shim and lwIP without the mixnet */
+void bench_idle(struct bench *b);    /* start, memory, cost of doing nothing */
 
 #endif

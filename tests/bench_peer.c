@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The server reads one request of 16 bytes, "D" or "U" and a number, and then sends or takes so many bytes; it confirms an
+ * upload with one byte. A process for each connection: nothing here is measured.
+ */
+#include "tests/bench_peer.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define REQUEST 16
+#define CHUNK 65536
+
+static char chunk[CHUNK];
+
+double peer_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+void peer_path(char out[PEER_PATH], const char *relative)
+{
+	ssize_t n = readlink("/proc/self/exe", out, PEER_PATH - 1);
+	char *slash;
+
+	out[n < 0 ? 0 : n] = '\0';
+	for (int i = 0; i < 2 && (slash = strrchr(out, '/')); i++) /* build/tests/bench -> build */
+		*slash = '\0';
+	snprintf(out + strlen(out), PEER_PATH - strlen(out), "/%s", relative);
+}
+
+static bool send_all(int fd, uint64_t bytes)
+{
+	while (bytes) {
+		ssize_t n = send(fd, chunk, bytes < CHUNK ? (size_t)bytes : CHUNK, MSG_NOSIGNAL);
+
+		if (n <= 0)
+			return false;
+		bytes -= (uint64_t)n;
+	}
+	return true;
+}
+
+static bool recv_all(int fd, uint64_t bytes)
+{
+	while (bytes) {
+		ssize_t n = recv(fd, chunk, bytes < CHUNK ? (size_t)bytes : CHUNK, 0);
+
+		if (n <= 0)
+			return false;
+		bytes -= (uint64_t)n;
+	}
+	return true;
+}
+
+static void serve(int fd)
+{
+	char request[REQUEST + 1] = { 0 };
+	uint64_t bytes;
+
+	if (!recv_all(fd, REQUEST))
+		return;
+	memcpy(request, chunk, REQUEST);
+	bytes = strtoull(request + 1, NULL, 10);
+	if (request[0] == 'D')
+		send_all(fd, bytes);
+	else if (recv_all(fd, bytes))
+		send_all(fd, 1);
+	recv_all(fd, 1); /* until the other side closes */
+}
+
+pid_t peer_server(uint16_t *ret_port)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	socklen_t len = sizeof(a);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	pid_t pid;
+
+	if (fd < 0 || bind(fd, (struct sockaddr *)&a, len) < 0 || listen(fd, 16) < 0 ||
+	    getsockname(fd, (struct sockaddr *)&a, &len) < 0)
+		return -1;
+	*ret_port = ntohs(a.sin_port);
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		signal(SIGCHLD, SIG_IGN);
+		for (;;) {
+			int c = accept(fd, NULL, NULL);
+
+			if (c >= 0 && fork() == 0) {
+				serve(c);
+				_exit(0);
+			}
+			if (c >= 0)
+				close(c);
+		}
+	}
+	close(fd);
+	return pid;
+}
+
+pid_t peer_spawn(char *const argv[], char *const env[], int *ret_fd)
+{
+	int p[2];
+	pid_t pid;
+
+	if (pipe(p) < 0)
+		return -1;
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGTERM);
+		dup2(p[1], STDOUT_FILENO);
+		close(p[0]);
+		close(p[1]);
+		for (; env && *env; env++)
+			putenv(*env);
+		execv(argv[0], argv);
+		_exit(127);
+	}
+	close(p[1]);
+	*ret_fd = p[0];
+	return pid;
+}
+
+void peer_stop(pid_t pid, int sig)
+{
+	if (pid <= 0)
+		return;
+	kill(pid, sig);
+	waitpid(pid, NULL, 0);
+}
+
+void peer_job(struct peer_job *j, const char *what, const char *host, uint16_t port, uint64_t bytes)
+{
+	peer_path(j->self, "tests/bench");
+	snprintf(j->port, sizeof(j->port), "%u", port);
+	snprintf(j->bytes, sizeof(j->bytes), "%llu", (unsigned long long)bytes);
+	j->argv[0] = j->self;
+	j->argv[1] = "--worker";
+	j->argv[2] = (char *)what;
+	j->argv[3] = (char *)host;
+	j->argv[4] = j->port;
+	j->argv[5] = j->bytes;
+	j->argv[6] = NULL;
+}
+
+bool peer_result(struct peer_result *r, pid_t pid, int fd)
+{
+	FILE *f = fdopen(fd, "r");
+	bool ok = f && fscanf(f, "%lf %lf %lf %ld", &r->connect, &r->first, &r->end, &r->rss_kb) == 4;
+	int status = -1;
+
+	if (f)
+		fclose(f);
+	waitpid(pid, &status, 0);
+	return ok && status == 0;
+}
+
+bool peer_run(struct peer_result *r, char *const prefix[], struct peer_job *j, char *const env[])
+{
+	char *argv[32];
+	size_t n = 0;
+	int fd = -1;
+	pid_t pid;
+
+	for (; prefix && prefix[n]; n++)
+		argv[n] = prefix[n];
+	memcpy(argv + n, j->argv, sizeof(j->argv));
+	pid = peer_spawn(argv, env, &fd);
+	return pid > 0 && peer_result(r, pid, fd);
+}
+
+static long rss_kb(void)
+{
+	FILE *f = fopen("/proc/self/status", "r");
+	char line[128];
+	long kb = -1;
+
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "VmRSS: %ld", &kb) == 1)
+			break;
+	if (f)
+		fclose(f);
+	return kb;
+}
+
+int peer_worker(int argc, char **argv)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET };
+	struct peer_result r;
+	char request[REQUEST + 1];
+	bool down, ok;
+	uint64_t bytes;
+	int fd;
+
+	if (argc != 4 || inet_pton(AF_INET, argv[1], &a.sin_addr) != 1)
+		return 2;
+	down = !strcmp(argv[0], "download");
+	a.sin_port = htons((uint16_t)atoi(argv[2]));
+	bytes = strtoull(argv[3], NULL, 10);
+	snprintf(request, sizeof(request), "%c%015llu", down ? 'D' : 'U', (unsigned long long)bytes);
+	r.connect = peer_now();
+	fd = socket(AF_INET, SOCK_STREAM, 0);
+	if (fd < 0 || connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0 || send(fd, request, REQUEST, 0) != REQUEST) {
+		perror("bench worker");
+		return 1;
+	}
+	if (!down && !send_all(fd, bytes))
+		return 1;
+	ok = recv_all(fd, 1);
+	r.first = peer_now();
+	ok = ok && (!down || recv_all(fd, bytes - 1));
+	r.end = peer_now();
+	close(fd);
+	printf("%.6f %.6f %.6f %ld\n", r.connect, r.first, r.end, rss_kb());
+	return ok ? 0 : 1;
+}
