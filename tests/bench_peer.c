@@ -144,7 +144,8 @@ void peer_stop(pid_t pid, int sig)
 	waitpid(pid, NULL, 0);
 }
 
-void peer_job(struct peer_job *j, const char *what, const char *host, uint16_t port, uint64_t bytes)
+void peer_job(struct peer_job *j, const char *what, const char *host, uint16_t port, uint64_t bytes,
+	      unsigned streams)
 {
 	peer_path(j->self, "tests/bench");
 	snprintf(j->port, sizeof(j->port), "%u", port);
@@ -155,7 +156,9 @@ void peer_job(struct peer_job *j, const char *what, const char *host, uint16_t p
 	j->argv[3] = (char *)host;
 	j->argv[4] = j->port;
 	j->argv[5] = j->bytes;
-	j->argv[6] = NULL;
+	snprintf(j->streams, sizeof(j->streams), "%u", streams);
+	j->argv[6] = j->streams;
+	j->argv[7] = NULL;
 }
 
 bool peer_result(struct peer_result *r, pid_t pid, int fd)
@@ -198,34 +201,63 @@ static long rss_kb(void)
 	return kb;
 }
 
-int peer_worker(int argc, char **argv)
+/* One connection; its result to fd. */
+static int transfer(const struct sockaddr_in *to, bool down, uint64_t bytes, int out)
 {
-	struct sockaddr_in a = { .sin_family = AF_INET };
 	struct peer_result r;
 	char request[REQUEST + 1];
-	bool down, ok;
-	uint64_t bytes;
+	bool ok;
 	int fd;
 
-	if (argc != 4 || inet_pton(AF_INET, argv[1], &a.sin_addr) != 1)
-		return 2;
-	down = !strcmp(argv[0], "download");
-	a.sin_port = htons((uint16_t)atoi(argv[2]));
-	bytes = strtoull(argv[3], NULL, 10);
 	snprintf(request, sizeof(request), "%c%015llu", down ? 'D' : 'U', (unsigned long long)bytes);
 	r.connect = peer_now();
 	fd = socket(AF_INET, SOCK_STREAM, 0);
-	if (fd < 0 || connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0 || send(fd, request, REQUEST, 0) != REQUEST) {
+	if (fd < 0 || connect(fd, (const struct sockaddr *)to, sizeof(*to)) < 0 || send(fd, request, REQUEST, 0) != REQUEST) {
 		perror("bench worker");
 		return 1;
 	}
-	if (!down && !send_all(fd, bytes))
-		return 1;
-	ok = recv_all(fd, 1);
+	ok = (down || send_all(fd, bytes)) && recv_all(fd, 1);
 	r.first = peer_now();
 	ok = ok && (!down || recv_all(fd, bytes - 1));
 	r.end = peer_now();
 	close(fd);
-	printf("%.6f %.6f %.6f %ld\n", r.connect, r.first, r.end, rss_kb());
-	return ok ? 0 : 1;
+	r.rss_kb = rss_kb();
+	return ok && write(out, &r, sizeof(r)) == (ssize_t)sizeof(r) ? 0 : 1;
+}
+
+/* Several connections are a process each; the result spans them. */
+int peer_worker(int argc, char **argv)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET };
+	struct peer_result r, all = { .connect = 1e300, .first = 1e300 };
+	unsigned streams;
+	uint64_t bytes;
+	bool down;
+	int p[2];
+
+	if (argc != 5 || inet_pton(AF_INET, argv[1], &a.sin_addr) != 1 || pipe(p) < 0)
+		return 2;
+	down = !strcmp(argv[0], "download");
+	a.sin_port = htons((uint16_t)atoi(argv[2]));
+	bytes = strtoull(argv[3], NULL, 10);
+	streams = (unsigned)atoi(argv[4]);
+	for (unsigned i = 0; i < streams; i++) {
+		if (i + 1 == streams) {
+			if (transfer(&a, down, bytes / streams, p[1]))
+				return 1;
+		} else if (fork() == 0) {
+			_exit(transfer(&a, down, bytes / streams, p[1]));
+		}
+	}
+	close(p[1]);
+	for (unsigned i = 0; i < streams; i++) {
+		if (read(p[0], &r, sizeof(r)) != (ssize_t)sizeof(r))
+			return 1;
+		all.connect = r.connect < all.connect ? r.connect : all.connect;
+		all.first = r.first < all.first ? r.first : all.first;
+		all.end = r.end > all.end ? r.end : all.end;
+		all.rss_kb = r.rss_kb;
+	}
+	printf("%.6f %.6f %.6f %ld\n", all.connect, all.first, all.end, all.rss_kb);
+	return 0;
 }

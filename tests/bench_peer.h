@@ -32,12 +32,13 @@ pid_t peer_spawn(char *const argv[], char *const env[], int *ret_fd);
 /* Ends a process and waits for it; pid <= 0 is nothing. */
 void peer_stop(pid_t pid, int sig);
 
-/* Arguments of the worker for one transfer ("download" or "upload") into argv[0..5], NULL behind. */
+/* Arguments of the worker for one transfer ("download" or "upload"), bytes shared out to so many connections at once. */
 struct peer_job {
-	char self[PEER_PATH], port[8], bytes[24];
-	char *argv[7];
+	char self[PEER_PATH], port[8], bytes[24], streams[8];
+	char *argv[8];
 };
-void peer_job(struct peer_job *j, const char *what, const char *host, uint16_t port, uint64_t bytes);
+void peer_job(struct peer_job *j, const char *what, const char *host, uint16_t port, uint64_t bytes,
+	      unsigned streams);
 /* Runs prefix (NULL-terminated, may be NULL) followed by the worker, waits for it and reads its result. */
 bool peer_run(struct peer_result *r, char *const prefix[], struct peer_job *j, char *const env[]);
 /* Reads a worker's line from fd and waits for pid. */

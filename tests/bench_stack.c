@@ -155,8 +155,8 @@ static void both(struct bench *b, const char *what, uint16_t port, char *const e
 	struct peer_job direct, through;
 	char name[32];
 
-	peer_job(&direct, what, "127.0.0.1", port, 10ull * BYTES);
-	peer_job(&through, what, SERVER, 80, BYTES);
+	peer_job(&direct, what, "127.0.0.1", port, 10ull * BYTES, 1);
+	peer_job(&through, what, SERVER, 80, BYTES, 1);
 	snprintf(name, sizeof(name), "stack_%s", what);
 	if (!peer_run(&bare, NULL, &direct, NULL) || !peer_run(&shimmed, NULL, &through, env)) {
 		bench_fail(b, name);
