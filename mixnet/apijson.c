@@ -13,6 +13,7 @@
 #include "base/base58.h"
 #include "base/err.h"
 #include "mixnet/api.h"
+#include "mixnet/prim.h"
 
 /* ---- helpers ---- */
 
@@ -179,6 +180,7 @@ static bool parse_node(const json_t *j, struct topo_node *n)
 
 	memset(n, 0, sizeof(*n));
 	if (!get_u32(j, "node_id", &n->id) || !get_key(j, "ed25519_identity_pubkey", n->identity) ||
+	    !prim_ed25519_valid(n->identity) ||
 	    !get_key(j, "x25519_sphinx_pubkey", n->sphinx_key) || !get_port(j, "mix_port", &port) ||
 	    !parse_ips(json_object_get(j, "ip_addresses"), n) || !n->n_ips ||
 	    !parse_performance(json_string_value(json_object_get(j, "performance")), &n->performance) ||

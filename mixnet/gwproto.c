@@ -134,7 +134,7 @@ static int on_version(struct gw_client *g, const json_t *j, const char *type, ch
 	return sent(g, gwjson_handshake(out, cap, g->version, m, sizeof(m)), out_len);
 }
 
-/* Data of a handshake frame, *ret_len bytes; adopts its protocol version. */
+/* Length of a handshake frame's data; message 2 decides the protocol version. */
 static int handshake_data(struct gw_client *g, const json_t *j, const char *type, uint8_t *data, size_t cap)
 {
 	const int64_t missing = 0;
@@ -153,7 +153,8 @@ static int handshake_data(struct gw_client *g, const json_t *j, const char *type
 	n = gwjson_bytes(j, "data", data, cap);
 	if (n < 0)
 		return fail(g, SMX_EPROTO, "malformed handshake message");
-	g->version = (uint8_t)v;
+	if (g->state == GW_HELLO)
+		g->version = (uint8_t)v;
 	return n;
 }
 
@@ -221,10 +222,15 @@ static void note_upgrade(struct gw_client *g, const json_t *j)
 
 static int on_register(struct gw_client *g, const json_t *j, const char *type)
 {
+	const int64_t missing = 0;
+	int64_t v;
+
 	if (strcmp(type, "register"))
 		return 0;
 	if (!json_is_true(json_object_get(j, "status")))
 		return fail(g, SMX_EREFUSED, "gateway refused the registration");
+	if (gwjson_int(j, "protocol_version", 0, 255, &missing, &v) < 0)
+		return fail(g, SMX_EPROTO, "malformed answer to the registration");
 	note_upgrade(g, j);
 	g->have_key = true;
 	g->bandwidth = 0;

@@ -108,8 +108,7 @@ int ipr_parse_request(struct ipr_request *ret, const uint8_t *in, size_t len)
 	q.version = wire_get_u8(&r);
 	if (!r.bad && (q.version < IPR_V8 || q.version > IPR_V10))
 		return SMX_EVERSION;
-	if (bincode_get_uint(&r, 2) != IPR_SP_TYPE)
-		return SMX_EPROTO;
+	q.provider = (uint8_t)bincode_get_uint(&r, IPR_SP_LAST);
 	if (bincode_get_uint(&r, BODY_CONTROL) == BODY_DATA) {
 		q.kind = IPR_DATA;
 		q.bundle = bincode_get_bytes(&r, &q.bundle_len);

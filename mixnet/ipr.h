@@ -16,6 +16,7 @@
 #define IPR_V9 9
 #define IPR_V10 10
 #define IPR_SP_TYPE 1
+#define IPR_SP_LAST 2 /* 0 network requester, 2 authenticator */
 #define IPR_BUNDLE_MAX 1500
 #define IPR_MTU_DEFAULT 1420
 #define IPR_MTU_MIN 576
@@ -35,6 +36,7 @@ void ipr_time_from_wall(struct ipr_time *t, int64_t wall_s);
 
 struct ipr_request {
 	uint8_t version;
+	uint8_t provider;   /* set by parsing: a router answers IPR_SP_TYPE only */
 	enum ipr_kind kind; /* CONNECT, DISCONNECT, PING, HEALTH, DATA */
 	uint64_t id;
 	bool has_timeout;

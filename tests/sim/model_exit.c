@@ -175,7 +175,7 @@ static void on_frame(struct model_exit *x, const uint8_t *data, size_t len)
 	struct ipr_request q;
 	struct ipr_response r = {.kind = IPR_PING};
 
-	if (stream_parse(&f, data, len) || ipr_parse_request(&q, f.payload, f.len)) {
+	if (stream_parse(&f, data, len) || ipr_parse_request(&q, f.payload, f.len) || q.provider != IPR_SP_TYPE) {
 		x->malformed++;
 		return;
 	}

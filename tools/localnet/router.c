@@ -334,7 +334,8 @@ static void on_message(void *owner, const uint8_t tag[NYM_TAG], const uint8_t *b
 		bytes = f.payload;
 		len = f.len;
 	}
-	if (!len || !version_known(r, bytes[0], a.framed) || ipr_parse_request(&req, bytes, len) < 0)
+	if (!len || !version_known(r, bytes[0], a.framed) || ipr_parse_request(&req, bytes, len) < 0 ||
+	    req.provider != IPR_SP_TYPE)
 		return;
 	switch (req.kind) {
 	case IPR_CONNECT: do_connect(r, &a, &req); break;
