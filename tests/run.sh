@@ -99,7 +99,7 @@ say "address and undefined-behaviour sanitizers"
 export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 check "build with ASan and UBSan" build build-asan -Db_sanitize=address,undefined -Db_lundef=false \
 	-Dbuildtype=debugoptimized
-run build-asan sanitizers --suite unit --suite kat --suite sim --suite fuzz --suite e2e-short --timeout-multiplier 5
+run build-asan sanitizers --suite unit --suite kat --suite sim --suite fuzz --timeout-multiplier 5
 unset ASAN_OPTIONS UBSAN_OPTIONS
 
 say "clang"
