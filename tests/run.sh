@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.." || exit 1
 tools/setup.sh || exit 1
 
 passed=0 failed=0 skipped=0
-declare -a notes
+notes=()
 
 say() { printf '\n== %s\n' "$*"; }
 

@@ -14,6 +14,7 @@
 #include "base/rng.h"
 #include "mixnet/exitsess.h"
 #include "mixnet/stream.h"
+#include "tests/fuzz/fuzz.h"
 
 #define KEYS 256
 
@@ -91,8 +92,6 @@ static void step(uint8_t kind, const uint8_t *data, size_t len)
 		break;
 	}
 }
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
