@@ -66,9 +66,20 @@ fetch_lwip() {
 	apt-get "${opt[@]}" update >/dev/null 2>"$tmp/errors" || { cat "$tmp/errors" >&2; return 1; }
 	(cd "$tmp" && apt-get "${opt[@]}" source --download-only lwip >/dev/null 2>errors) ||
 		{ cat "$tmp/errors" >&2; return 1; }
-	[ -f "$tmp/$lwip_tar" ] || { echo "setup.sh: the distribution's lwip is not version 2.1.3" >&2; return 1; }
+	[ -f "$tmp/$lwip_tar" ] || return 1
 	mkdir -p "$lwip_dir"
 	cp "$tmp/$lwip_tar" "$lwip_dir/"
+}
+
+# Releases that went on to another lwIP (Ubuntu 24.04) keep the tarball of the earlier one in their archive.
+fetch_lwip_pool() {
+	local pool
+	mkdir -p "$lwip_dir"
+	for pool in http://archive.ubuntu.com/ubuntu/pool/universe http://deb.debian.org/debian/pool/main; do
+		/usr/lib/apt/apt-helper download-file "$pool/l/lwip/$lwip_tar" "$lwip_dir/$lwip_tar" "SHA256:$lwip_sha" \
+			>/dev/null 2>&1 && return 0
+	done
+	return 1
 }
 
 lwip_good() {
@@ -77,7 +88,8 @@ lwip_good() {
 
 if ! lwip_good; then
 	rm -f "${lwip_dir:?}/$lwip_tar"
-	if ! fetch_lwip || ! lwip_good; then
+	fetch_lwip || fetch_lwip_pool || true
+	if ! lwip_good; then
 		echo "setup.sh: cannot fetch $lwip_tar from the distribution's source packages; put it (sha256 $lwip_sha)" \
 			"into $lwip_dir/ by hand" >&2
 		exit 1
