@@ -364,7 +364,8 @@ int api_parse_described(struct api_skimmed *s, const char *json, size_t len, siz
 		json_decref(j);
 		return SMX_EPROTO;
 	}
-	qsort(s->node, s->n, sizeof(*s->node), by_identity);
+	if (s->n)
+		qsort(s->node, s->n, sizeof(*s->node), by_identity);
 	for (size_t i = 0; i < json_array_size(data); i++) {
 		const json_t *d = json_object_get(json_array_get(data, i), "description");
 		const json_t *keys = json_object_get(json_object_get(d, "host_information"), "keys");

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* JSON of the nym-api and network files. The first byte chooses the parser; what was understood becomes a topology. */
+/*
+ * JSON of the nym-api and network files. The first byte chooses the parser; what was understood becomes a
+ * topology. A page of nodes may be a rewarded set and a described list at the same time: they share no
+ * member.
+ */
 #include <assert.h>
 #include <stdint.h>
 #include <string.h>
@@ -9,17 +13,22 @@
 
 static void skimmed(const char *json, size_t len, bool described)
 {
-	struct api_rewarded none = { 0 };
-	struct api_skimmed s = { 0 };
+	struct api_rewarded w = {0};
+	struct api_skimmed s = {0};
 	struct topology *t;
 	size_t skipped = 0, total, n = 0;
 
 	if (api_parse_skimmed(&s, json, len, &skipped) == 0) {
 		if (described)
 			api_parse_described(&s, json, len, &total, &n);
-		t = api_topology(&s, &none);
+		api_parse_rewarded(&w, json, len);
+		t = api_topology(&s, &w);
 		assert(t && t->n <= s.n);
+		for (int i = 0; i < TOPO_LAYERS; i++)
+			for (size_t j = 0; j < t->layer_n[i]; j++)
+				assert(t->layer[i][j] < t->n && t->node[t->layer[i][j]].layer == i + 1);
 		api_topology_free(t);
+		api_rewarded_done(&w);
 	}
 	api_skimmed_done(&s);
 }
@@ -27,7 +36,7 @@ static void skimmed(const char *json, size_t len, bool described)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const char *json = (const char *)data + 1;
-	struct api_rewarded w = { 0 };
+	struct api_rewarded w = {0};
 	struct api_rotation k;
 	struct network net;
 	char err[160];
@@ -44,7 +53,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		break;
 	case 3:
 		if (api_parse_rotation(&k, json, size) == 0)
-			assert(k.validity_epochs && k.epoch_us && api_rotation_id(&k, k.initial_epoch_id) == 0);
+			assert(k.validity_epochs && k.epoch_us &&
+			       api_rotation_id(&k, k.initial_epoch_id) == 0);
 		break;
 	default:
 		err[0] = '\0';
