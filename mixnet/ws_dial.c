@@ -50,7 +50,8 @@ static void attempt(struct ws_dial *d)
 	i.path = d->url.path;
 	i.host = host;
 	i.method = d->method;
-	i.ssl_connection = d->url.tls ? LCCSCF_USE_SSL : 0;
+	/* Another place than the one that was allowed is never asked. */
+	i.ssl_connection = LCCSCF_HTTP_NO_FOLLOW_REDIRECT | (d->url.tls ? LCCSCF_USE_SSL : 0);
 	i.alpn = d->url.tls ? "http/1.1" : NULL;
 	i.local_protocol_name = d->method ? "smolmix-http" : "smolmix-ws";
 	i.userdata = d->owner;

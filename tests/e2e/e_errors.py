@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Bad input and bad networks: code 125 and one line that says what, why and what to change; commands' own codes otherwise."""
+import http.server
 import os
 import pathlib
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 import world as w
@@ -15,7 +17,14 @@ RECIPIENT = ("5WdCMZXZBkGsXwPqzxwJqf9sSzyRLt3xmhuGDBaXiQh5.7nFB8HqKM9jxExRkfhUoL
 bad = 0
 
 
-def case(what, argv, code, seconds=10, one_line=True):
+def expect(what, ok, detail=""):
+    """One fact."""
+    global bad
+    print("ok  " if ok else "FAIL", what, "" if ok else detail)
+    bad += not ok
+
+
+def case(what, argv, code, seconds=10, one_line=True, says=""):
     """Runs argv and judges code, number of lines and time."""
     global bad
     start = time.monotonic()
@@ -27,7 +36,7 @@ def case(what, argv, code, seconds=10, one_line=True):
         return
     took = time.monotonic() - start
     lines = p.stderr.strip().splitlines()
-    ok = p.returncode == code and took < seconds
+    ok = p.returncode == code and took < seconds and says in p.stderr
     if one_line:
         ok = ok and len(lines) == 1 and lines[0].startswith("smolmix-run: ") and lines[0].count(":") >= 2
     print("ok  " if ok else "FAIL", f"{what}: {p.returncode} in {took:.1f} s:", *lines[:3])
@@ -50,6 +59,39 @@ def options():
             path = pathlib.Path(tmp, name)
             path.write_text(text)
             case(f"network file {name}", [*run, "--network", path, "true"], 125)
+
+
+def redirect():
+    """An API that points elsewhere: the other place must not be asked."""
+    asked = []
+
+    class Elsewhere(http.server.BaseHTTPRequestHandler):
+        """Remembers requests."""
+        def do_GET(self):
+            """Takes one."""
+            asked.append(self.path)
+            self.send_error(404)
+
+        def log_message(self, *args):
+            """Nothing."""
+
+    class Api(Elsewhere):
+        """Redirects all requests."""
+        def do_GET(self):
+            """Takes one."""
+            self.send_response(302)
+            self.send_header("Location", f"http://127.0.0.1:{other.server_port}/")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Elsewhere) as other, \
+            http.server.HTTPServer(("127.0.0.1", 0), Api) as api:
+        for server in (other, api):
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+        case("API that redirects", [w.RUN, "--api", f"http://127.0.0.1:{api.server_port}/", "true"], 125, says="HTTP 302")
+        expect("and nobody asked there", not asked, asked)
+        for server in (other, api):
+            server.shutdown()
 
 
 def networks():
@@ -86,6 +128,7 @@ def main():
     """All of it."""
     os.environ.pop("SMOLMIX_API", None)
     options()
+    redirect()
     networks()
     codes()
     return 1 if bad else 0
