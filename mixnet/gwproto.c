@@ -53,7 +53,7 @@ void gw_client_done(struct gw_client *g)
 static int fail(struct gw_client *g, int err, const char *text)
 {
 	g->state = GW_FAILED;
-	gwjson_printable(g->error, sizeof(g->error), text);
+	gwjson_printable(g->error, sizeof(g->error), *text ? text : "no reason given");
 	prim_wipe(g->eph_sk, sizeof(g->eph_sk));
 	return err;
 }

@@ -231,6 +231,9 @@ static void play_server(struct kat_block *b)
 	r = server_text(&v, 0, kat_str(b, "message1.text"));
 	if (!touched(b, 2) && !is_error(kat_str(b, "message2.text")))
 		kat_eq_str(b, "message2.text", v.out);
+	/* Only a message 1 that was touched is refused at once. */
+	if ((r == GWS_SEND) == touched(b, 1))
+		kat_fail(b, "gateway: message 1: %d", r);
 	if (r == GWS_SEND) {
 		r = server_text(&v, 0, kat_str(b, "message3.text"));
 		if (!fails && !touched(b, 4))
@@ -246,10 +249,37 @@ static void play_server(struct kat_block *b)
 	gw_server_done(&v.s);
 }
 
+/* A client that has the session's key but not the identity it claims: no vector has that. */
+static void play_impostor(struct kat_block *b)
+{
+	static const uint8_t zero[32];
+	struct client c;
+	struct server v;
+	int r;
+
+	client_init(&c, b, kat_fixed(b, "client_seed", 32), kat_fixed(b, "gateway_identity", 32));
+	prim_ed25519_keypair((uint8_t[32]){ 0 }, c.g.identity_sk, zero);
+	kat_rng_feed_key(&c.rng, "client_ephemeral_secret");
+	kat_rng_feed(&c.rng, zero, 16 + 12);
+	server_init(&v, b, kat_fixed(b, "gateway_seed", 32));
+	kat_rng_feed_key(&v.rng, "gateway_ephemeral_secret");
+	kat_rng_feed(&v.rng, zero, 12);
+	gw_client_start(&c.g, 0, c.out, sizeof(c.out), &c.out_len);
+	r = client_text(&c, "{\"type\":\"supportedProtocol\",\"version\":6}");
+	if (r != GW_OUT_SEND || server_text(&v, 0, c.out) != GWS_SEND ||
+	    client_text(&c, v.out) != GW_OUT_SEND)
+		kat_fail(b, "impostor: not so far");
+	r = server_text(&v, 0, c.out);
+	if (r != (GWS_SEND | GWS_SEND2 | GWS_CLOSE) || !is_error(v.out) || v.t.known)
+		kat_fail(b, "impostor: %d %s", r, v.out);
+}
+
 static void run_handshake(struct kat_block *b)
 {
 	play_client(b, false);
 	play_server(b);
+	if (!strcmp(b->name, "handshake/6"))
+		play_impostor(b);
 }
 
 /* The client was told another identity than the gateway has. */
@@ -260,6 +290,40 @@ static void run_other_gateway(struct kat_block *b)
 }
 
 /* ---- login ---- */
+
+/* A login with one thing wrong, rightly signed unless the signature is what is wrong. SPEC gateway.md 7.2. */
+static void false_login(struct kat_block *b, const char *what, const char *answer)
+{
+	static const uint8_t zero[32];
+	bool skew = !strcmp(what, "skew");
+	int64_t wall_s = kat_num(b, "timestamp");
+	struct client c;
+	struct server v;
+	int r;
+
+	client_init(&c, b, kat_fixed(b, "client_seed", 32), zero);
+	memcpy(c.g.key, kat_fixed(b, "shared_key", 32), 32);
+	c.g.have_key = true;
+	c.g.version = !strcmp(what, "old") ? 3 : !strcmp(what, "new") ? 7 : (uint8_t)kat_num(b, "version");
+	c.g.key[0] ^= !strcmp(what, "address");
+	if (!strcmp(what, "signature"))
+		prim_ed25519_keypair((uint8_t[32]){ 0 }, c.g.identity_sk, zero);
+	kat_rng_feed_key(&c.rng, "nonce");
+	if (gw_client_start(&c.g, wall_s, c.out, sizeof(c.out), &c.out_len))
+		kat_fail(b, "no login text");
+	server_init(&v, b, zero);
+	v.t.known = strcmp(what, "unknown") != 0;
+	memcpy(v.t.c.key, kat_fixed(b, "shared_key", 32), 32);
+	memcpy(v.t.c.pk, kat_fixed(b, "client_identity", 32), 32);
+	v.t.busy = !strcmp(what, "active");
+	for (int side = skew ? -1 : 0; side <= (skew ? 1 : 0); side += 2) {
+		v.s.state = GWS_NEW;
+		r = server_text(&v, wall_s + side * 121, c.out);
+		if (r != (GWS_SEND | GWS_SEND2 | GWS_CLOSE) || !strstr(v.out, answer) ||
+		    strcmp(v.out, v.out2))
+			kat_fail(b, "login with false %s: %d %s", what, r, v.out);
+	}
+}
 
 static void run_login(struct kat_block *b)
 {
@@ -304,6 +368,14 @@ static void run_login(struct kat_block *b)
 	v.s.state = GWS_NEW;
 	if (!(server_text(&v, wall_s, kat_str(b, "json")) & GWS_CLOSE))
 		kat_fail(b, "replay taken");
+	/* SPEC gateway.md 11 has the texts. */
+	false_login(b, "old", "incompatible protocol version");
+	false_login(b, "new", "incompatible protocol version");
+	false_login(b, "skew", "excessively skewed");
+	false_login(b, "signature", "failed to verify request signature");
+	false_login(b, "unknown", "the client is not registered");
+	false_login(b, "address", "failed to verify provided address ciphertext");
+	false_login(b, "active", "already an open connection");
 }
 
 /* ---- requests ---- */
@@ -362,11 +434,30 @@ static bool as_parsed(struct kat_block *b, const char *result, const char *text)
 	return !strcmp(result, "no") && fresh.s.state == GWS_CLOSED && strstr(open.out, "\"error\"");
 }
 
+/* A malformed wrapper and one that is only too short get the same answer, so these are asked apart. */
+static bool is_wrapper(const char *text)
+{
+	static const int64_t missing = 0;
+	json_t *j = gwjson_load(text, strlen(text));
+	uint8_t data[8];
+	int64_t v;
+	bool ok = gwjson_int(j, "protocol_version", 0, 255, &missing, &v) == 0 &&
+		  gwjson_bytes(j, "data", data, sizeof(data)) >= 0;
+
+	json_decref(j);
+	return ok;
+}
+
 static void run_requests_parse(struct kat_block *b)
 {
-	for (unsigned i = 0; kat_has(b, kat_key("text%u", i)); i++)
-		if (!as_parsed(b, kat_str(b, kat_key("result%u", i)), kat_str(b, kat_key("text%u", i))))
+	for (unsigned i = 0; kat_has(b, kat_key("text%u", i)); i++) {
+		const char *text = kat_str(b, kat_key("text%u", i));
+		const char *result = kat_str(b, kat_key("result%u", i));
+
+		if (!as_parsed(b, result, text) ||
+		    is_wrapper(text) != !strcmp(result, "RegisterHandshakeInitRequest"))
 			kat_fail(b, "text %u", i);
+	}
 }
 
 /* ---- responses ---- */
@@ -522,11 +613,15 @@ static void run_forward(struct kat_block *b)
 		kat_fail(b, "next_hop");
 	n = mixpacket_put(mix, sizeof(mix), &m, version);
 	kat_eq(b, "plaintext", mix, n < 0 ? 0 : (size_t)n);
-	client_open(&c, b, key, GW_OPEN);
-	c.g.version = version == 2 ? GW_PROTO_MAX : 4;
-	kat_rng_feed_key(&c.rng, "nonce");
-	n = gw_client_seal(&c.g, frame, sizeof(frame), &m);
-	kat_eq(b, "frame", frame, n < 0 ? 0 : (size_t)n);
+	n = 0;
+	/* SPEC gateway.md 8: kind 2 from version 5 on. */
+	for (int proto = version == 2 ? 5 : 4; proto <= (version == 2 ? GW_PROTO_MAX : 4); proto++) {
+		client_open(&c, b, key, GW_OPEN);
+		c.g.version = (uint8_t)proto;
+		kat_rng_feed_key(&c.rng, "nonce");
+		n = gw_client_seal(&c.g, frame, sizeof(frame), &m);
+		kat_eq(b, "frame", frame, n < 0 ? 0 : (size_t)n);
+	}
 	server_open(&v, b, key, GW_FREE_GRANT);
 	if (n < 0 || gw_server_binary(&v.s, frame, (size_t)n, &got, v.out) != (GWS_SEND | GWS_FORWARD) ||
 	    got.packet_len != m.packet_len || memcmp(got.packet, m.packet, m.packet_len) ||
