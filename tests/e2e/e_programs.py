@@ -33,6 +33,8 @@ def main():
         good &= expect("curl to a closed port: exit code 7", p.returncode == 7, p)
         p = run("curl", "-sS", "http://nothing.smolmix.test/")
         good &= expect("curl to an unknown name: exit code 6", p.returncode == 6, p)
+        p = run("curl", "-sS", "--max-time", "15", "http://[2620:fe::9]/")
+        good &= expect("curl to an IPv6 address nobody can reach: exit code 7", p.returncode == 7, p)
         if shutil.which("wget"):
             p = run("wget", "-q", "-O", "-", f"http://{w.NAME}/small")
             good &= expect("wget", p.stdout == "small file\n", p)

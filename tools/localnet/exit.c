@@ -25,6 +25,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <slirp/libslirp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -381,6 +382,7 @@ static void answer_arp(struct exit_if *e, const uint8_t *arp, size_t len)
 	memcpy(r + 18, arp + 8, 6);
 	memcpy(r + 24, arp + 14, 4);
 	to_slirp(e, mac, ETH_ARP, 28);
+	e->fired = true; /* what waited for the answer is sent by the next poll only */
 }
 
 /* RFC 4861 neighbour advertisement for the target of a solicitation. True when pkt was neighbour discovery. */
@@ -410,7 +412,25 @@ static bool answer_ndp(struct exit_if *e, const uint8_t *pkt, size_t len)
 	acc = sum(0, r + 8, 32) + 32 + IPPROTO_ICMPV6;
 	put16(r + 42, fold(sum(acc, r + 40, 32)));
 	to_slirp(e, mac, ETH_IP6, 72);
+	e->fired = true;
 	return true;
+}
+
+/*
+ * libslirp ends a connection it could not make with FIN and sequence number 0, which says nothing to a side that still waits for
+ * its SYN to be answered. A reset does.
+ */
+static void refuse_failed(struct ip_view *v)
+{
+	uint8_t rst_ack = TH_RST | TH_ACK, *flags;
+
+	if (v->proto != IPPROTO_TCP || !v->l4 || v->l4_len < 20 || get16(v->l4 + 4) || get16(v->l4 + 6))
+		return;
+	flags = v->l4 + 12; /* header length and flags, one word of the checksum */
+	if ((flags[1] & (TH_FIN | TH_SYN | TH_RST)) != TH_FIN)
+		return;
+	ck_update(v->l4 + 16, flags, (uint8_t[2]){ flags[0], rst_ack }, 2);
+	flags[1] = rst_ack;
 }
 
 static ssize_t from_slirp(const void *buf, size_t len, void *opaque)
@@ -432,6 +452,7 @@ static ssize_t from_slirp(const void *buf, size_t len, void *opaque)
 	memcpy(e->out, f + ETH_HDR, len - ETH_HDR);
 	if (!view(&v, e->out, len - ETH_HDR))
 		return (ssize_t)len;
+	refuse_failed(&v);
 	if (has_ports(&v))
 		map_in(e, &v);
 	else
@@ -594,7 +615,7 @@ static void after_batch(void *owner)
 	struct exit_if *e = owner;
 	uint32_t timeout_ms = UINT32_MAX;
 
-	if (e->fired) {
+	while (e->fired) { /* a poll may ask for one neighbour more, each only once */
 		e->fired = false;
 		slirp_pollfds_poll(e->slirp, 0, get_revents, e);
 	}
