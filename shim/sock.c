@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -96,7 +97,7 @@ int sock_request(struct ctl_req *req, const int *fds, size_t nfds, struct ctl_re
 {
 	const char *path = state_ctl_path();
 	int saved = errno;
-	int r = path ? ctl_call(path, req, fds, nfds, rep, ANSWER_MS) : -ENETDOWN;
+	int r = path ? ctl_call(path, req, fds, nfds, rep, NULL, ANSWER_MS) : -ENETDOWN;
 
 	errno = saved;
 	return r < 0 ? transport_error(r) : -rep->result;
@@ -217,20 +218,16 @@ int sock_new(uint8_t family, enum ctl_kind kind, int flags)
 	return pair[0];
 }
 
-int sock_renew(int fd, struct sock *s)
+/* Puts fresh, which is close-on-exec, behind the number fd, with what the kernel keeps for fd. fresh is closed in any case. */
+static int replace(int fd, int fresh)
 {
 	static const int keep[] = { SO_RCVTIMEO, SO_SNDTIMEO, SO_RCVLOWAT };
-	uint8_t family = s->family;
-	enum ctl_kind kind = s->kind;
 	int flags = real_fcntl(fd, F_GETFL, 0);
 	int fd_flags = real_fcntl(fd, F_GETFD, 0);
-	int fresh, r;
+	int r;
 
-	if (flags < 0)
-		return flags;
-	fresh = sock_new(family, kind, SOCK_CLOEXEC | (flags & O_NONBLOCK ? SOCK_NONBLOCK : 0));
-	if (fresh < 0)
-		return fresh;
+	if (flags >= 0 && flags & O_NONBLOCK)
+		real_fcntl(fresh, F_SETFL, O_RDWR | O_NONBLOCK);
 	for (size_t i = 0; i < sizeof(keep) / sizeof(keep[0]); i++) {
 		uint64_t val[2];
 		socklen_t len = sizeof(val);
@@ -240,9 +237,45 @@ int sock_renew(int fd, struct sock *s)
 	}
 	r = (int)real_syscall(SYS_dup3, fresh, fd, fd_flags & FD_CLOEXEC ? O_CLOEXEC : 0, 0, 0, 0);
 	real_close(fresh);
+	return r < 0 ? r : 0;
+}
+
+int sock_renew(int fd, struct sock *s)
+{
+	int fresh = sock_new(s->family, s->kind, SOCK_CLOEXEC), r;
+
+	if (fresh < 0)
+		return fresh;
+	r = replace(fd, fresh);
 	if (r < 0)
 		return r;
 	return sock_find(fd, s) ? 0 : -ENETDOWN;
+}
+
+int sock_to_loopback(int fd, const struct sock *s)
+{
+	/* Set before, kept by the tunnel until now. */
+	static const struct {
+		int level, name;
+	} kept[] = {
+		{ SOL_SOCKET, SO_REUSEADDR }, { SOL_SOCKET, SO_REUSEPORT }, { SOL_SOCKET, SO_KEEPALIVE },
+		{ IPPROTO_TCP, TCP_NODELAY }, { IPPROTO_IPV6, IPV6_V6ONLY },
+	};
+	struct ctl_req req = { .op = CTL_LOOPBACK, .cookie = s->cookie, .family = s->family };
+	struct ctl_rep rep;
+	int fresh = -1, saved = errno, r = -ENETDOWN;
+
+	if (state_ctl_path())
+		r = ctl_call(state_ctl_path(), &req, NULL, 0, &rep, &fresh, ANSWER_MS);
+	errno = saved;
+	if (r < 0 || rep.result || fresh < 0)
+		return r < 0 ? transport_error(r) : rep.result ? -rep.result : -ENETDOWN;
+	for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
+		req = (struct ctl_req){ .level = kept[i].level, .name_opt = kept[i].name };
+		if (sock_ask(s, CTL_GETOPT, &req, &rep) == 0)
+			real_setsockopt(fresh, kept[i].level, kept[i].name, &rep.value, sizeof(rep.value));
+	}
+	return replace(fd, fresh);
 }
 
 /* Linux: an IPv6 datagram socket takes IPv4 addresses, an IPv6 stream socket only mapped ones. */

@@ -10,6 +10,9 @@
  * A blocking connect waits for the same event on the same descriptor. An interrupted or timed out connect goes on in the background, as in
  * Linux. The socket states of Linux (unconnected, connecting, connected) are kept as SOCK_* flags plus the tunnel's state.
  *
+ * Loopback destinations (design D7) need no tunnel: the socket becomes one of the kernel that can reach nothing else, and all later
+ * calls are the kernel's. A socket that an epoll instance watches already is lost to it by that.
+ *
  * After a failure the pair cannot be used again: the next connect puts a new pair behind the same number (epoll registrations of the old
  * one are lost then).
  */
@@ -34,6 +37,10 @@ int __connect(int fd, const struct sockaddr *sa, socklen_t len);
 
 #define GATE_BATCH 16
 #define NS_PER_S 1000000000L
+#define LOOPBACK_INDEX 1 /* of the loopback device in every network namespace */
+#ifndef SO_BINDTOIFINDEX
+#define SO_BINDTOIFINDEX 62
+#endif
 
 /* Fills the gate. Number of one-byte messages in it, or -errno. */
 static int gate_fill(int fd)
@@ -184,26 +191,56 @@ static int start(int fd, struct sock *s, const struct addr *to)
 	return wait_connected(fd, s, EINPROGRESS);
 }
 
-static int check_peer(const struct addr *to)
+static int refuse_peer(const struct addr *to, struct policy p)
 {
-	struct policy p = policy_peer(to);
 	char text[ADDR_TEXT];
 
-	if (p.verdict != POLICY_DENY)
-		return 0;
 	state_say(STATE_WARN, "destination refused: ", p.why, NULL);
 	state_say(STATE_TRACE, "refused destination was ", addr_text(to, text), NULL);
 	return -p.err;
 }
 
+/* The local port that was asked for before, if any. */
+static int bind_as_before(int fd, const struct sock *s)
+{
+	struct ctl_req req = { 0 };
+	struct ctl_rep rep;
+	struct sockaddr_storage ss;
+	struct addr any = { .family = s->family };
+	socklen_t len;
+
+	if (sock_ask(s, CTL_NAMES, &req, &rep) < 0 || rep.state != CTL_BOUND)
+		return 0;
+	any.port = rep.addr.port;
+	len = addr_to_sockaddr(&any, &ss, s->family == 6);
+	return (int)real_syscall(SYS_bind, fd, (long)&ss, len, 0, 0, 0);
+}
+
+static int start_loopback(int fd, const struct sock *s, const struct sockaddr *sa, socklen_t len)
+{
+	int r = sock_to_loopback(fd, s);
+
+	if (r == 0)
+		r = bind_as_before(fd, s);
+	return r < 0 ? r : (int)real_cancel(SYS_connect, fd, (long)sa, len, 0, 0, 0);
+}
+
 static int begin(int fd, struct sock *s, const struct sockaddr *sa, socklen_t len)
 {
 	struct addr to;
+	struct policy p;
 	int r = sock_addr_in(s, sa, len, &to);
 
-	if (r == 0)
-		r = check_peer(&to);
-	return r < 0 ? r : start(fd, s, &to);
+	if (r < 0)
+		return r;
+	p = policy_peer(&to);
+	switch (p.verdict) {
+	case POLICY_TUNNEL: return start(fd, s, &to);
+	case POLICY_LOOPBACK: return start_loopback(fd, s, sa, len);
+	case POLICY_LIBC:
+	case POLICY_DENY: break;
+	}
+	return refuse_peer(&to, p);
 }
 
 /* connect() on a stream that was connected before, or tried to. */
@@ -262,13 +299,30 @@ static int connect_dgram(struct sock *s, const struct sockaddr *sa, socklen_t le
 		return r;
 	}
 	r = sock_addr_in(s, sa, len, &req.addr);
-	if (r == 0)
-		r = check_peer(&req.addr);
+	if (r == 0) {
+		struct policy p = policy_peer(&req.addr);
+
+		if (p.verdict == POLICY_DENY)
+			r = refuse_peer(&req.addr, p);
+	}
 	if (r == 0)
 		r = sock_ask(s, CTL_CONNECT, &req, NULL);
 	if (r == 0)
 		sock_flags(s, SOCK_PEER, 0);
 	return r;
+}
+
+/* A loopback socket of ours that tries again, or an internet socket that somebody handed to this program. */
+static int connect_inet(int fd, const struct sockaddr *sa, socklen_t len)
+{
+	int device = 0;
+	struct addr to;
+
+	if (real_getsockopt_int(fd, SOL_SOCKET, SO_BINDTOIFINDEX, &device) < 0 || device != LOOPBACK_INDEX)
+		return -EACCES;
+	if (addr_from_sockaddr(&to, sa, len) == 0 && policy_peer(&to).verdict != POLICY_LOOPBACK)
+		return -ENETUNREACH;
+	return (int)real_cancel(SYS_connect, fd, (long)sa, len, 0, 0, 0);
 }
 
 static int connect_foreign(int fd, const struct sockaddr *sa, socklen_t len)
@@ -285,7 +339,7 @@ static int connect_foreign(int fd, const struct sockaddr *sa, socklen_t len)
 		}
 	} else if (real_getsockopt_int(fd, SOL_SOCKET, SO_DOMAIN, &domain) == 0 &&
 		   (domain == AF_INET || domain == AF_INET6)) {
-		return -EACCES; /* a real internet socket that somebody handed to this program */
+		return connect_inet(fd, sa, len);
 	}
 	return (int)real_cancel(SYS_connect, fd, (long)sa, len, 0, 0, 0);
 }

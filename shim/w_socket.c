@@ -3,7 +3,8 @@
  * socket, bind, listen, accept, shutdown.
  *
  * Theory of operation. socket() asks the policy and makes a socketpair whose other end goes to the tunnel. The rest handles our
- * descriptors as interposition.md 2.1 A says and passes all others to the kernel. Listening on an internet socket is refused.
+ * descriptors as interposition.md 2.1 A says and passes all others to the kernel. A socket that is bound to a loopback address, or
+ * listens, becomes one of the kernel that this machine alone can reach (design D7).
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -71,6 +72,10 @@ int shim_bind(int fd, const struct sockaddr *sa, socklen_t len)
 	r = bind_addr(&s, sa, len, &req.addr);
 	if (r < 0)
 		return r;
+	if (s.kind == CTL_STREAM && addr_classify(&req.addr) == ADDR_LOOPBACK) {
+		r = sock_to_loopback(fd, &s);
+		return r < 0 ? r : (int)real_syscall(SYS_bind, fd, (long)sa, len, 0, 0, 0);
+	}
 	if (s.kind != CTL_ICMP && req.addr.port && req.addr.port < 1024 && geteuid() != 0)
 		return -EACCES;
 	return sock_ask(&s, CTL_BIND, &req, NULL);
@@ -81,15 +86,41 @@ HOOK int bind(int fd, const struct sockaddr *sa, socklen_t len)
 	return (int)real_ret(shim_bind(fd, sa, len));
 }
 
+/* Where the program bound it, as seen from this machine: "any" is any address of the loopback device. */
+static int listen_on(int fd, const struct sock *s)
+{
+	struct ctl_req req = { 0 };
+	struct ctl_rep rep;
+	struct sockaddr_storage ss;
+	socklen_t len;
+	int r = sock_ask(s, CTL_NAMES, &req, &rep);
+
+	if (r < 0)
+		return r;
+	if (rep.state == CTL_BOUND && addr_classify(&rep.addr) != ADDR_UNSPEC) {
+		state_say(STATE_WARN, "listen refused: nothing from outside can reach a program behind the tunnel", NULL);
+		return -EADDRNOTAVAIL;
+	}
+	r = sock_to_loopback(fd, s);
+	if (r < 0 || rep.state != CTL_BOUND)
+		return r;
+	len = addr_to_sockaddr(&rep.addr, &ss, s->family == 6);
+	return (int)real_syscall(SYS_bind, fd, (long)&ss, len, 0, 0, 0);
+}
+
 int shim_listen(int fd, int backlog)
 {
 	struct sock s;
+	int r;
 
 	if (!sock_find(fd, &s))
 		return (int)real_syscall(SYS_listen, fd, backlog, 0, 0, 0, 0);
-	if (s.kind == CTL_STREAM)
-		state_say(STATE_WARN, "listen refused: nothing from outside can reach a program behind the tunnel", NULL);
-	return -EOPNOTSUPP;
+	if (s.kind != CTL_STREAM)
+		return -EOPNOTSUPP;
+	if (s.flags & SOCK_STARTED)
+		return -EINVAL;
+	r = listen_on(fd, &s);
+	return r < 0 ? r : (int)real_syscall(SYS_listen, fd, backlog, 0, 0, 0, 0);
 }
 
 HOOK int listen(int fd, int backlog)

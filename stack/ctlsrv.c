@@ -69,12 +69,13 @@ static void client_end(struct ctl_client *c)
 		loop_defer(c->srv->socks->loop, &c->end, client_free, c);
 }
 
-static void reply(struct ctl_client *c, const struct ctl_rep *rep)
+/* fd goes along when it is not -1; it stays the caller's. */
+static void reply(struct ctl_client *c, const struct ctl_rep *rep, int fd)
 {
 	uint8_t buf[CTL_MSG_MAX];
 	int n = ctl_put_rep(buf, sizeof(buf), rep);
 
-	if (n > 0 && c->fd >= 0 && fd_send_fds(c->fd, buf, (size_t)n, NULL, 0, MSG_DONTWAIT) < 0)
+	if (n > 0 && c->fd >= 0 && fd_send_fds(c->fd, buf, (size_t)n, &fd, fd >= 0, MSG_DONTWAIT) < 0)
 		log_debug("control client went away");
 	client_end(c);
 }
@@ -146,14 +147,50 @@ static int on_sock(struct sock *s, const struct ctl_req *q, int *fd, struct ctl_
 		rep->state = s->state;
 		s->error = 0;
 		return 0;
-	case CTL_SETOPT: return stream ? conn_setopt(conn_from_sock(s), q->level, q->name_opt, q->value) : ENOPROTOOPT;
-	case CTL_GETOPT: return stream ? conn_getopt(conn_from_sock(s), q->level, q->name_opt, &rep->value) : ENOPROTOOPT;
+	case CTL_SETOPT:
+		r = stream ? conn_setopt(conn_from_sock(s), q->level, q->name_opt, q->value) : ENOPROTOOPT;
+		return r == ENOPROTOOPT ? sock_keep_option(s, q->level, q->name_opt, q->value) : r;
+	case CTL_GETOPT:
+		r = stream ? conn_getopt(conn_from_sock(s), q->level, q->name_opt, &rep->value) : ENOPROTOOPT;
+		return r == ENOPROTOOPT ? sock_kept_option(s, q->level, q->name_opt, &rep->value) : r;
 	case CTL_HELLO:
 	case CTL_SOCKET:
 	case CTL_RESOLVE:
-	case CTL_REVERSE: break; /* not about one socket */
+	case CTL_REVERSE:
+	case CTL_LOOPBACK: break; /* not about one socket */
 	}
 	return EINVAL;
+}
+
+/* A TCP socket of the kernel that cannot leave this machine. Its descriptor, or -errno. */
+static int loopback_socket(uint8_t family)
+{
+	static const char device[] = "lo";
+	const int on = 1;
+	int fd = socket(family == 6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), err;
+
+	if (fd < 0)
+		return -errno;
+	if (setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, sizeof(device) - 1) == 0 &&
+	    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0)
+		return fd;
+	err = errno;
+	close(fd);
+	return -err;
+}
+
+static void do_loopback(struct ctl_client *c, const struct ctl_req *q)
+{
+	struct ctl_rep rep = { .op = q->op };
+	int fd = c->srv->draining ? -ENETDOWN : loopback_socket(q->family);
+
+	if (fd < 0) {
+		rep.result = -fd;
+		log_info("no loopback socket: %s", err_str(fd));
+		fd = -1;
+	}
+	reply(c, &rep, fd);
+	fd_close(&fd);
 }
 
 static void resolved(void *owner, const struct ctl_rep *rep)
@@ -162,7 +199,7 @@ static void resolved(void *owner, const struct ctl_rep *rep)
 
 	c->waiting = false;
 	if (c->fd >= 0)
-		reply(c, rep);
+		reply(c, rep, -1);
 	else
 		loop_defer(c->srv->socks->loop, &c->end, client_free, c);
 }
@@ -181,6 +218,10 @@ static void handle(struct ctl_client *c, const struct ctl_req *q, int *fd)
 			resolv_reverse(srv->resolv, &q->addr, resolved, c);
 		return;
 	}
+	if (q->op == CTL_LOOPBACK) {
+		do_loopback(c, q);
+		return;
+	}
 	if (q->op == CTL_HELLO) {
 		rep.addr = device_addr(4);
 		rep.addr2 = device_addr(6);
@@ -194,7 +235,7 @@ static void handle(struct ctl_client *c, const struct ctl_req *q, int *fd)
 		s = socks_find(srv->socks, q->cookie);
 		rep.result = s ? on_sock(s, q, fd, &rep) : ENOTSOCK;
 	}
-	reply(c, &rep);
+	reply(c, &rep, -1);
 }
 
 static void on_client(void *owner, uint32_t ev)

@@ -50,6 +50,32 @@ void socks_remove(struct socks *a, struct sock *s)
 	a->stats.connections_open--;
 }
 
+int sock_keep_option(struct sock *s, int level, int name, int value)
+{
+	unsigned i = 0;
+
+	while (i < s->n_kept && (s->kept[i].level != level || s->kept[i].name != name))
+		i++;
+	if (i == SOCK_KEPT_MAX)
+		return ENOPROTOOPT;
+	if (i == s->n_kept)
+		s->n_kept++;
+	s->kept[i].level = level;
+	s->kept[i].name = name;
+	s->kept[i].value = value;
+	return 0;
+}
+
+int sock_kept_option(const struct sock *s, int level, int name, int *ret)
+{
+	for (unsigned i = 0; i < s->n_kept; i++)
+		if (s->kept[i].level == level && s->kept[i].name == name) {
+			*ret = s->kept[i].value;
+			return 0;
+		}
+	return ENOPROTOOPT;
+}
+
 uint16_t socks_port(struct socks *a)
 {
 	return (uint16_t)(32768 + rng_below(a->rng, 28232)); /* Linux's default dynamic range */

@@ -15,6 +15,8 @@
 #include "stack/ctl/ctl.h"
 #include "stack/stack.h"
 
+#define SOCK_KEPT_MAX 12
+
 struct sock {
 	struct list link, hash;
 	struct socks *all;
@@ -25,6 +27,10 @@ struct sock {
 	struct addr local, peer; /* peer as the program asked for it */
 	int error;		 /* recorded errno, given out once */
 	int fd;			 /* tunnel's end */
+	struct {
+		int level, name, value;
+	} kept[SOCK_KEPT_MAX]; /* options without an effect here, for reading back and for loopback sockets */
+	unsigned n_kept;
 };
 
 #define SOCKS_BUCKETS 1024
@@ -44,6 +50,10 @@ void socks_init(struct socks *a, struct loop *loop, const struct stack_cfg *cfg)
 struct sock *socks_find(struct socks *a, uint64_t cookie);
 void socks_add(struct socks *a, struct sock *s);
 void socks_remove(struct socks *a, struct sock *s);
+
+/* An option the socket itself has no use for. 0, or ENOPROTOOPT: not kept (so many are set by no program). */
+int sock_keep_option(struct sock *s, int level, int name, int value);
+int sock_kept_option(const struct sock *s, int level, int name, int *ret);
 
 /* Random port of the dynamic range. */
 uint16_t socks_port(struct socks *a);

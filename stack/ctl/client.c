@@ -53,11 +53,11 @@ static int wait_readable(int fd, int timeout_ms)
 }
 
 static int exchange(int fd, const struct ctl_req *req, const int *fds, size_t nfds, struct ctl_rep *rep,
-		    int timeout_ms)
+		    int *ret_fd, int timeout_ms)
 {
 	uint8_t buf[CTL_MSG_MAX];
-	int none[1], len = ctl_put_req(buf, sizeof(buf), req), r;
-	size_t n_none = 0;
+	int got = -1, len = ctl_put_req(buf, sizeof(buf), req), r;
+	size_t n_got = ret_fd ? 1 : 0;
 	ssize_t n;
 
 	if (len < 0)
@@ -68,19 +68,25 @@ static int exchange(int fd, const struct ctl_req *req, const int *fds, size_t nf
 	r = wait_readable(fd, timeout_ms);
 	if (r < 0)
 		return r;
-	n = fd_recv_fds(fd, buf, sizeof(buf), none, &n_none, 0);
+	n = fd_recv_fds(fd, buf, sizeof(buf), &got, &n_got, 0);
 	if (n <= 0)
 		return -ENETDOWN;
-	return ctl_get_rep(rep, buf, (size_t)n) < 0 || rep->op != req->op ? -EPROTO : 0;
+	if (ctl_get_rep(rep, buf, (size_t)n) < 0 || rep->op != req->op) {
+		fd_close(&got);
+		return -EPROTO;
+	}
+	if (ret_fd)
+		*ret_fd = got;
+	return 0;
 }
 
 int ctl_call(const char *path, const struct ctl_req *req, const int *fds, size_t nfds, struct ctl_rep *rep,
-	     int timeout_ms)
+	     int *ret_fd, int timeout_ms)
 {
 	int saved = errno, fd = open_socket(path), r = fd;
 
 	if (fd >= 0) {
-		r = exchange(fd, req, fds, nfds, rep, timeout_ms);
+		r = exchange(fd, req, fds, nfds, rep, ret_fd, timeout_ms);
 		fd_close(&fd);
 	}
 	errno = saved;

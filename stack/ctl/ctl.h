@@ -21,6 +21,8 @@
  *   GETOPT        cookie, level, name                        -                     value
  *   RESOLVE       family (0 both, 4, 6), name                -                     names/addresses below
  *   REVERSE       addr                                       -                     name
+ *   LOOPBACK      cookie, family                             -                     brings a TCP socket of the kernel that is bound to
+ *                                                                                  the loopback device (design D7)
  *
  * Stream sockets: after SOCKET the shim closes its copy of the tunnel's end. CONNECT comes after the write gate was filled
  * (interposition.md 2.3 e): SO_SNDBUF = 1, then one-byte writes; value says how many went in. The duplicate of the program's end lets the tunnel
@@ -56,7 +58,8 @@ enum ctl_op {
 	CTL_GETOPT,
 	CTL_RESOLVE,
 	CTL_REVERSE,
-	CTL_OP_LAST = CTL_REVERSE,
+	CTL_LOOPBACK,
+	CTL_OP_LAST = CTL_LOOPBACK,
 };
 
 enum ctl_kind { CTL_STREAM = 1, CTL_DGRAM = 2, CTL_ICMP = 3 };

@@ -60,13 +60,13 @@ class Namespace:
 
 
 class Capture:
-    """tcpdump on every interface of the namespace."""
+    """tcpdump on every interface of the namespace, or on one."""
 
-    def __init__(self, path):
-        self.path = path
+    def __init__(self, path, device="any"):
+        self.path, self.device = path, device
 
     def __enter__(self):
-        self.proc = subprocess.Popen(["ip", "netns", "exec", NS, "tcpdump", "-i", "any", "-n", "-U", "-w", self.path],
+        self.proc = subprocess.Popen(["ip", "netns", "exec", NS, "tcpdump", "-i", self.device, "-n", "-U", "-w", self.path],
                                      stderr=subprocess.PIPE, text=True)
         for line in self.proc.stderr:
             if "listening on" in line:
@@ -161,6 +161,30 @@ def no_preload(net):
     expect("and then the server saw the exit only", {line[0] for line in net.access_log()} <= w.EXIT_SEEN, p)
 
 
+def loopback(net):
+    """A socket of the kernel that was made for the loopback device does not get out by any call."""
+    script = """
+import ctypes, socket, struct
+libc = ctypes.CDLL("libc.so.6", use_errno=True)
+listener = socket.create_server(("127.0.0.1", 0))
+first = socket.create_connection(listener.getsockname())
+second, _ = listener.accept()
+print("loopback works", flush=True)
+far = struct.pack("=HH4s8x", socket.AF_INET, socket.htons(80), socket.inet_aton("192.88.99.80"))
+for s in (first, second, socket.create_server(("", 0))):
+    libc.setsockopt(s.fileno(), socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"", 0)
+    libc.setsockopt(s.fileno(), socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"inside", 6)
+    libc.connect(s.fileno(), struct.pack("=H14x", socket.AF_UNSPEC), 16)
+    s.setblocking(False)
+    libc.connect(s.fileno(), far, 16)
+    libc.sendto(s.fileno(), b"x", 1, 0x20000000 | socket.MSG_NOSIGNAL, far, 16)
+import time
+time.sleep(2)
+"""
+    p = net.run(sys.executable, "-c", script, options=["--network", net.dir / "network.json"])
+    expect("loopback sockets are confined", p.stdout == "loopback works\n" and p.returncode == 0, p)
+
+
 def main():
     """Inside and outside."""
     if os.geteuid() != 0:
@@ -172,8 +196,9 @@ def main():
         (net.dir / "network.json").write_text('{"name": "leak-test", "nym_api": ["%s"], "allow_plain_ws": true}' % net.api)
         net.run_argv = lambda *c, options=(): [*net.prefix, str(w.RUN), "-q", *map(str, options), "--", *map(str, c)]
         ports = [net.api.rstrip("/").rsplit(":", 1)[1], websocket_port(net)]
-        for name, story in (("programs", programs), ("killed tunnel", killed), ("no preload", no_preload)):
-            capture = Capture(net.dir / f"{story.__name__}.pcap")
+        for name, story in (("programs", programs), ("killed tunnel", killed), ("no preload", no_preload),
+                            ("loopback", loopback)):
+            capture = Capture(net.dir / f"{story.__name__}.pcap", "inside" if story is loopback else "any")
             with capture:
                 story(net)
             judge(name, capture, ports)

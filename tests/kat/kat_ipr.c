@@ -375,7 +375,9 @@ static void check_response(struct kat_block *b, const char *key, const struct ip
 		kat_fail(b, "%s: not read back", key);
 		return;
 	}
-	if (back.kind != r->kind || back.result != r->result || back.text.len != r->text.len ||
+	if (back.version != r->version || back.kind != r->kind ||
+	    back.id != (r->kind == IPR_UNREQUESTED ? 0 : r->id) || back.level != r->level ||
+	    back.result != r->result || back.text.len != r->text.len ||
 	    (r->text.len && memcmp(back.text.p, r->text.p, r->text.len)) || back.mtu != r->mtu ||
 	    memcmp(back.ip4, r->ip4, 4) || memcmp(back.ip6, r->ip6, 16) || back.ver_req != r->ver_req ||
 	    back.ver_resp != r->ver_resp)
@@ -507,7 +509,9 @@ static void run_responses_v10(struct kat_block *b)
 static void run_response_decode(struct kat_block *b)
 {
 	static const char *const name[] = { "Connect(", "Disconnect(", "Pong(", "Health(", "Unrequested", "Info(", "Data(" };
+	uint8_t buf[MESSAGE];
 	struct ipr_response r;
+	struct wire_wr w;
 	char key[64];
 
 	for (size_t i = 0; i < b->n; i++) {
@@ -530,6 +534,10 @@ static void run_response_decode(struct kat_block *b)
 				kat_fail(b, "%s: %d", key, e);
 		} else if (e || !strstr(want, name[r.kind])) {
 			kat_fail(b, "%s: %d", key, e);
+		} else { /* the good ones hold the shortest forms only */
+			wire_wr_init(&w, buf, sizeof(buf));
+			ipr_put_response(&w, &r);
+			kat_eq(b, b->item[i].key, buf, w.len);
 		}
 	}
 }

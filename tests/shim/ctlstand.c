@@ -501,13 +501,28 @@ static int about_socket(const struct ctl_req *q, struct ctl_rep *p, int fd)
 	case CTL_SOCKET:
 	case CTL_RESOLVE:
 	case CTL_REVERSE:
+	case CTL_LOOPBACK:
 		break;
 	}
 	return EINVAL;
 }
 
-static int answer(const struct ctl_req *q, struct ctl_rep *p, int fd)
+static int op_loopback(const struct ctl_req *q, int *ret_fd)
 {
+	struct stand *old = find(q->cookie);
+	const int on = 1;
+
+	if (old) /* its port is wanted now */
+		fd_close(&old->kernel_fd);
+	*ret_fd = socket(q->family == 6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	setsockopt(*ret_fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	return setsockopt(*ret_fd, SOL_SOCKET, SO_BINDTODEVICE, "lo", 2) < 0 ? errno : 0;
+}
+
+static int answer(const struct ctl_req *q, struct ctl_rep *p, int fd, int *ret_fd)
+{
+	if (q->op == CTL_LOOPBACK)
+		return op_loopback(q, ret_fd);
 	if (q->op == CTL_HELLO) {
 		addr_parse_ip(&p->addr, "10.0.0.2");
 		addr_parse_ip(&p->addr2, "fc00::2");
@@ -529,16 +544,17 @@ static void serve(int client)
 	uint8_t buf[CTL_MSG_MAX];
 	struct ctl_req q;
 	struct ctl_rep p = { 0 };
-	int fd = -1;
+	int fd = -1, back = -1;
 	size_t n_fd = 1;
 	ssize_t n = fd_recv_fds(client, buf, sizeof(buf), &fd, &n_fd, 0);
 
 	if (n > 0 && ctl_get_req(&q, buf, (size_t)n) == 0) {
 		p.op = q.op;
-		p.result = answer(&q, &p, n_fd ? fd : -1);
+		p.result = answer(&q, &p, n_fd ? fd : -1, &back);
 		n = ctl_put_rep(buf, sizeof(buf), &p);
 		if (n > 0)
-			send(client, buf, (size_t)n, MSG_NOSIGNAL);
+			fd_send_fds(client, buf, (size_t)n, &back, back >= 0, 0);
+		fd_close(&back);
 	}
 	close(client);
 }

@@ -5,8 +5,8 @@
 usage: run.py PROGRAM SHIM CTLSTAND
        run.py --mixnet PROGRAM SMOLMIX-RUN SMOLMIX-LOCALNET
 
-The second form runs it under smolmix-run through a local Nym network, in a network namespace (needs root) whose
-loopback device has the servers' public-looking address. A program named x_* judges itself and only runs shimmed.
+The second form runs it under smolmix-run through a local Nym network. Both happen in a network namespace whose loopback
+device has the servers' public-looking address, since loopback addresses do not go through the tunnel. A program named x_* judges itself and only runs shimmed.
 
 Differences are allowed only where tests/shim/differences lists them with a reason.
 """
@@ -23,15 +23,14 @@ import threading
 
 HERE = pathlib.Path(__file__).resolve().parent
 PUBLIC = "192.88.99.80"
-LOOPBACK = "127.0.0.1"
-host = LOOPBACK
+UNSHARE = ["unshare", "-n"] if os.geteuid() == 0 else ["unshare", "-Urn"]
 
 
 def listener(backlog=64):
     """A TCP listener."""
     s = socket.socket()
     s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    s.bind((host, 0))
+    s.bind((PUBLIC, 0))
     s.listen(backlog)
     return s
 
@@ -95,7 +94,7 @@ def udp_echo():
     """A UDP echo server; its port."""
     s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-    s.bind((host, 0))
+    s.bind((PUBLIC, 0))
 
     def loop():
         while True:
@@ -111,7 +110,7 @@ def udp_echo():
 def closed(kind):
     """A port nobody has."""
     s = socket.socket(socket.AF_INET, kind)
-    s.bind((host, 0))
+    s.bind((PUBLIC, 0))
     port = s.getsockname()[1]
     s.close()
     return port
@@ -137,14 +136,14 @@ def servers():
     ports = {"T_ECHO": serve(echo), "T_COUNT": serve(count), "T_RESET": serve(reset), "T_HANG": hang_port,
              "T_CLOSED": closed(socket.SOCK_STREAM), "T_UDP": udp_echo(), "T_UDPCLOSED": closed(socket.SOCK_DGRAM)}
     env = {k: v for k, v in os.environ.items() if not k.startswith("SMOLMIX_")}
-    env.update({k: str(v) for k, v in ports.items()})
+    env.update({k: str(v) for k, v in ports.items()}, T_HOST=PUBLIC)
     return env, keep
 
 
 def run(argv, env):
     """Output lines and exit code."""
     p = subprocess.run(argv, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                       timeout=300, check=False)
+                       timeout=100, check=False)
     return [*(line.rstrip() for line in p.stdout.decode(errors="replace").splitlines()), f"exit {p.returncode}"]
 
 
@@ -164,19 +163,22 @@ def against_stand(program, shim, stand):
     return bare, shimmed
 
 
-def through_mixnet(program, smolmix_run, localnet):
-    """Both runs; the tunnel is the real one."""
-    global host
-    if os.geteuid() != 0:
-        print("SKIP: a network namespace needs root")
-        sys.exit(77)
+def enter_namespace():
+    """Goes on in a network namespace whose loopback device has the servers' address too."""
     if "T_INSIDE" not in os.environ:
-        os.execvpe("unshare", ["unshare", "-n", sys.executable, *sys.argv], {**os.environ, "T_INSIDE": "1"})
+        probe = subprocess.run([*UNSHARE, "true"], stderr=subprocess.PIPE, text=True, check=False)
+        if probe.returncode:
+            print("SKIP: cannot make a network namespace:", probe.stderr.strip())
+            sys.exit(77)
+        os.execvpe(UNSHARE[0], [*UNSHARE, sys.executable, *sys.argv], {**os.environ, "T_INSIDE": "1"})
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     subprocess.run(["ip", "addr", "add", f"{PUBLIC}/32", "dev", "lo"], check=True)
-    host = PUBLIC
+
+
+def through_mixnet(program, smolmix_run, localnet):
+    """Both runs; the tunnel is the real one."""
     env, keep = servers()
-    env.update({"T_HOST": PUBLIC, "T_UDPMAX": "1200", "T_NOWHERE": "192.168.1.1"})
+    env.update({"T_UDPMAX": "1200", "T_NOWHERE": "192.168.1.1"})
     bare = run([program], env)
     with subprocess.Popen([localnet], stdout=subprocess.PIPE) as net:
         api = json.loads(net.stdout.readline())["api"]
@@ -189,6 +191,7 @@ def through_mixnet(program, smolmix_run, localnet):
 def main():
     """Both runs and the verdict."""
     mixnet = sys.argv[1] == "--mixnet"
+    enter_namespace()
     paths = [str(pathlib.Path(p).resolve()) for p in sys.argv[1 + mixnet:4 + mixnet]]
     bare, shimmed = (through_mixnet if mixnet else against_stand)(*paths)
     name = pathlib.Path(paths[0]).name

@@ -41,7 +41,7 @@ static inline uint16_t t_port(const char *name)
 	return v ? (uint16_t)atoi(v) : 0;
 }
 
-/* Where the servers are; loopback unless run.py says otherwise. */
+/* Where the servers are: an address of this machine that looks public. */
 static inline const char *t_host(void)
 {
 	const char *v = secure_getenv("T_HOST");

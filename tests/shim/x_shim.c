@@ -60,7 +60,7 @@ static void refused(void)
 	FAILS("multicast, sendto", sendto(udp, "x", 1, 0, (struct sockaddr *)&a, sizeof(a)), ENETUNREACH);
 	inet_pton(AF_INET, "255.255.255.255", &a.sin_addr);
 	FAILS("broadcast", sendto(udp, "x", 1, 0, (struct sockaddr *)&a, sizeof(a)), ENETUNREACH);
-	FAILS("listen", listen(tcp, 5), EOPNOTSUPP);
+	FAILS("listen", listen(udp, 5), EOPNOTSUPP);
 	FAILS("name service cache", connect(local, (struct sockaddr *)&un, sizeof(un)), ECONNREFUSED);
 	FAILS("fast open", setsockopt(tcp, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &(int){ 1 }, sizeof(int)), ENOPROTOOPT);
 	FAILS("kernel TLS", setsockopt(tcp, IPPROTO_TCP, TCP_ULP, "tls", 3), ENOPROTOOPT);

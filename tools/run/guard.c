@@ -30,6 +30,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define OPT_BINDTOIFINDEX 62 /* SO_BINDTOIFINDEX; older headers lack it */
+
 struct guard {
 	size_t len; /* bytes */
 	struct sock_filter code[];
@@ -72,6 +74,19 @@ static int add_socket(scmp_filter_ctx ctx)
 	if (r == 0)
 		r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EOPNOTSUPP), SCMP_SYS(socketpair), 1,
 				     SCMP_A0(SCMP_CMP_NE, AF_UNIX, 0));
+	return r;
+}
+
+/* The loopback sockets the tunnel's host gives out stay bound to the loopback device, whoever runs the program. */
+static int add_device(scmp_filter_ctx ctx)
+{
+	static const scmp_datum_t names[] = { SO_BINDTODEVICE, OPT_BINDTOIFINDEX };
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < sizeof(names) / sizeof(names[0]); i++)
+		r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(setsockopt), 2,
+				     SCMP_A1(SCMP_CMP_MASKED_EQ, UINT32_MAX, SOL_SOCKET),
+				     SCMP_A2(SCMP_CMP_MASKED_EQ, UINT32_MAX, names[i]));
 	return r;
 }
 
@@ -131,6 +146,8 @@ int guard_new(struct guard **ret)
 		r = add_refused(ctx);
 	if (r == 0)
 		r = add_socket(ctx);
+	if (r == 0)
+		r = add_device(ctx);
 	if (r == 0)
 		r = add_namespaces(ctx);
 	if (r == 0)

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* This machine's own addresses: connecting, listening and accepting work as ever, and nothing behind them reaches further. */
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <sys/wait.h>
+
+#include "t.h"
+
+static struct sockaddr_in at(in_addr_t ip, uint16_t port)
+{
+	return (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(port), .sin_addr = { htonl(ip) } };
+}
+
+static uint16_t port_of(int fd)
+{
+	struct sockaddr_storage ss = { 0 };
+	socklen_t len = sizeof(ss);
+
+	SAY("getsockname", getsockname(fd, (struct sockaddr *)&ss, &len));
+	printf("length %u\n", len);
+	return ntohs(ss.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&ss)->sin6_port : ((struct sockaddr_in *)&ss)->sin_port);
+}
+
+static void talk(int client, int server)
+{
+	char buf[8] = "";
+
+	SAY("client sends", send(client, "hello", 5, 0));
+	SAY("server receives", recv(server, buf, 5, MSG_WAITALL));
+	SAY("server answers", send(server, "you", 3, 0));
+	SAY("client receives", recv(client, buf, 3, MSG_WAITALL));
+	SAY("client ends", shutdown(client, SHUT_WR));
+	SAY("server sees it", recv(server, buf, 1, 0));
+}
+
+static void pair(const char *what, in_addr_t bound, int flags)
+{
+	struct sockaddr_in a = at(bound, 0), from;
+	socklen_t len = sizeof(from);
+	int s = socket(AF_INET, SOCK_STREAM, 0), c = socket(AF_INET, SOCK_STREAM, 0), conn;
+	int on = 1, got = 0;
+
+	printf("-- %s\n", what);
+	setsockopt(s, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	setsockopt(c, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	SAY("bind", bind(s, (struct sockaddr *)&a, sizeof(a)));
+	SAY("listen", listen(s, 8));
+	a = at(INADDR_LOOPBACK, port_of(s));
+	SAY("connect", connect(c, (struct sockaddr *)&a, sizeof(a)));
+	SAY("connect again", connect(c, (struct sockaddr *)&a, sizeof(a)));
+	conn = accept4(s, (struct sockaddr *)&from, &len, flags);
+	SAY("accept", conn < 0 ? -1 : 0);
+	printf("from loopback %d, non-blocking %d\n", from.sin_addr.s_addr == htonl(INADDR_LOOPBACK),
+	       !!(fcntl(conn, F_GETFL) & O_NONBLOCK));
+	fcntl(conn, F_SETFL, 0);
+	len = sizeof(got);
+	getsockopt(c, IPPROTO_TCP, TCP_NODELAY, &got, &len);
+	printf("option set before connect is %d\n", got != 0);
+	talk(c, conn);
+	close(conn);
+	close(c);
+	close(s);
+}
+
+static void dual(void)
+{
+	struct sockaddr_in6 a6 = { .sin6_family = AF_INET6 };
+	struct sockaddr_in a;
+	int on = 1, s6 = socket(AF_INET6, SOCK_STREAM, 0), s4 = socket(AF_INET, SOCK_STREAM, 0), c;
+
+	printf("-- IPv6 only beside IPv4\n");
+	SAY("only", setsockopt(s6, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)));
+	SAY("bind 6", bind(s6, (struct sockaddr *)&a6, sizeof(a6)));
+	SAY("listen 6", listen(s6, 1));
+	a = at(INADDR_ANY, port_of(s6));
+	SAY("bind 4, same port", bind(s4, (struct sockaddr *)&a, sizeof(a)));
+	SAY("listen 4", listen(s4, 1));
+	c = socket(AF_INET6, SOCK_STREAM, 0);
+	a6.sin6_addr = in6addr_loopback;
+	a6.sin6_port = a.sin_port;
+	SAY("connect 6", connect(c, (struct sockaddr *)&a6, sizeof(a6)));
+	close(c);
+	close(s6);
+	close(s4);
+}
+
+/* Refused, and the same descriptor tries again. */
+static void refused(void)
+{
+	int s = socket(AF_INET, SOCK_STREAM, 0), c = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	struct sockaddr_in a = at(INADDR_LOOPBACK, 0);
+	struct epoll_event ev = { .events = EPOLLOUT | EPOLLET };
+	int ep = epoll_create1(0);
+	char text[64];
+
+	printf("-- refused\n");
+	bind(s, (struct sockaddr *)&a, sizeof(a));
+	a.sin_port = htons(port_of(s));
+	connect(c, (struct sockaddr *)&a, sizeof(a));
+	printf("events %s\n", t_events(t_poll(c, POLLIN | POLLOUT, 2000), text));
+	printf("SO_ERROR %s\n", t_so_error_name(c));
+	SAY("listen", listen(s, 1));
+	SAY("second tells", connect(c, (struct sockaddr *)&a, sizeof(a)));
+	SAY("third", connect(c, (struct sockaddr *)&a, sizeof(a)));
+	epoll_ctl(ep, EPOLL_CTL_ADD, c, &ev);
+	SAY("epoll", epoll_wait(ep, &ev, 1, 2000));
+	printf("SO_ERROR %s\n", t_so_error_name(c));
+	SAY("accept", accept(s, NULL, NULL) < 0 ? -1 : 0);
+	close(ep);
+	close(c);
+	close(s);
+}
+
+static void forked(void)
+{
+	int s = socket(AF_INET, SOCK_STREAM, 0), c;
+	struct sockaddr_in a = at(INADDR_LOOPBACK, 0);
+	char byte = 0;
+	int status;
+
+	printf("-- a child accepts\n");
+	bind(s, (struct sockaddr *)&a, sizeof(a));
+	listen(s, 4);
+	a.sin_port = htons(port_of(s));
+	fflush(stdout);
+	if (fork() == 0) {
+		c = accept(s, NULL, NULL);
+		_exit(write(c, "!", 1) != 1);
+	}
+	close(s);
+	c = socket(AF_INET, SOCK_STREAM, 0);
+	SAY("connect", connect(c, (struct sockaddr *)&a, sizeof(a)));
+	SAY("read", read(c, &byte, 1));
+	wait(&status);
+	printf("child %d\n", status);
+	close(c);
+}
+
+static void wrong(void)
+{
+	int s = socket(AF_INET, SOCK_STREAM, 0), u = socket(AF_INET, SOCK_DGRAM, 0);
+	struct sockaddr_in a = at(INADDR_LOOPBACK, 0);
+
+	printf("-- wrong uses\n");
+	SAY("accept without listen", accept(s, NULL, NULL));
+	SAY("bind", bind(s, (struct sockaddr *)&a, sizeof(a)));
+	SAY("bind twice", bind(s, (struct sockaddr *)&a, sizeof(a)));
+	SAY("accept of a bound one", accept(s, NULL, NULL));
+	SAY("listen on datagrams", listen(u, 1));
+	close(s);
+	s = socket(AF_INET, SOCK_STREAM, 0);
+	SAY("listen without bind", listen(s, 1));
+	printf("has a port %d\n", port_of(s) != 0);
+	close(s);
+	close(u);
+}
+
+int main(void)
+{
+	alarm(30);
+	pair("bound to loopback", INADDR_LOOPBACK, 0);
+	pair("bound to any, accept4", INADDR_ANY, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	dual();
+	refused();
+	forked();
+	wrong();
+	return 0;
+}
