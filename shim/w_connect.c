@@ -3,8 +3,9 @@
  * connect.
  *
  * Theory of operation (interposition.md 2.3). A socketpair is writable from birth; a TCP socket becomes writable when the handshake is done. So
- * before the tunnel is asked to connect, the send buffer of the program's end is made tiny and filled with one-byte messages:
- * the write gate. The tunnel drains it when, and only when, the far end has answered; poll, select and epoll then fire by themselves. On
+ * before the tunnel is asked to connect, the send buffer of the program's end is made tiny and filled: the write
+ * gate. When, and only when, the far end has answered, the tunnel reads it down to the last byte, which makes too little room to show, and
+ * restores the buffer: poll, select and epoll then fire by themselves, and edge-triggered ones once. On
  * failure the tunnel closes its end with gate bytes unread, which looks like a refused connect, and has recorded the errno.
  *
  * A blocking connect waits for the same event on the same descriptor. An interrupted or timed out connect goes on in the background, as in
@@ -35,41 +36,33 @@
 
 int __connect(int fd, const struct sockaddr *sa, socklen_t len);
 
-#define GATE_BATCH 16
+/* With one byte left of it, a message of this size still outweighs the quarter of the smallest send buffer (4.5 KiB) up to which the
+ * kernel says "writable"; and it fits in one piece. */
+#define GATE 2048
 #define NS_PER_S 1000000000L
 #define LOOPBACK_INDEX 1 /* of the loopback device in every network namespace */
 #ifndef SO_BINDTOIFINDEX
 #define SO_BINDTOIFINDEX 62
 #endif
 
-/* Fills the gate. Number of one-byte messages in it, or -errno. */
+/* Fills the gate: a small message, so that no room is left behind the large one that must come last. Bytes in it, or -errno. */
 static int gate_fill(int fd)
 {
-	static const char byte = 0;
+	static const char message[GATE];
 	const int tiny = 1;
-	struct iovec iov = { .iov_base = (void *)(uintptr_t)&byte, .iov_len = 1 };
-	struct mmsghdr batch[GATE_BATCH] = { 0 };
-	const struct timespec now = { 0, 0 };
-	struct msghdr one = { .msg_iov = &iov, .msg_iovlen = 1 };
-	short events;
-	int n, r;
+	size_t len = 1;
+	int n = 0, r;
 
 	real_setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &tiny, sizeof(tiny));
-	for (size_t i = 0; i < GATE_BATCH; i++)
-		batch[i].msg_hdr = one;
-	n = (int)real_syscall(SYS_sendmmsg, fd, (long)batch, GATE_BATCH, MSG_DONTWAIT | MSG_NOSIGNAL, 0, 0);
-	if (n < 0)
-		return n == -EPIPE || n == -ECONNRESET ? -ENETDOWN : n;
-	/* How much memory a message costs is the kernel's business: look, and top up. */
-	while (n < CTL_GATE_MAX) {
-		r = real_poll1(fd, POLLOUT, &now, &events);
+	/* How much memory a message costs is the kernel's business: until it takes no more. */
+	while (n + GATE <= CTL_GATE_MAX) {
+		r = (int)real_syscall(SYS_sendto, fd, (long)message, (long)len, MSG_DONTWAIT | MSG_NOSIGNAL, 0, 0);
+		if (r == -EAGAIN && n > GATE)
+			return n;
 		if (r < 0)
-			return r;
-		if (r == 0 || !(events & POLLOUT))
-			return n;
-		if (real_syscall(SYS_sendmsg, fd, (long)&one, MSG_DONTWAIT | MSG_NOSIGNAL, 0, 0, 0) != 1)
-			return n;
-		n++;
+			return r == -EPIPE || r == -ECONNRESET ? -ENETDOWN : r;
+		n += r;
+		len = GATE;
 	}
 	return -ENOBUFS;
 }

@@ -4,9 +4,10 @@
  *
  * Theory of operation. The program holds one end of a stream socketpair, we the other.
  *
- * Write gate: the program's end was filled with a few one-byte messages before CONNECT, so that the kernel itself says "not writable". When the
- * far SYN-ACK comes we read all of them but the last and restore the send buffer of the program's end through a
- * duplicate held for that purpose only while connecting. On failure we close with the gate unread.
+ * Write gate: the send buffer of the program's end was made tiny and filled before CONNECT, so that the kernel itself says
+ * "not writable". When the far SYN-ACK comes we read all but the last byte, which makes too little room to show, and restore the send buffer
+ * through a duplicate held for that purpose only while connecting: the one moment at which the program's end becomes writable, so
+ * an edge-triggered waiter hears of it once. On failure we close with the gate unread.
  *
  * Lag byte: one byte that has already been forwarded is always left unread in our queue (first the last gate byte). A close with unread bytes is
  * a reset for the program, native, with no hook; for a clean close the byte is consumed first. Because of it the

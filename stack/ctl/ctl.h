@@ -25,8 +25,8 @@
  *                                                                                  the loopback device (design D7)
  *
  * Stream sockets: after SOCKET the shim closes its copy of the tunnel's end. CONNECT comes after the write gate was filled
- * (interposition.md 2.3 e): SO_SNDBUF = 1, then one-byte writes; value says how many went in. The duplicate of the program's end lets the tunnel
- * restore SO_SNDBUF after the drain; it is closed as soon as the attempt ends. Success: gate drained except its last byte (lag byte).
+ * (interposition.md 2.3 e): SO_SNDBUF = 1, then messages until no more fit; value says how many bytes went in. Success: the gate is read but for its last
+ * byte (lag byte), and SO_SNDBUF restored through the duplicate of the program's end, which is closed as soon as the attempt ends.
  * Failure: error recorded, tunnel's end closed with gate bytes unread.
  *
  * Datagram sockets: each datagram in both directions is struct ctl_dgram followed by the payload (design D4).
@@ -44,7 +44,7 @@
 #define CTL_MSG_MAX 4096
 #define CTL_NAME_MAX 255
 #define CTL_ADDRS_MAX 32
-#define CTL_GATE_MAX 32 /* one-byte messages at most */
+#define CTL_GATE_MAX 8192 /* bytes */
 
 enum ctl_op {
 	CTL_HELLO = 1,

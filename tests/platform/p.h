@@ -125,19 +125,20 @@ static inline int p_epoll_take(int epoll_fd, uint32_t *ret)
 	return n;
 }
 
-/* The write gate as shim/w_connect.c fills it. Number of one-byte messages; they count up from 1. */
+#define P_GATE 2049
+
+/* The write gate as shim/w_connect.c fills it: one byte, then a message of 2048. Byte i is i mod 256. Its length. */
 static inline int p_gate(int fd)
 {
 	const int tiny = 1;
-	char byte = 1;
-	int n = 0;
+	char bytes[P_GATE];
 
+	for (int i = 0; i < P_GATE; i++)
+		bytes[i] = (char)i;
 	NEED(setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &tiny, sizeof(tiny)) == 0);
-	while (n < CTL_GATE_MAX && send(fd, &byte, 1, MSG_DONTWAIT | MSG_NOSIGNAL) == 1) {
-		n++;
-		byte++;
-	}
-	return n;
+	NEED(send(fd, bytes, 1, MSG_DONTWAIT | MSG_NOSIGNAL) == 1);
+	NEED(send(fd, bytes + 1, P_GATE - 1, MSG_DONTWAIT | MSG_NOSIGNAL) == P_GATE - 1);
+	return P_GATE;
 }
 
 /* Waits for a child; true when it ended with status 0. */
