@@ -17,32 +17,9 @@
 
 #include "shim/dgram.h"
 #include "shim/hooks.h"
+#include "shim/iface.h"
 #include "shim/real.h"
 #include "shim/sock.h"
-
-#define TUNNEL_IF "smolmix0"
-#define IF_COUNT 2
-
-struct interface {
-	const char *name;
-	struct addr addr;
-	int mtu;
-	short flags;
-};
-
-static int interfaces(struct interface out[IF_COUNT])
-{
-	struct ctl_req req = { .op = CTL_HELLO };
-	struct ctl_rep rep;
-	int r = sock_request(&req, NULL, 0, &rep);
-
-	if (r < 0)
-		return r;
-	out[0] = (struct interface){ "lo", { .family = 4, .ip = { 127, 0, 0, 1 } }, 65536,
-				     IFF_UP | IFF_LOOPBACK | IFF_RUNNING };
-	out[1] = (struct interface){ TUNNEL_IF, rep.addr, rep.value, IFF_UP | IFF_POINTOPOINT | IFF_RUNNING };
-	return 0;
-}
 
 static void put_addr(struct sockaddr *sa, const struct addr *a)
 {
@@ -53,26 +30,26 @@ static void put_addr(struct sockaddr *sa, const struct addr *a)
 	memcpy(sa, &ss, sizeof(*sa));
 }
 
-static int list_interfaces(const struct interface ifs[IF_COUNT], struct ifconf *c)
+static int list_interfaces(const struct iface ifs[IFACES], struct ifconf *c)
 {
 	int n = 0;
 
 	if (!c->ifc_buf) {
-		c->ifc_len = IF_COUNT * (int)sizeof(struct ifreq);
+		c->ifc_len = IFACES * (int)sizeof(struct ifreq);
 		return 0;
 	}
-	for (; n < IF_COUNT && (n + 1) * (int)sizeof(struct ifreq) <= c->ifc_len; n++) {
+	for (; n < IFACES && (n + 1) * (int)sizeof(struct ifreq) <= c->ifc_len; n++) {
 		struct ifreq *r = &c->ifc_req[n];
 
 		memset(r, 0, sizeof(*r));
 		strncpy(r->ifr_name, ifs[n].name, IFNAMSIZ - 1);
-		put_addr(&r->ifr_addr, &ifs[n].addr);
+		put_addr(&r->ifr_addr, &ifs[n].addr4);
 	}
 	c->ifc_len = n * (int)sizeof(struct ifreq);
 	return 0;
 }
 
-static int about_interface(const struct interface *f, int index, unsigned long request, struct ifreq *r)
+static int about_interface(const struct iface *f, int index, unsigned long request, struct ifreq *r)
 {
 	const struct addr host_mask = { .family = 4, .ip = { 255, 255, 255, 255 } };
 	const struct addr lo_mask = { .family = 4, .ip = { 255 } };
@@ -80,7 +57,7 @@ static int about_interface(const struct interface *f, int index, unsigned long r
 	switch (request) {
 	case SIOCGIFADDR:
 	case SIOCGIFDSTADDR:
-		put_addr(&r->ifr_addr, &f->addr);
+		put_addr(&r->ifr_addr, &f->addr4);
 		return 0;
 	case SIOCGIFNETMASK:
 		put_addr(&r->ifr_netmask, index == 1 ? &lo_mask : &host_mask);
@@ -103,18 +80,18 @@ static int about_interface(const struct interface *f, int index, unsigned long r
 
 static int interface_call(unsigned long request, void *arg)
 {
-	struct interface ifs[IF_COUNT];
+	struct iface ifs[IFACES];
 	struct ifreq *r = arg;
 	int e;
 
 	if (!arg)
 		return -EFAULT;
-	e = interfaces(ifs);
+	e = iface_list(ifs);
 	if (e < 0)
 		return e;
 	if (request == SIOCGIFCONF)
 		return list_interfaces(ifs, arg);
-	for (int i = 0; i < IF_COUNT; i++) {
+	for (int i = 0; i < IFACES; i++) {
 		bool named = request == SIOCGIFNAME ? r->ifr_ifindex == i + 1 :
 						      !strncmp(r->ifr_name, ifs[i].name, IFNAMSIZ);
 

@@ -4,6 +4,7 @@
  * when one is wrong.
  */
 #include <linux/netlink.h>
+#include <ifaddrs.h>
 #include <net/if.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
@@ -121,6 +122,31 @@ static void interfaces(void)
 	close(fd);
 }
 
+/* Only loopback and tunnel addresses, each with its mask; what libc releases must have been made as libc makes it. */
+static void interface_lists(void)
+{
+	struct ifaddrs *all = NULL;
+	struct if_nameindex *names = if_nameindex();
+	char text[INET6_ADDRSTRLEN], name[IF_NAMESIZE];
+	int n = 0, known = 0;
+
+	fact("getifaddrs", getifaddrs(&all) == 0);
+	for (struct ifaddrs *a = all; a; a = a->ifa_next, n++) {
+		bool six = a->ifa_addr->sa_family == AF_INET6;
+		const void *ip = six ? (void *)&((struct sockaddr_in6 *)a->ifa_addr)->sin6_addr :
+				       (void *)&((struct sockaddr_in *)a->ifa_addr)->sin_addr;
+
+		inet_ntop(a->ifa_addr->sa_family, ip, text, sizeof(text));
+		known += !strcmp(text, "127.0.0.1") || !strcmp(text, "::1") || !strcmp(text, "10.0.0.2") || !strcmp(text, "fc00::2");
+	}
+	fact("loopback and tunnel, both families", n == 4 && known == 4);
+	freeifaddrs(all);
+	fact("if_nameindex", names && !strcmp(names[0].if_name, "lo") && names[1].if_index == 2 && !names[2].if_name);
+	if_freenameindex(names);
+	fact("if_nametoindex", if_nametoindex("smolmix0") == 2 && !if_nametoindex("eth0"));
+	fact("if_indextoname", if_indextoname(1, name) && !strcmp(name, "lo") && !if_indextoname(3, name));
+}
+
 static int status_of(pid_t pid)
 {
 	int status = -1;
@@ -180,6 +206,7 @@ int main(void)
 	refused();
 	names();
 	interfaces();
+	interface_lists();
 	children();
 	return bad != 0;
 }
