@@ -7,7 +7,6 @@
  * would need raw answers; they fail with TRY_AGAIN, and res_send with an errno, so that callers go on without. getaddrinfo_a starts threads
  * inside libc that no hook sees; it is refused.
  *
- * resolv.h is not included: some of its names are macros for others, and both spellings are exported here.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -211,51 +210,6 @@ HOOK struct hostent *gethostbyaddr(const void *raw, socklen_t len, int af)
 }
 
 /* ---- refused ---- */
-
-static int no_answer(void)
-{
-	h_errno = TRY_AGAIN;
-	errno = ECONNREFUSED;
-	return -1;
-}
-
-/* The old spellings (GLIBC_2.2.5) and those of 2.34; argument types as in resolv.h, the state opaque. */
-#define QUERY(name) \
-	HOOK int name(const char *n, int c, int t, unsigned char *out, int cap); \
-	HOOK int name(const char *n, int c, int t, unsigned char *out, int cap) { return no_answer(); }
-#define DOMAIN(name) \
-	HOOK int name(const char *n, const char *d, int c, int t, unsigned char *out, int cap); \
-	HOOK int name(const char *n, const char *d, int c, int t, unsigned char *out, int cap) { return no_answer(); }
-#define SEND(name) \
-	HOOK int name(const unsigned char *q, int len, unsigned char *out, int cap); \
-	HOOK int name(const unsigned char *q, int len, unsigned char *out, int cap) { return no_answer(); }
-#define NQUERY(name) \
-	HOOK int name(void *state, const char *n, int c, int t, unsigned char *out, int cap); \
-	HOOK int name(void *state, const char *n, int c, int t, unsigned char *out, int cap) { return no_answer(); }
-#define NDOMAIN(name) \
-	HOOK int name(void *state, const char *n, const char *d, int c, int t, unsigned char *out, int cap); \
-	HOOK int name(void *state, const char *n, const char *d, int c, int t, unsigned char *out, int cap) \
-	{ return no_answer(); }
-#define NSEND(name) \
-	HOOK int name(void *state, const unsigned char *q, int len, unsigned char *out, int cap); \
-	HOOK int name(void *state, const unsigned char *q, int len, unsigned char *out, int cap) { return no_answer(); }
-
-QUERY(res_query)
-QUERY(__res_query)
-QUERY(res_search)
-QUERY(__res_search)
-DOMAIN(res_querydomain)
-DOMAIN(__res_querydomain)
-SEND(res_send)
-SEND(__res_send)
-NQUERY(res_nquery)
-NQUERY(__res_nquery)
-NQUERY(res_nsearch)
-NQUERY(__res_nsearch)
-NDOMAIN(res_nquerydomain)
-NDOMAIN(__res_nquerydomain)
-NSEND(res_nsend)
-NSEND(__res_nsend)
 
 HOOK int getaddrinfo_a(int mode, struct gaicb *list[restrict], int n, struct sigevent *restrict sig)
 {

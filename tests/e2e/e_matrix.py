@@ -34,6 +34,13 @@ async def main():
     wr.write(b'GET /small HTTP/1.0\\r\\n\\r\\n')
     print((await r.read()).decode())
 asyncio.run(main())"""
+RES_QUERY = """import ctypes
+libc = ctypes.CDLL(None)
+for symbol in (libc.res_query, libc.__res_search):
+    out = ctypes.create_string_buffer(4096)
+    n = symbol(b'{name}', 1, 16, out, 4096)
+    print(b'hello from a real DNS server' in out.raw[:n] if n > 0 else n)
+print(libc.res_query(b'nothing.smolmix.test', 1, 1, out, 4096))"""
 POOL = """import multiprocessing as m, urllib.request as u
 def get(i): return u.urlopen('http://{name}/small').read().decode()
 if __name__ == '__main__': print(len(m.Pool(3).map(get, range(3))))"""
@@ -175,6 +182,7 @@ class Matrix:
         self.row("node dgram", "node", "-e", NODE_UDP.format(web=web), want="node")
         self.row("node server on loopback", "node", "-e", NODE_SERVER, want="served")
         self.row("python asyncio", sys.executable, "-c", ASYNCIO.format(name=name), want="small file")
+        self.row("python res_query, both spellings", sys.executable, "-c", RES_QUERY.format(name=name), want="True\nTrue\n-1")
         self.row("python multiprocessing", sys.executable, "-c", POOL.format(name=name), want="3")
         self.row("perl", "perl", "-MIO::Socket::INET", "-e", PERL.format(name=name), want="small file")
         self.row("bash /dev/tcp", "bash", "-c", f"exec 3<>/dev/tcp/{name}/80; printf 'GET /small HTTP/1.0\\r\\n\\r\\n' >&3; cat <&3",
