@@ -22,6 +22,12 @@ public class T { public static void main(String[] a) throws Exception {
   var p = new DatagramPacket(new byte[9], 9); s.receive(p);
   System.out.println(new String(p.getData(), 0, p.getLength())); } }
 """
+UDP_ECHO = """import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(('127.0.0.1', int(sys.argv[1])))
+while True:
+    data, who = s.recvfrom(65535)
+    s.sendto(data, who)"""
 NODE_DNS = """const d = require('dns').promises; (async () => {{ console.log((await d.lookup('{name}')).address);
 const r = new d.Resolver(); r.setServers(['1.1.1.1']); console.log(await r.resolve4('{name}')) }})()"""
 NODE_UDP = """const s = require('dgram').createSocket('udp4'); s.on('message', m => {{ console.log('' + m); s.close() }});
@@ -68,15 +74,15 @@ class Matrix:
             self.spawn("git", "daemon", "--listen=127.0.0.1", f"--port={ports[9418]}", "--export-all",
                        f"--base-path={self.dir}/repos")
         if shutil.which("socat"):
-            for kind in ("TCP", "UDP"):
-                self.spawn("socat", f"{kind}-LISTEN:{ports[7]},bind=127.0.0.1,fork,reuseaddr", "EXEC:cat")
+            self.spawn("socat", f"TCP-LISTEN:{ports[7]},bind=127.0.0.1,fork,reuseaddr", "EXEC:cat")
+        self.spawn(sys.executable, "-c", UDP_ECHO, ports[7])
         if shutil.which("iperf3"):
             self.spawn("iperf3", "-s", "-B", "127.0.0.1", "-p", ports[5201])
         self.net.maps += [f"{w.WEB4}:{port}=127.0.0.1:{here}" for port, here in ports.items()]
 
     def spawn(self, *argv):
         """A server; its words go nowhere."""
-        self.net.spawn(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.net.spawn(map(str, argv), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def sshd(self, program, port):
         """A server with keys of its own."""
