@@ -397,7 +397,7 @@ void bridge_path_blob(struct bridge *b, uint8_t *blob, size_t len)
 	uint8_t id[NYM_ID];
 	const uint8_t *frag;
 	size_t frag_len;
-	int kind = nym_blob_open(blob, len, &b->me, &b->keys, id, &frag, &frag_len);
+	int kind = nym_blob_open(blob, len, &b->me, &b->keys, &b->shaper.covers, id, &frag, &frag_len);
 
 	if (kind < 0) {
 		b->malformed++;

@@ -7,6 +7,10 @@
  * answers. There is no MAC at this layer: size and trial decoding decide what a pushed blob is (11.3), and
  * whoever tampers with one makes another fragment of it, which the layers above refuse or not.
  *
+ * Cover is written and read by the same client, which saves it two multiplications on the curve: the secret
+ * shared with ourselves is the base point times both our scalars, and what comes back is known by the
+ * ephemeral key we gave it.
+ *
  * Limits. Builds Regular packets of Sphinx version 259 only; opens blobs of every size. Called by shaper for
  * each slot, by bridge for each blob, and by the local network's exit.
  */
@@ -71,39 +75,92 @@ void nym_cover_content(uint8_t out[NYM_FRAG])
 }
 
 /* SPEC nymsphinx.md 2.1: HKDF-BLAKE3 without salt of the shared secret, 16 bytes. */
-static int payload_key(uint8_t key[16], const uint8_t sk[32], const uint8_t pk[32])
+static void payload_key(uint8_t key[16], const uint8_t dh[32])
 {
-	uint8_t dh[32];
-	int r = prim_x25519(dh, sk, pk);
+	prim_hkdf_blake3(key, 16, NULL, 0, dh, 32);
+}
 
-	if (r == 0)
-		prim_hkdf_blake3(key, 16, NULL, 0, dh, sizeof(dh));
-	prim_wipe(dh, sizeof(dh));
-	return r;
+/* surb_ack || key material || content under key, in a Sphinx packet. */
+static int wrap(uint8_t packet[SPHINX_REGULAR_PACKET], const uint8_t dest[32], const struct sphinx_route *route,
+		const uint8_t surb_ack[NYM_SURB_ACK], const uint8_t material[32], const uint8_t key[16],
+		const uint8_t content[NYM_FRAG], struct rng *rng)
+{
+	uint8_t plain[SPHINX_REGULAR_PLAIN], *body = plain + NYM_SURB_ACK + 32;
+
+	memcpy(plain, surb_ack, NYM_SURB_ACK);
+	memcpy(plain + NYM_SURB_ACK, material, 32);
+	memcpy(body, content, NYM_FRAG);
+	prim_aes128_ctr(key, zero_iv, body, NYM_FRAG);
+	return sphinx_build(packet, SPHINX_REGULAR_PACKET, SPHINX_VERSION, route, dest, plain, sizeof(plain), rng);
 }
 
 int nym_packet_forward(uint8_t packet[SPHINX_REGULAR_PACKET], const struct recipient *to,
 		       const struct sphinx_route *route, const uint8_t surb_ack[NYM_SURB_ACK],
 		       const uint8_t content[NYM_FRAG], struct rng *rng)
 {
-	uint8_t plain[SPHINX_REGULAR_PLAIN], sk[32], key[16];
-	uint8_t *pk = plain + NYM_SURB_ACK, *body = pk + 32;
+	uint8_t sk[32], pk[32], dh[32], key[16];
 	int r;
 
 	rng_fill(rng, sk, sizeof(sk));
-	r = payload_key(key, sk, to->encryption);
+	r = prim_x25519(dh, sk, to->encryption);
 	if (r == 0) {
-		memcpy(plain, surb_ack, NYM_SURB_ACK);
 		prim_x25519_base(pk, sk);
-		memcpy(body, content, NYM_FRAG);
-		prim_aes128_ctr(key, zero_iv, body, NYM_FRAG);
-		r = sphinx_build(packet, SPHINX_REGULAR_PACKET, SPHINX_VERSION, route, to->identity, plain,
-				 sizeof(plain), rng);
+		payload_key(key, dh);
+		r = wrap(packet, to->identity, route, surb_ack, pk, key, content, rng);
 	}
 	prim_wipe(sk, sizeof(sk));
+	prim_wipe(dh, sizeof(dh));
 	prim_wipe(key, sizeof(key));
 	return r;
 }
+
+/* ---- cover ---- */
+
+static uint64_t *cover_slot(struct nym_covers *covers, const uint8_t pk[32], uint64_t *ret_key)
+{
+	memcpy(ret_key, pk, sizeof(*ret_key));
+	return &covers->key[*ret_key % NYM_COVERS];
+}
+
+/* The gateway alone could show us a key of ours before its cover comes back, and it could as well drop it. */
+static bool cover_take(struct nym_covers *covers, const uint8_t pk[32])
+{
+	uint64_t key, *slot = cover_slot(covers, pk, &key);
+
+	if (!key || *slot != key)
+		return false;
+	*slot = 0;
+	return true;
+}
+
+int nym_packet_cover(uint8_t packet[SPHINX_REGULAR_PACKET], const struct nym_self *me, struct nym_covers *covers,
+		     const struct sphinx_route *route, const uint8_t surb_ack[NYM_SURB_ACK], struct rng *rng)
+{
+	uint8_t sk[32], pk[32], both[32], dh[32], key[16], content[NYM_FRAG];
+	uint64_t tag, *slot;
+	int r;
+
+	rng_fill(rng, sk, sizeof(sk));
+	prim_x25519_base(pk, sk);
+	r = prim_x25519_product(both, sk, me->encryption_sk);
+	if (r == 0) {
+		prim_x25519_base(dh, both);
+		payload_key(key, dh);
+		nym_cover_content(content);
+		r = wrap(packet, me->addr.identity, route, surb_ack, pk, key, content, rng);
+	}
+	if (r == 0) {
+		slot = cover_slot(covers, pk, &tag);
+		*slot = tag;
+	}
+	prim_wipe(sk, sizeof(sk));
+	prim_wipe(both, sizeof(both));
+	prim_wipe(dh, sizeof(dh));
+	prim_wipe(key, sizeof(key));
+	return r;
+}
+
+/* ---- answers and arrivals ---- */
 
 int nym_packet_reply(uint8_t packet[SPHINX_REGULAR_PACKET], const struct surb *surb,
 		     const uint8_t surb_ack[NYM_SURB_ACK], const uint8_t frag[NYM_FRAG])
@@ -118,9 +175,10 @@ int nym_packet_reply(uint8_t packet[SPHINX_REGULAR_PACKET], const struct surb *s
 }
 
 int nym_blob_open(uint8_t *blob, size_t len, const struct nym_self *me, struct surb_keys *keys,
-		  uint8_t ret_id[NYM_ID], const uint8_t **ret_frag, size_t *ret_frag_len)
+		  struct nym_covers *covers, uint8_t ret_id[NYM_ID], const uint8_t **ret_frag,
+		  size_t *ret_frag_len)
 {
-	uint8_t key[16];
+	uint8_t dh[32], key[16];
 	int kind = NYM_BLOB_FRAG;
 
 	if (len == NYM_ACK) {
@@ -130,10 +188,16 @@ int nym_blob_open(uint8_t *blob, size_t len, const struct nym_self *me, struct s
 	/* SPEC versions.md 2: "no '<= 48 bytes' rule beyond the 21-byte ack". */
 	if (len < 32 + NYM_FRAG_HDR)
 		return SMX_EPROTO;
-	if (keys && surb_keys_take(keys, blob, key))
+	if (keys && surb_keys_take(keys, blob, key)) {
 		kind = NYM_BLOB_REPLY_FRAG;
-	else if (payload_key(key, me->encryption_sk, blob) < 0)
-		return SMX_ECRYPTO;
+	} else if (covers && cover_take(covers, blob)) {
+		return NYM_BLOB_COVER;
+	} else {
+		if (prim_x25519(dh, me->encryption_sk, blob) < 0)
+			return SMX_ECRYPTO;
+		payload_key(key, dh);
+		prim_wipe(dh, sizeof(dh));
+	}
 	prim_aes128_ctr(key, zero_iv, blob + 32, len - 32);
 	prim_wipe(key, sizeof(key));
 	if (len - 32 >= COVER_LEN && !memcmp(blob + 32, NYM_COVER_TEXT, COVER_LEN))

@@ -184,17 +184,27 @@ void nym_ack_open(uint8_t ret_id[NYM_ID], const uint8_t ack_key[16], const uint8
 int nym_surb_ack(uint8_t out[NYM_SURB_ACK], const struct nym_self *me, const struct sphinx_route *route,
 		 const uint8_t id[NYM_ID], struct rng *rng);
 
-#define NYM_COVER_TEXT "The cake is a lie!"
-void nym_cover_content(uint8_t out[NYM_FRAG]); /* traffic.md 5.2 */
-
 /*
- * Regular packet to a known recipient (frag) or to ourselves (cover content): surb_ack || ephemeral key ||
- * encrypted. packet is SPHINX_REGULAR_PACKET bytes. Draws: 32 bytes ephemeral secret, then as
- * sphinx_header(). surb_ack comes from nym_surb_ack().
+ * Regular packet to a known recipient: surb_ack || ephemeral key || encrypted. packet is
+ * SPHINX_REGULAR_PACKET bytes. Draws: 32 bytes ephemeral secret, then as sphinx_header(). surb_ack comes from
+ * nym_surb_ack().
  */
 int nym_packet_forward(uint8_t packet[SPHINX_REGULAR_PACKET], const struct recipient *to,
 		       const struct sphinx_route *route, const uint8_t surb_ack[NYM_SURB_ACK],
 		       const uint8_t content[NYM_FRAG], struct rng *rng);
+
+#define NYM_COVER_TEXT "The cake is a lie!"
+void nym_cover_content(uint8_t out[NYM_FRAG]); /* traffic.md 5.2 */
+#define NYM_COVERS 1024 /* power of two */
+/* Cover on its way back to us, by its ephemeral key; all zero is empty. What is overwritten before it comes
+ * back is decrypted like any other blob. */
+struct nym_covers {
+	uint64_t key[NYM_COVERS];
+};
+/* Regular packet of cover to ourselves, byte for byte what nym_packet_forward() makes of nym_cover_content(),
+ * and noted in covers. */
+int nym_packet_cover(uint8_t packet[SPHINX_REGULAR_PACKET], const struct nym_self *me, struct nym_covers *covers,
+		     const struct sphinx_route *route, const uint8_t surb_ack[NYM_SURB_ACK], struct rng *rng);
 struct surb;
 /* Regular packet answering through a SURB. */
 int nym_packet_reply(uint8_t packet[SPHINX_REGULAR_PACKET], const struct surb *surb,
@@ -205,9 +215,11 @@ enum nym_blob { NYM_BLOB_ACK = 1, NYM_BLOB_FRAG, NYM_BLOB_REPLY_FRAG, NYM_BLOB_C
 /*
  * What a gateway pushed (nymsphinx.md 11.3), decrypted in place. NYM_BLOB_ACK: ret_id holds the identifier
  * (all zero = cover). NYM_BLOB_FRAG / _REPLY_FRAG: *ret_frag points into blob. A reply takes its key out of
- * keys (may be NULL). SMX_EPROTO for impossible lengths, SMX_ECRYPTO for an undecodable key.
+ * keys, our own cover its entry out of covers (both may be NULL). SMX_EPROTO for impossible lengths,
+ * SMX_ECRYPTO for an undecodable key.
  */
 int nym_blob_open(uint8_t *blob, size_t len, const struct nym_self *me, struct surb_keys *keys,
-		  uint8_t ret_id[NYM_ID], const uint8_t **ret_frag, size_t *ret_frag_len);
+		  struct nym_covers *covers, uint8_t ret_id[NYM_ID], const uint8_t **ret_frag,
+		  size_t *ret_frag_len);
 
 #endif

@@ -246,10 +246,10 @@ static unsigned patience(const struct shaper_pending *p)
 
 /* ---- packets ---- */
 
-/* Cover: to ourselves, acknowledged with the all-zero identifier (SPEC traffic.md 5.2). 0 or SMX_EROUTE. */
+/* Without frag: cover to ourselves, acknowledged with the all-zero identifier (SPEC traffic.md 5.2). 0 or
+ * SMX_EROUTE. */
 static int build(struct shaper *s, const struct topology *topo, const struct recipient *to,
-		 const uint8_t id[NYM_ID], const uint8_t frag[NYM_FRAG], struct shaper_out *out,
-		 uint64_t *ret_expected_us)
+		 const uint8_t id[NYM_ID], const uint8_t *frag, struct shaper_out *out, uint64_t *ret_expected_us)
 {
 	uint8_t surb_ack[NYM_SURB_ACK];
 	struct sphinx_route route;
@@ -261,12 +261,15 @@ static int build(struct shaper *s, const struct topology *topo, const struct rec
 		err = nym_surb_ack(surb_ack, s->me, &route, id, s->rng);
 	if (!err)
 		err = topology_route(topo, to->gateway, s->cfg.hop_mean_us * 1000, s->rng, &route, &there_ns);
-	if (!err)
+	if (!err && frag)
 		err = nym_packet_forward(out->packet, to, &route, surb_ack, frag, s->rng);
+	else if (!err)
+		err = nym_packet_cover(out->packet, s->me, &s->covers, &route, surb_ack, s->rng);
 	if (!err && nym_addr_get(&out->next_hop, route.hop[0].addr, sizeof(route.hop[0].addr)) < 0)
 		err = SMX_EROUTE;
 	if (err)
 		return err;
+	out->cover = !frag;
 	out->rotation = rotation_byte(topo->rotation_id);
 	*ret_expected_us = (there_ns + back_ns) / 1000;
 	return 0;
@@ -275,12 +278,9 @@ static int build(struct shaper *s, const struct topology *topo, const struct rec
 static bool build_cover(struct shaper *s, const struct topology *topo, struct shaper_out *out)
 {
 	static const uint8_t id[NYM_ID];
-	uint8_t content[NYM_FRAG];
 	uint64_t expected_us;
 
-	nym_cover_content(content);
-	out->cover = true;
-	if (build(s, topo, &s->me->addr, id, content, out, &expected_us)) {
+	if (build(s, topo, &s->me->addr, id, NULL, out, &expected_us)) {
 		s->stats.skipped++;
 		return false;
 	}
@@ -294,7 +294,6 @@ static bool send_again(struct shaper *s, uint64_t now_us, const struct topology 
 	uint64_t expected_us;
 
 	list_remove(&p->retx);
-	out->cover = false;
 	if (build(s, topo, &p->to, p->id, p->frag, out,
 		  &expected_us)) { /* no route now: try again later (7.3) */
 		heap_insert(&s->timers, &p->timer, now_us + ACK_EXTRA_US);
@@ -316,7 +315,6 @@ static bool send_item(struct shaper *s, uint64_t now_us, const struct topology *
 	uint64_t expected_us;
 
 	nym_frag_id(id, item->frag);
-	out->cover = false;
 	if (build(s, topo, item->to, id, item->frag, out, &expected_us)) {
 		if (p && p->frag) { /* the recipient's gateway may come back with the next topology */
 			heap_insert(&s->timers, &p->timer, now_us + ACK_EXTRA_US);

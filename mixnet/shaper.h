@@ -78,6 +78,7 @@ struct shaper {
 	struct shaper_source src;
 	bool running;
 	uint64_t main_us, cover_us;
+	struct nym_covers covers; /* the bridge looks here for what comes back */
 	struct pool pending, kept;
 	struct shaper_pending *bucket[SHAPER_BUCKETS];
 	struct heap timers;

@@ -173,7 +173,7 @@ static void run_payload_key(struct kat_block *b)
 	/* The key itself stays inside; what it does to zeros shows it. */
 	memcpy(blob, pk, 32);
 	prim_aes128_ctr(kat_fixed(b, "key", 16), (const uint8_t[16]){ 0 }, want, sizeof(want));
-	if (nym_blob_open(blob, sizeof(blob), &me, NULL, id, &frag, &len) != NYM_BLOB_FRAG ||
+	if (nym_blob_open(blob, sizeof(blob), &me, NULL, NULL, id, &frag, &len) != NYM_BLOB_FRAG ||
 	    len != sizeof(want) || memcmp(frag, want, len))
 		kat_fail(b, "another payload key");
 }

@@ -101,6 +101,9 @@ int __wrap_nym_surb_ack(uint8_t out[NYM_SURB_ACK], const struct nym_self *me,
 int __wrap_nym_packet_forward(uint8_t packet[SPHINX_REGULAR_PACKET], const struct recipient *to,
 			      const struct sphinx_route *route, const uint8_t surb_ack[NYM_SURB_ACK],
 			      const uint8_t content[NYM_FRAG], struct rng *rng);
+int __wrap_nym_packet_cover(uint8_t packet[SPHINX_REGULAR_PACKET], const struct nym_self *me,
+			    struct nym_covers *covers, const struct sphinx_route *route,
+			    const uint8_t surb_ack[NYM_SURB_ACK], struct rng *rng);
 int __wrap_surb_make(uint8_t *out, uint8_t ret_digest[32], const struct sphinx_route *route,
 		     const uint8_t dest[32], struct rng *rng);
 
@@ -137,6 +140,16 @@ int __wrap_nym_packet_forward(uint8_t packet[SPHINX_REGULAR_PACKET], const struc
 	(void)to, (void)route, (void)rng;
 	memcpy(packet, surb_ack, NYM_ID);
 	memcpy(packet + NYM_ID, content, NYM_FRAG);
+	return 0;
+}
+
+int __wrap_nym_packet_cover(uint8_t packet[SPHINX_REGULAR_PACKET], const struct nym_self *me,
+			    struct nym_covers *covers, const struct sphinx_route *route,
+			    const uint8_t surb_ack[NYM_SURB_ACK], struct rng *rng)
+{
+	(void)me, (void)covers, (void)route, (void)rng;
+	memcpy(packet, surb_ack, NYM_ID);
+	nym_cover_content(packet + NYM_ID);
 	return 0;
 }
 

@@ -151,7 +151,7 @@ static void packet(void **state)
 	assert_int_equal(len, SPHINX_REGULAR_PLAIN);
 	memcpy(ack, msg + 19, sizeof(ack));
 	memcpy(blob, msg + NYM_SURB_ACK, sizeof(blob));
-	assert_int_equal(nym_blob_open(blob, sizeof(blob), &f->peer, NULL, id, &frag, &frag_len),
+	assert_int_equal(nym_blob_open(blob, sizeof(blob), &f->peer, NULL, NULL, id, &frag, &frag_len),
 			 NYM_BLOB_FRAG);
 	assert_int_equal(frag_len, NYM_FRAG);
 	assert_memory_equal(frag, f->s.item.frag, NYM_FRAG);
@@ -182,7 +182,13 @@ static void cover(void **state)
 	assert_non_null(msg);
 	memcpy(ack, msg + 19, sizeof(ack));
 	memcpy(blob, msg + NYM_SURB_ACK, sizeof(blob));
-	assert_int_equal(nym_blob_open(blob, sizeof(blob), &f->me, NULL, id, &frag, &len), NYM_BLOB_COVER);
+	/* Known by its key once; after that it is decrypted, and is still cover. */
+	assert_int_equal(nym_blob_open(blob, sizeof(blob), &f->me, NULL, &f->s.covers, id, &frag, &len),
+			 NYM_BLOB_COVER);
+	assert_int_not_equal(blob[32], NYM_COVER_TEXT[0]);
+	assert_int_equal(nym_blob_open(blob, sizeof(blob), &f->me, NULL, &f->s.covers, id, &frag, &len),
+			 NYM_BLOB_COVER);
+	assert_memory_equal(blob + 32, NYM_COVER_TEXT, sizeof(NYM_COVER_TEXT) - 1);
 	msg = testnet_unwrap(&f->net, ack, sizeof(ack), &len);
 	assert_non_null(msg);
 	nym_ack_open(id, f->me.ack_key, msg);
@@ -285,7 +291,7 @@ static void retransmission(void **state)
 		msg = testnet_unwrap(&f->net, f->out.packet, sizeof(f->out.packet), &len);
 		assert_non_null(msg);
 		memcpy(blob, msg + NYM_SURB_ACK, sizeof(blob));
-		assert_int_equal(nym_blob_open(blob, sizeof(blob), &f->peer, NULL, id, &frag, &len),
+		assert_int_equal(nym_blob_open(blob, sizeof(blob), &f->peer, NULL, NULL, id, &frag, &len),
 				 NYM_BLOB_FRAG);
 		assert_memory_equal(frag, f->s.item.frag, NYM_FRAG);
 	}

@@ -363,7 +363,7 @@ static void on_binary(void *owner, uint8_t *msg, size_t len)
 
 	if (gw_client_push(&l->gw, msg, len, &blob, &blob_len) < 0)
 		return;
-	kind = nym_blob_open(blob, blob_len, &l->self, NULL, id, &frag, &frag_len);
+	kind = nym_blob_open(blob, blob_len, &l->self, NULL, NULL, id, &frag, &frag_len);
 	if (kind == NYM_BLOB_ACK)
 		on_ack(l, id);
 	if (kind == NYM_BLOB_FRAG &&
