@@ -18,6 +18,7 @@ static const struct suite {
 	{ "traffic", bench_traffic },
 	{ "stack", bench_stack },
 	{ "idle", bench_idle },
+	{ "cost", bench_cost },
 };
 #define N_SUITES (sizeof(suites) / sizeof(suites[0]))
 
@@ -109,6 +110,8 @@ int main(int argc, char **argv)
 
 	if (argc > 1 && !strcmp(argv[1], "--worker"))
 		return peer_worker(argc - 2, argv + 2);
+	if (argc == 3 && !strcmp(argv[1], "--cost"))
+		return cost_worker(argv[2]);
 	for (int i = 1; i < argc; i++) {
 		if (!known(argv[i])) {
 			fprintf(stderr, "usage: bench [--json] [all");

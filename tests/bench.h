@@ -35,5 +35,6 @@ void bench_crypto(struct bench *b);
 void bench_traffic(struct bench *b); /* transfers through smolmix-localnet */
 void bench_stack(struct bench *b);   /* shim and lwIP without the mixnet */
 void bench_idle(struct bench *b);    /* start, memory, cost of doing nothing */
+void bench_cost(struct bench *b);    /* what the shim adds to a program's calls */
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The server reads one request of 16 bytes, "D" or "U" and a number, and then sends or takes so many bytes; it confirms an
- * upload with one byte. A process for each connection: nothing here is measured.
+ * upload with one byte; "E" sends every byte back, like a shell. A process for each connection: nothing here is measured.
  */
 #include "tests/bench_peer.h"
 
@@ -19,6 +19,8 @@
 
 #define REQUEST 16
 #define CHUNK 65536
+#define ECHOES 31
+#define WARM_UP 500000 /* bytes of a download before it counts as running */
 
 static char chunk[CHUNK];
 
@@ -74,6 +76,8 @@ static void serve(int fd)
 		return;
 	memcpy(request, chunk, REQUEST);
 	bytes = strtoull(request + 1, NULL, 10);
+	while (request[0] == 'E' && recv_all(fd, 1))
+		send_all(fd, 1);
 	if (request[0] == 'D')
 		send_all(fd, bytes);
 	else if (recv_all(fd, bytes))
@@ -201,21 +205,30 @@ static long rss_kb(void)
 	return kb;
 }
 
+static int ask(const struct sockaddr_in *to, char what, uint64_t bytes)
+{
+	char request[REQUEST + 1];
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	snprintf(request, sizeof(request), "%c%015llu", what, (unsigned long long)bytes);
+	if (fd < 0 || connect(fd, (const struct sockaddr *)to, sizeof(*to)) < 0 || send(fd, request, REQUEST, 0) != REQUEST) {
+		perror("bench worker");
+		return -1;
+	}
+	return fd;
+}
+
 /* One connection; its result to fd. */
 static int transfer(const struct sockaddr_in *to, bool down, uint64_t bytes, int out)
 {
 	struct peer_result r;
-	char request[REQUEST + 1];
 	bool ok;
 	int fd;
 
-	snprintf(request, sizeof(request), "%c%015llu", down ? 'D' : 'U', (unsigned long long)bytes);
 	r.connect = peer_now();
-	fd = socket(AF_INET, SOCK_STREAM, 0);
-	if (fd < 0 || connect(fd, (const struct sockaddr *)to, sizeof(*to)) < 0 || send(fd, request, REQUEST, 0) != REQUEST) {
-		perror("bench worker");
+	fd = ask(to, down ? 'D' : 'U', bytes);
+	if (fd < 0)
 		return 1;
-	}
 	ok = (down || send_all(fd, bytes)) && recv_all(fd, 1);
 	r.first = peer_now();
 	ok = ok && (!down || recv_all(fd, bytes - 1));
@@ -225,28 +238,75 @@ static int transfer(const struct sockaddr_in *to, bool down, uint64_t bytes, int
 	return ok && write(out, &r, sizeof(r)) == (ssize_t)sizeof(r) ? 0 : 1;
 }
 
-/* Several connections are a process each; the result spans them. */
+static int ascending(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* Median time of a byte to the server and back, one at a time, or a negative number. */
+static double echo_time(int fd)
+{
+	double took[ECHOES];
+
+	for (int i = 0; i < ECHOES; i++) {
+		took[i] = peer_now();
+		if (send(fd, "x", 1, 0) != 1 || !recv_all(fd, 1))
+			return -1;
+		took[i] = peer_now() - took[i];
+	}
+	qsort(took, ECHOES, sizeof(double), ascending);
+	return took[ECHOES / 2];
+}
+
+/* A shell alone, then beside a download: both medians, in the places of connect and first. */
+static int latency(const struct sockaddr_in *to)
+{
+	int fd = ask(to, 'E', 0), down;
+	double idle = echo_time(fd), loaded;
+	pid_t pid;
+
+	down = ask(to, 'D', UINT64_MAX / 32);
+	if (fd < 0 || down < 0 || !recv_all(down, WARM_UP))
+		return 1;
+	pid = fork();
+	if (pid == 0)
+		_exit(!recv_all(down, UINT64_MAX));
+	loaded = echo_time(fd);
+	peer_stop(pid, SIGKILL);
+	printf("%.6f %.6f %.6f %ld\n", idle, loaded, peer_now(), rss_kb());
+	return idle < 0 || loaded < 0;
+}
+
+/* Several connections are a process each; the result spans them. "both": every other one is an upload. */
 int peer_worker(int argc, char **argv)
 {
 	struct sockaddr_in a = { .sin_family = AF_INET };
 	struct peer_result r, all = { .connect = 1e300, .first = 1e300 };
 	unsigned streams;
 	uint64_t bytes;
-	bool down;
+	bool down, both;
 	int p[2];
 
 	if (argc != 5 || inet_pton(AF_INET, argv[1], &a.sin_addr) != 1 || pipe(p) < 0)
 		return 2;
-	down = !strcmp(argv[0], "download");
+	both = !strcmp(argv[0], "both");
+	down = both || !strcmp(argv[0], "download");
 	a.sin_port = htons((uint16_t)atoi(argv[2]));
+	if (!strcmp(argv[0], "latency"))
+		return latency(&a);
 	bytes = strtoull(argv[3], NULL, 10);
 	streams = (unsigned)atoi(argv[4]);
 	for (unsigned i = 0; i < streams; i++) {
+		bool this_down = both && i % 2 ? false : down;
+		uint64_t part = this_down || !both ? bytes / streams : bytes / streams / PEER_BOTH_UP;
+
 		if (i + 1 == streams) {
-			if (transfer(&a, down, bytes / streams, p[1]))
+			if (transfer(&a, this_down, part, p[1]))
 				return 1;
 		} else if (fork() == 0) {
-			_exit(transfer(&a, down, bytes / streams, p[1]));
+			_exit(transfer(&a, this_down, part, p[1]));
 		}
 	}
 	close(p[1]);

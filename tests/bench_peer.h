@@ -13,6 +13,7 @@
 #include <sys/types.h>
 
 #define PEER_PATH 4096
+#define PEER_BOTH_UP 4 /* "both": uploads get so many times fewer bytes, having about so much less rate */
 
 struct peer_result {
 	double connect, first, end; /* seconds of CLOCK_MONOTONIC */
@@ -32,7 +33,8 @@ pid_t peer_spawn(char *const argv[], char *const env[], int *ret_fd);
 /* Ends a process and waits for it; pid <= 0 is nothing. */
 void peer_stop(pid_t pid, int sig);
 
-/* Arguments of the worker for one transfer ("download" or "upload"), bytes shared out to so many connections at once. */
+/* Arguments of the worker for one transfer ("download", "upload", "both"), bytes shared out to so many connections at once; or
+ * "latency": connect and first are then the medians of a byte's way there and back, alone and beside a download. */
 struct peer_job {
 	char self[PEER_PATH], port[8], bytes[24], streams[8];
 	char *argv[8];
@@ -46,5 +48,10 @@ bool peer_result(struct peer_result *r, pid_t pid, int fd);
 
 /* main() of the worker: argv behind --worker. */
 int peer_worker(int argc, char **argv);
+
+/* main() of the worker that measures the shim's costs, and both of its runs. */
+int cost_worker(const char *host);
+struct bench;
+void cost_report(struct bench *b, const char *run, const char *api, const char *server);
 
 #endif

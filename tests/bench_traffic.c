@@ -123,7 +123,28 @@ static void transfer(struct bench *b, struct net *n, const char *profile, const 
 		bench_fail(b, name);
 		return;
 	}
+	if (!strcmp(what, "both"))
+		bytes = bytes / 2 + bytes / 2 / PEER_BOTH_UP;
 	bench_report(b, name, (double)bytes / 1000 / (r.end - r.connect), "kB/s", ceiling);
+}
+
+/* A shell beside a download: at most 1.5 times its idle time is the aim. */
+static void latency(struct bench *b, struct net *n, const char *profile)
+{
+	char *prefix[] = { n->run, "-q", "--api", n->api, "--profile", (char *)profile, "--", NULL };
+	struct peer_result r;
+	struct peer_job j;
+	char name[64];
+
+	peer_job(&j, "latency", SERVER, 80, 0, 1);
+	if (!peer_run(&r, prefix, &j, NULL)) {
+		bench_fail(b, "latency");
+		return;
+	}
+	snprintf(name, sizeof(name), "echo_idle_%s", profile);
+	bench_report(b, name, r.connect * 1000, "ms", 0);
+	snprintf(name, sizeof(name), "echo_loaded_%s", profile);
+	bench_report(b, name, r.first * 1000, "ms", r.connect * 1500);
 }
 
 static int ascending(const void *a, const void *b)
@@ -213,14 +234,23 @@ static void with_net(struct bench *b, void (*run)(struct bench *b, struct net *n
 
 static void all_transfers(struct bench *b, struct net *n)
 {
-	static const unsigned streams[] = { 1, 4 };
+	static const unsigned streams[] = { 1, 4, 16 };
 
-	for (size_t i = 0; i < 2; i++) {
+	for (size_t i = 0; i < 3; i++) {
 		transfer(b, n, "default", "download", streams[i], 4000000, 225);
 		transfer(b, n, "default", "upload", streams[i], 1500000, 59.8);
 		transfer(b, n, "fast", "download", streams[i], 12000000, 1127);
 		transfer(b, n, "fast", "upload", streams[i], 6000000, 299);
 	}
+	transfer(b, n, "default", "both", 2, 4000000, 0);
+	transfer(b, n, "fast", "both", 2, 12000000, 0);
+	latency(b, n, "default");
+	latency(b, n, "fast");
+}
+
+static void costs(struct bench *b, struct net *n)
+{
+	cost_report(b, n->run, n->api, SERVER);
 }
 
 static void all_idle(struct bench *b, struct net *n)
@@ -233,6 +263,11 @@ static void all_idle(struct bench *b, struct net *n)
 void bench_traffic(struct bench *b)
 {
 	with_net(b, all_transfers);
+}
+
+void bench_cost(struct bench *b)
+{
+	with_net(b, costs);
 }
 
 void bench_idle(struct bench *b)
