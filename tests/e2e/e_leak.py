@@ -18,7 +18,8 @@ import time
 import world as w
 
 NS = f"smolmix-leak-{os.getpid()}"
-OUTSIDE, INSIDE = "10.213.77.1", "10.213.77.2"
+SUBNET = f"10.213.{os.getpid() % 250 + 1}"  # two runs at once do not meet
+OUTSIDE, INSIDE = SUBNET + ".1", SUBNET + ".2"
 good = True
 
 
