@@ -93,7 +93,7 @@ static int host_exit(int fd, uint16_t port)
 	addr_parse_ip(&cfg.exit_address, "127.0.0.77");
 	if (!open_wire(&w, fd))
 		return 1;
-	w.exit = exit_if_new(w.loop, &cfg, from_exit, &w);
+	w.exit = exit_if_new(w.loop, &cfg, &cfg.exit_address, from_exit, &w);
 	return !w.exit || loop_run(w.loop) < 0;
 }
 

@@ -2,9 +2,10 @@
 /*
  * smolmix-localnet: a whole Nym network in one process, for demos, offline development and tests.
  *
- * Theory of operation. Draws keys, starts the mix nodes, the gateway, the nym-api and the IP packet router, each on a port of
- * its own, then prints one JSON line with what a client needs: {"api": URL, "gateway": KEY, "exit": RECIPIENT, "pid": N}.
- * Stays in the foreground until SIGINT or SIGTERM. Options are the switches of the parts (localnet.h).
+ * Theory of operation. Draws keys, starts the mix nodes, the gateways, the nym-api and the IP packet routers, each on a port of
+ * its own, then prints one JSON line with what a client needs: {"api": URL, "gateway": KEY, "exit": RECIPIENT, "gateways": [all of
+ * them], "exits": [...], "pid": N}. Stays in the foreground until SIGINT or SIGTERM. Options are the switches of the parts (localnet.h);
+ * control.c changes them later.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -19,38 +20,28 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "mixnet/prim.h"
-#include "tools/localnet/gateway.h"
-#include "tools/localnet/localnet.h"
-#include "tools/localnet/node.h"
-#include "tools/localnet/nymapi.h"
-#include "tools/localnet/router.h"
+#include "tools/localnet/control.h"
+#include "tools/localnet/world.h"
 
-struct world {
-	struct localnet_cfg cfg;
-	struct misbehaviour armed; /* from when the network is ready: its own exit must get in first */
-	struct directory dir;
-	struct nym_self router_self;
-	struct loop *loop;
-	struct ws *ws;
-	struct node *node[LOCALNET_NODES_MAX];
-	struct gateway *gateway;
-	struct nymapi *api;
-	struct router *router;
-	struct addr api_at;
-	struct loop_watch signals;
-	int signal_fd;
-};
+#define FAULTS_MAX 16
+
+/* Faults wanted from when the network is ready: its own exits must get in first. */
+static char faults[FAULTS_MAX][CONTROL_LINE];
+static unsigned n_faults;
+static const char *control_path;
 
 static const char help[] =
 	"Usage: smolmix-localnet [options]\n"
-	"A Nym network in one process on this machine: nym-api, gateway, mix nodes, exit. It gives no anonymity.\n"
+	"A Nym network in one process on this machine: nym-api, gateways, mix nodes, exits. It gives no anonymity.\n"
 	"Prints one JSON line when ready and runs until Ctrl-C.\n"
 	"\n"
 	"  --address ADDR         address the nodes listen on (127.0.0.1)\n"
 	"  --api-port PORT        port of the nym-api (any free one)\n"
-	"  --nodes N              mix nodes per layer, 1..8 (1)\n"
+	"  --nodes N              mix nodes in each of the three layers, 1..8 (1); also written 3xN\n"
+	"  --gateways N           gateways, 1..8 (1)\n"
+	"  --exits N              exits, each behind a gateway of its own (1)\n"
 	"  --map ADDR[:PORT]=HOST:PORT  the exit sends packets for ADDR to HOST:PORT; repeatable\n"
-	"  --exit-address ADDR    source address of the exit's connections (127.0.0.77)\n"
+	"  --exit-address ADDR    source address of the first exit's connections (127.0.0.77); others' follow\n"
 	"  --exit-version 9|10    newest IP packet router version the exit answers (10)\n"
 	"  --exit-mtu N           MTU of the exit's interface (1420)\n"
 	"  --allow-local          the exit carries packets to private and loopback addresses\n"
@@ -59,10 +50,12 @@ static const char help[] =
 	"  --reorder PCT          packets held back by 200 ms, per hop\n"
 	"  --delay MS             added to every hop\n"
 	"  --jitter MS            uniform extra delay of every hop\n"
-	"  --fault NAME           misbehave: api-rubbish api-half api-503 gateway-close-1 .. gateway-close-4\n"
-	"                         gateway-credentials exit-refuse exit-ignore exit-starve; repeatable\n"
+	"  --fault COMMAND        one of the commands below, from when the network is ready; dashes may stand for blanks; repeatable\n"
+	"  --control PATH         take commands on a local stream socket, one a line; PATH is in a folder of mode 0700\n"
 	"  -v, --verbose          log to standard error; twice for more\n"
-	"      --version  --help\n";
+	"      --version  --help\n"
+	"\n"
+	"Commands (gateways and exits count from 1; without a number all of them); the answer is \"ok\" or \"error: why\":\n";
 
 static int usage(const char *fmt, const char *arg)
 {
@@ -99,38 +92,27 @@ static bool parse_map(struct localnet_cfg *c, const char *s)
 	return true;
 }
 
-static bool parse_fault(struct misbehaviour *b, const char *s)
+static int parse_fault(const char *s)
 {
-	const struct {
-		const char *name;
-		bool *flag;
-	} flags[] = {
-		{ "api-rubbish", &b->api_rubbish },	    { "api-half", &b->api_half },
-		{ "api-503", &b->api_503 },		    { "gateway-credentials", &b->gateway_credentials },
-		{ "exit-refuse", &b->exit_refuse },	    { "exit-ignore", &b->exit_ignore },
-		{ "exit-starve", &b->exit_starve },
-	};
-	static const char step[] = "gateway-close-";
+	char why[2 * CONTROL_LINE], *line = faults[n_faults];
 
-	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
-		if (!strcmp(s, flags[i].name)) {
-			*flags[i].flag = true;
-			return true;
-		}
-	}
-	if (strncmp(s, step, sizeof(step) - 1) || s[sizeof(step) - 1] < '1' || s[sizeof(step) - 1] > '4' ||
-	    s[sizeof(step)])
-		return false;
-	b->gateway_close_step = s[sizeof(step) - 1] - '0';
-	return true;
+	if (n_faults == FAULTS_MAX || strlen(s) >= CONTROL_LINE)
+		return usage("too long or too many: %s", s);
+	strcpy(line, s);
+	for (char *p = line; (p = strchr(p, '-'));)
+		*p = ' ';
+	n_faults++;
+	return control_check(line, why, sizeof(why)) < 0 ? usage("--fault: %s", why) : 0;
 }
 
-enum { O_ADDRESS = 256, O_PORT, O_NODES, O_MAP, O_EXIT_ADDR, O_EXIT_VER, O_MTU, O_LOCAL, O_LOSS, O_DUP, O_REORDER,
-       O_DELAY, O_JITTER, O_FAULT, O_VERSION, O_HELP };
+enum { O_ADDRESS = 256, O_PORT, O_NODES, O_GATEWAYS, O_EXITS, O_MAP, O_EXIT_ADDR, O_EXIT_VER, O_MTU, O_LOCAL, O_LOSS, O_DUP, O_REORDER,
+       O_DELAY, O_JITTER, O_FAULT, O_CONTROL, O_VERSION, O_HELP };
 
 static const struct option options[] = {
 	{ "address", required_argument, NULL, O_ADDRESS },   { "api-port", required_argument, NULL, O_PORT },
 	{ "nodes", required_argument, NULL, O_NODES },	     { "map", required_argument, NULL, O_MAP },
+	{ "gateways", required_argument, NULL, O_GATEWAYS }, { "exits", required_argument, NULL, O_EXITS },
+	{ "control", required_argument, NULL, O_CONTROL },
 	{ "exit-address", required_argument, NULL, O_EXIT_ADDR }, { "exit-version", required_argument, NULL, O_EXIT_VER },
 	{ "exit-mtu", required_argument, NULL, O_MTU },	     { "allow-local", no_argument, NULL, O_LOCAL },
 	{ "loss", required_argument, NULL, O_LOSS },	     { "duplicate", required_argument, NULL, O_DUP },
@@ -145,11 +127,15 @@ static bool apply_number(struct localnet_cfg *c, int o, const char *arg)
 {
 	double v;
 
+	if (o == O_NODES && !strncmp(arg, "3x", 2))
+		arg += 2;
 	if (!parse_num(arg, 0, 1e6, &v))
 		return false;
 	switch (o) {
 	case O_PORT: c->api_port = (uint16_t)v; return v <= 65535;
-	case O_NODES: c->per_layer = (unsigned)v; return v >= 1 && v <= 8;
+	case O_NODES: c->per_layer = (unsigned)v; return v >= 1 && v <= LOCALNET_PER_LAYER_MAX;
+	case O_GATEWAYS: c->gateways = (unsigned)v; return v >= 1 && v <= LOCALNET_GATEWAYS_MAX;
+	case O_EXITS: c->exits = (unsigned)v; return v >= 1 && v <= LOCALNET_GATEWAYS_MAX;
 	case O_EXIT_VER: c->exit_version = (unsigned)v; return v == 9 || v == 10;
 	case O_MTU: c->mtu = (unsigned)v; return v >= 1280 && v <= 1500;
 	case O_LOSS: c->faults.loss = v / 100; return v <= 100;
@@ -175,10 +161,17 @@ static int parse_options(struct world *w, int argc, char **argv)
 		case O_MAP: ok = parse_map(c, optarg); break;
 		case O_EXIT_ADDR: ok = addr_parse_ip(&c->exit_address, optarg) == 0; break;
 		case O_LOCAL: c->allow_local = true; break;
-		case O_FAULT: ok = parse_fault(&w->armed, optarg); break;
+		case O_FAULT:
+			if (parse_fault(optarg))
+				return 3;
+			break;
+		case O_CONTROL: control_path = optarg; break;
 		case 'v': verbose++; break;
 		case O_VERSION: puts("smolmix-localnet " SMOLMIX_VERSION); return 1;
-		case O_HELP: fputs(help, stdout); return 1;
+		case O_HELP:
+			fputs(help, stdout);
+			control_help();
+			return 1;
 		case '?': return 3;
 		default: ok = apply_number(c, o, optarg); break;
 		}
@@ -187,6 +180,8 @@ static int parse_options(struct world *w, int argc, char **argv)
 	}
 	if (optind < argc)
 		return 1 + usage("unexpected argument: %s", argv[optind]);
+	if (c->exits > c->gateways)
+		return 1 + usage("%s is more than there are gateways", "--exits");
 	log_init(STDERR_FILENO, verbose > 1 ? LOG_DEBUG : verbose ? LOG_INFO : LOG_WARN, "smolmix-localnet");
 	return 0;
 }
@@ -200,7 +195,7 @@ static void draw_node(struct node_info *n, uint32_t id, unsigned layer)
 	rng_fill(rng_system(), seed, sizeof(seed));
 	prim_ed25519_keypair(n->identity_pk, n->identity_sk, seed);
 	rng_fill(rng_system(), n->sphinx_sk, sizeof(n->sphinx_sk));
-	prim_x25519_base(n->sphinx_pk, n->sphinx_sk);
+	prim_x25519_base(n->sphinx_pk, n->sphinx_sk[LOCALNET_ROTATION & 1]);
 	prim_wipe(seed, sizeof(seed));
 }
 
@@ -208,28 +203,56 @@ static void draw_world(struct world *w)
 {
 	struct directory *d = &w->dir;
 
+	d->rotation = LOCALNET_ROTATION;
+	d->epoch = LOCALNET_EPOCH;
 	for (unsigned layer = 1; layer <= 3; layer++)
 		for (unsigned i = 0; i < w->cfg.per_layer; i++, d->n++)
 			draw_node(&d->node[d->n], d->n + 1, layer);
-	d->gateway = d->n++;
-	draw_node(&d->node[d->gateway], d->n, 0);
-	d->exit_v10 = w->cfg.exit_version >= 10;
-	nym_self_new(&w->router_self, rng_system());
-	memcpy(w->router_self.addr.gateway, d->node[d->gateway].identity_pk, 32);
-	d->node[d->gateway].ipr = w->router_self.addr;
+	d->gateway = d->n;
+	for (unsigned i = 0; i < w->cfg.gateways; i++, d->n++)
+		draw_node(&d->node[d->n], d->n + 1, 0);
+	for (unsigned i = 0; i < w->cfg.exits; i++) {
+		struct node_info *g = &d->node[d->gateway + i];
+
+		nym_self_new(&w->router_self[i], rng_system());
+		memcpy(w->router_self[i].addr.gateway, g->identity_pk, 32);
+		g->ipr = w->router_self[i].addr;
+		g->has_ipr = true;
+	}
 }
 
-static void announce(void *owner)
+static const char *gateway_text(const struct world *w, unsigned i, char out[BASE58_KEY_TEXT])
+{
+	base58_encode(out, BASE58_KEY_TEXT, w->dir.node[w->dir.gateway + i].identity_pk, 32);
+	return out;
+}
+
+static void announce(const struct world *w)
+{
+	char url[ADDR_TEXT], gw[BASE58_KEY_TEXT], ipr[NYM_RECIPIENT_TEXT];
+
+	printf("{\"api\": \"http://%s/\", \"gateway\": \"%s\", \"exit\": \"%s\", \"gateways\": [", addr_text(&w->api_at, url),
+	       gateway_text(w, 0, gw), recipient_text(&w->router_self[0].addr, ipr));
+	for (unsigned i = 0; i < w->cfg.gateways; i++)
+		printf("%s\"%s\"", i ? ", " : "", gateway_text(w, i, gw));
+	printf("], \"exits\": [");
+	for (unsigned i = 0; i < w->cfg.exits; i++)
+		printf("%s\"%s\"", i ? ", " : "", recipient_text(&w->router_self[i].addr, ipr));
+	printf("], \"pid\": %d}\n", (int)getpid());
+	fflush(stdout);
+}
+
+static void exit_ready(void *owner)
 {
 	struct world *w = owner;
-	char url[ADDR_TEXT], gw[BASE58_KEY_TEXT], ipr[NYM_RECIPIENT_TEXT];
-	const struct node_info *g = &w->dir.node[w->dir.gateway];
+	char why[2 * CONTROL_LINE];
 
-	w->cfg.bad = w->armed;
-	base58_encode(gw, sizeof(gw), g->identity_pk, 32);
-	printf("{\"api\": \"http://%s/\", \"gateway\": \"%s\", \"exit\": \"%s\", \"pid\": %d}\n",
-	       addr_text(&w->api_at, url), gw, recipient_text(&w->router_self.addr, ipr), (int)getpid());
-	fflush(stdout);
+	if (++w->exits_ready < w->cfg.exits)
+		return;
+	for (unsigned i = 0; i < n_faults; i++)
+		if (control_do(w, faults[i], why, sizeof(why)) < 0)
+			log_error("--fault: %s", why);
+	announce(w);
 }
 
 static void on_signal(void *owner, uint32_t events)
@@ -278,33 +301,51 @@ static int start(struct world *w)
 		if (!w->node[i])
 			return -errno;
 	}
-	w->gateway = gateway_new(w->loop, w->ws, rng_system(), &w->cfg, d, &d->node[d->gateway]);
-	if (!w->gateway)
-		return -errno;
+	for (unsigned i = 0; i < w->cfg.gateways; i++) {
+		w->gateway[i] = gateway_new(w->loop, w->ws, rng_system(), &w->cfg, d, &d->node[d->gateway + i]);
+		if (!w->gateway[i])
+			return -errno;
+	}
 	w->api = nymapi_new(w->ws, &w->cfg, d, &w->api_at);
 	if (!w->api)
 		return -errno;
-	w->router = router_new(w->loop, w->ws, rng_system(), &w->cfg, d, &w->router_self, announce, w);
-	return w->router ? 0 : -errno;
+	for (unsigned i = 0; i < w->cfg.exits; i++) {
+		struct addr source = w->cfg.exit_address;
+
+		source.ip[source.family == 4 ? 3 : 15] += (uint8_t)i;
+		w->router[i] = router_new(w->loop, w->ws, rng_system(), &w->cfg, d, &d->node[d->gateway + i], &w->router_self[i],
+					  &source, exit_ready, w);
+		if (!w->router[i])
+			return -errno;
+	}
+	if (control_path && !(w->control = control_new(w, control_path))) {
+		fprintf(stderr, "smolmix-localnet: --control %s: %s; name a new socket in a folder of yours with mode 0700\n",
+			control_path, err_str(-errno));
+		return -errno;
+	}
+	return 0;
 }
 
 static void stop(struct world *w)
 {
-	router_free(w->router);
+	control_free(w->control);
+	for (unsigned i = 0; i < w->cfg.exits; i++)
+		router_free(w->router[i]);
 	nymapi_free(w->api);
-	gateway_free(w->gateway);
-	for (unsigned i = 0; i < w->dir.n; i++)
+	for (unsigned i = 0; i < w->cfg.gateways; i++)
+		gateway_free(w->gateway[i]);
+	for (unsigned i = 0; i < w->dir.gateway; i++)
 		node_free(w->node[i]);
 	ws_free(w->ws);
 	loop_watch_remove(&w->signals);
 	loop_free(w->loop);
-	prim_wipe(&w->router_self, sizeof(w->router_self));
+	prim_wipe(w->router_self, sizeof(w->router_self));
 	prim_wipe(&w->dir, sizeof(w->dir));
 }
 
 int main(int argc, char **argv)
 {
-	static struct world w = { .cfg = { .per_layer = 1, .exit_version = 10, .mtu = 1420 }, .signal_fd = -1 };
+	static struct world w = { .cfg = { .per_layer = 1, .gateways = 1, .exits = 1, .exit_version = 10, .mtu = 1420 }, .signal_fd = -1 };
 	int r;
 
 	addr_parse_ip(&w.cfg.address, "127.0.0.1");

@@ -14,7 +14,7 @@
  *
  * TTL: packets that arrive with TTL 1 end here, answered by ICMP time exceeded, as on a real exit host.
  *
- * Polling: after every batch of the loop, libslirp names its descriptors and events; they are kept as watches. Events that fired
+ * Polling: after every batch of the loop, each libslirp names its descriptors and events; they are kept as watches. Events that fired
  * are handed to it in the same place. Nothing wakes up while nothing happens but libslirp's own timers.
  *
  * Limits: FLOWS translations, oldest replaced; POLL_MAX sockets; IP fragments are dropped by the router before.
@@ -41,6 +41,7 @@
 #define FLOWS 4096u /* power of two */
 #define FLOW_PROBE 8
 
+static struct list exits = { &exits, &exits }; /* the loop has one hook for all of them */
 static const uint8_t mac_slirp[6] = { 0x52, 0x55, 0x0a, 0x00, 0x00, 0x01 };
 
 struct flow {
@@ -65,6 +66,7 @@ struct slirp_timer {
 };
 
 struct exit_if {
+	struct list link;
 	struct loop *loop;
 	const struct localnet_cfg *cfg;
 	void (*recv)(void *owner, const uint8_t *pkt, size_t len);
@@ -610,9 +612,8 @@ static void timeout_over(void *owner)
 	e->fired = true;
 }
 
-static void after_batch(void *owner)
+static void poll_one(struct exit_if *e)
 {
-	struct exit_if *e = owner;
 	uint32_t timeout_ms = UINT32_MAX;
 
 	while (e->fired) { /* a poll may ask for one neighbour more, each only once */
@@ -629,6 +630,13 @@ static void after_batch(void *owner)
 							     loop_now(e->loop) + timeout_ms * US_PER_MS);
 }
 
+static void after_batch(void *owner)
+{
+	(void)owner;
+	list_for_each(it, &exits)
+		poll_one(container_of(it, struct exit_if, link));
+}
+
 /* ---- life ---- */
 
 static const SlirpCb callbacks = {
@@ -643,7 +651,7 @@ static const SlirpCb callbacks = {
 	.notify = notify,
 };
 
-struct exit_if *exit_if_new(struct loop *loop, const struct localnet_cfg *cfg,
+struct exit_if *exit_if_new(struct loop *loop, const struct localnet_cfg *cfg, const struct addr *source,
 			    void (*recv)(void *owner, const uint8_t *pkt, size_t len), void *owner)
 {
 	struct exit_if *e = calloc(1, sizeof(*e));
@@ -666,9 +674,9 @@ struct exit_if *exit_if_new(struct loop *loop, const struct localnet_cfg *cfg,
 	inet_pton(AF_INET6, "fc00::ffff:ffff", &sc.vnameserver6);
 	sc.if_mtu = cfg->mtu;
 	sc.if_mru = 1600;
-	if (cfg->exit_address.family) {
-		addr_to_sockaddr(&cfg->exit_address, &e->source, false);
-		if (cfg->exit_address.family == 4)
+	if (source->family) {
+		addr_to_sockaddr(source, &e->source, false);
+		if (source->family == 4)
 			sc.outbound_addr = (struct sockaddr_in *)&e->source;
 		else
 			sc.outbound_addr6 = (struct sockaddr_in6 *)&e->source;
@@ -680,7 +688,8 @@ struct exit_if *exit_if_new(struct loop *loop, const struct localnet_cfg *cfg,
 		return NULL;
 	}
 	loop_timer_init(loop, &e->timer, timeout_over, e);
-	loop_set_after(loop, after_batch, e);
+	list_push_back(&exits, &e->link);
+	loop_set_after(loop, after_batch, NULL);
 	return e;
 }
 
@@ -688,7 +697,9 @@ void exit_if_free(struct exit_if *e)
 {
 	if (!e)
 		return;
-	loop_set_after(e->loop, NULL, NULL);
+	list_remove(&e->link);
+	if (list_empty(&exits))
+		loop_set_after(e->loop, NULL, NULL);
 	loop_timer_stop(&e->timer);
 	slirp_cleanup(e->slirp);
 	for (int i = 0; i < e->n_fds; i++)

@@ -11,8 +11,9 @@
 
 struct exit_if;
 
-/* recv: one IP packet from the internet, destination = the client's tunnel address. NULL: errno. */
-struct exit_if *exit_if_new(struct loop *loop, const struct localnet_cfg *cfg,
+/* source: where its connections come from, family 0 = anywhere. recv: one IP packet from the internet, destination = the client's
+ * tunnel address. NULL: errno. */
+struct exit_if *exit_if_new(struct loop *loop, const struct localnet_cfg *cfg, const struct addr *source,
 			    void (*recv)(void *owner, const uint8_t *pkt, size_t len), void *owner);
 void exit_if_free(struct exit_if *e);
 /* One checked IP packet (version, lengths) from a client. */

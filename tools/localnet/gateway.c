@@ -12,7 +12,9 @@
  * when its socket has not answered, that is: a login while a session is open is refused, as with a live old session
  * (gateway.md 10).
  *
- * Misbehaviour (--fault): closing at a chosen handshake step, enforcing credentials.
+ * Misbehaviour (node_info.bad): closing at a chosen handshake step, enforcing credentials; stalled, nothing that comes over websockets is
+ * looked at and nothing is sent on them. Stopped, it does not listen, its sessions are gone and packets to it vanish; who is registered
+ * is kept, as a real gateway keeps it on disk.
  */
 #include "tools/localnet/gateway.h"
 
@@ -20,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/err.h"
 #include "base/log.h"
 #include "mixnet/gwproto.h"
 #include "tools/localnet/node.h"
@@ -52,6 +55,7 @@ struct session {
 
 struct gateway {
 	struct loop *loop;
+	struct ws *ws;
 	struct rng *rng;
 	const struct localnet_cfg *cfg;
 	struct node_info *info;
@@ -127,7 +131,7 @@ static void op_forget(void *owner, const uint8_t pk[32])
 static void push(struct session *s, const uint8_t *msg, size_t len)
 {
 	struct gateway *g = s->gw;
-	int n = gw_server_push(&s->eng, g->frame, sizeof(g->frame), msg, len);
+	int n = g->info->bad.stalled ? SMX_ESTATE : gw_server_push(&s->eng, g->frame, sizeof(g->frame), msg, len);
 
 	if (n < 0 || ws_send(s->conn, false, g->frame, (size_t)n) < 0)
 		g->push_failed++;
@@ -193,7 +197,7 @@ static void session_open(struct session *s)
 
 static bool misbehaves(struct session *s, unsigned step)
 {
-	if (s->gw->cfg->bad.gateway_close_step != (int)step)
+	if (s->gw->info->bad.close_step != step)
 		return false;
 	ws_close(s->conn, true);
 	return true;
@@ -213,7 +217,7 @@ static void on_text(void *owner, const char *msg, size_t len)
 	};
 	int out;
 
-	if (misbehaves(s, ++s->texts))
+	if (g->info->bad.stalled || misbehaves(s, ++s->texts))
 		return;
 	out = gw_server_text(&s->eng, &ops, loop_clock(g->loop)->wall_s(loop_clock(g->loop)), msg, len, g->text,
 			     g->text2);
@@ -240,7 +244,7 @@ static void on_binary(void *owner, uint8_t *msg, size_t len)
 {
 	struct session *s = owner;
 	struct mixpacket m;
-	int out = gw_server_binary(&s->eng, msg, len, &m, s->gw->text);
+	int out = s->gw->info->bad.stalled ? 0 : gw_server_binary(&s->eng, msg, len, &m, s->gw->text);
 
 	if (out < 0) {
 		ws_close(s->conn, true);
@@ -289,7 +293,7 @@ static void *on_accept(void *owner, struct ws_conn *c, const struct ws_conn_ops 
 	s->gw = g;
 	s->conn = c;
 	gw_server_init(&s->eng, g->info->identity_pk, g->info->identity_sk, g->rng);
-	s->eng.enforce_credentials = g->cfg->bad.gateway_credentials;
+	s->eng.enforce_credentials = g->info->bad.credentials;
 	list_push_back(&g->sessions, &s->link);
 	loop_timer_init(g->loop, &s->timer, on_silence, s);
 	loop_timer_set(&s->timer, loop_now(g->loop) + FIRST_REQUEST_US);
@@ -297,32 +301,68 @@ static void *on_accept(void *owner, struct ws_conn *c, const struct ws_conn_ops 
 	return s;
 }
 
+/* ---- life ---- */
+
+int gateway_start(struct gateway *g)
+{
+	struct ws_server_ops ops = { .accept = on_accept, .owner = g };
+	struct addr at = g->cfg->address, bound;
+
+	g->info->bad.dead = false;
+	if (g->server)
+		return 0;
+	at.port = g->info->ws_port;
+	g->server = ws_listen(g->ws, &at, &bound, GW_FRAME_MAX, &ops);
+	if (!g->server)
+		return -errno;
+	g->info->ws_port = bound.port;
+	return 0;
+}
+
+void gateway_stop(struct gateway *g)
+{
+	g->info->bad.dead = true;
+	ws_server_free(g->server); /* its connections have no owner now */
+	g->server = NULL;
+	list_for_each_safe(it, tmp, &g->sessions)
+		on_closed(container_of(it, struct session, link), 0);
+}
+
+void gateway_reset(struct gateway *g)
+{
+	list_for_each_safe(it, tmp, &g->sessions)
+		ws_close(container_of(it, struct session, link)->conn, true);
+}
+
+void gateway_forget(struct gateway *g)
+{
+	gateway_reset(g);
+	while (g->n_clients)
+		op_forget(g, g->client[0]->reg.pk);
+}
+
 struct gateway *gateway_new(struct loop *loop, struct ws *ws, struct rng *rng, const struct localnet_cfg *cfg,
 			    const struct directory *dir, struct node_info *info)
 {
 	struct gateway *g = calloc(1, sizeof(*g));
-	struct ws_server_ops ops = { .accept = on_accept };
-	struct addr at;
+	int r = -ENOMEM;
 
 	if (!g)
 		return NULL;
-	ops.owner = g;
 	g->loop = loop;
+	g->ws = ws;
 	g->rng = rng;
 	g->cfg = cfg;
 	g->info = info;
 	list_init(&g->sessions);
 	g->node = node_new(loop, rng, cfg, dir, info, final_hop, g);
 	if (g->node)
-		g->server = ws_listen(ws, &cfg->address, &at, GW_FRAME_MAX, &ops);
-	if (!g->server) {
-		int e = errno;
-
+		r = gateway_start(g);
+	if (r < 0) {
 		gateway_free(g);
-		errno = e;
+		errno = -r;
 		return NULL;
 	}
-	info->ws_port = at.port;
 	return g;
 }
 
@@ -330,9 +370,7 @@ void gateway_free(struct gateway *g)
 {
 	if (!g)
 		return;
-	ws_server_free(g->server); /* its connections have no owner now */
-	list_for_each_safe(it, tmp, &g->sessions)
-		on_closed(container_of(it, struct session, link), 0);
+	gateway_stop(g);
 	node_free(g->node);
 	for (unsigned i = 0; i < g->n_clients; i++)
 		free(g->client[i]);

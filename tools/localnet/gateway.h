@@ -14,5 +14,12 @@ struct gateway;
 struct gateway *gateway_new(struct loop *loop, struct ws *ws, struct rng *rng, const struct localnet_cfg *cfg,
 			    const struct directory *dir, struct node_info *info);
 void gateway_free(struct gateway *g);
+/* As if its machine were switched off and on: the same port again, who is registered is kept. 0 or -errno. */
+void gateway_stop(struct gateway *g);
+int gateway_start(struct gateway *g);
+/* Ends all connections without a close frame. */
+void gateway_reset(struct gateway *g);
+/* And knows nobody any more. */
+void gateway_forget(struct gateway *g);
 
 #endif

@@ -20,6 +20,8 @@
 
 #define LOCALNET_NODES_MAX 32
 #define LOCALNET_MAPS_MAX 32
+#define LOCALNET_PER_LAYER_MAX 8u
+#define LOCALNET_GATEWAYS_MAX 8u
 #define LOCALNET_ROTATION 1u /* nymsphinx.md 4: a test network starts at rotation id 1 */
 #define LOCALNET_EPOCH 1u
 
@@ -30,12 +32,17 @@ struct faults {
 	uint64_t reorder_us;		 /* a reordered packet waits so much longer */
 };
 
-/* Misbehaviour on purpose, by name (--fault NAME). */
-struct misbehaviour {
-	bool api_rubbish, api_half, api_503;
-	int gateway_close_step; /* 0 none; 1 version query, 2 first handshake message, 3 second, 4 bandwidth claim */
-	bool gateway_credentials;
-	bool exit_refuse, exit_ignore, exit_starve;
+/* Misbehaviour on purpose: set by commands (control.h). */
+enum api_fault { API_WELL, API_503, API_RUBBISH, API_HALF, API_STALE };
+enum exit_fault { EXIT_WELL, EXIT_SILENT, EXIT_IGNORE, EXIT_REFUSE, EXIT_STARVE, EXIT_RUBBISH };
+
+struct misbehaviour { /* of one node */
+	bool dead;	  /* packets to it vanish */
+	uint64_t slow_us; /* each packet waits so much longer here */
+	bool stalled;	  /* gateway: connections stay, nothing is said or done on them */
+	bool credentials; /* gateway: wants to be paid */
+	unsigned close_step; /* gateway: 0 none; 1 version query, 2 first handshake message, 3 second, 4 bandwidth claim */
+	enum exit_fault exit; /* of the IP packet router behind this gateway */
 };
 
 struct map { /* --map ADDR[:PORT]=HOST:PORT */
@@ -47,11 +54,12 @@ struct localnet_cfg {
 	struct addr address;	  /* where nodes listen; port 0 */
 	uint16_t api_port;	  /* 0 = any */
 	unsigned per_layer;	  /* mix nodes in each layer */
+	unsigned gateways, exits; /* exit i is a client of gateway i */
 	struct faults faults;
-	struct misbehaviour bad;
+	enum api_fault api_fault;
 	struct map map[LOCALNET_MAPS_MAX];
 	unsigned n_maps;
-	struct addr exit_address; /* source of the exit's connections; family 0 = 127.0.0.77 */
+	struct addr exit_address; /* source of the first exit's connections; the others' follow */
 	unsigned exit_version;	  /* newest IPR version the exit answers: 9 or 10 */
 	unsigned mtu;		  /* of the exit's interface */
 	bool allow_local;	  /* exit: private destinations allowed */
@@ -61,18 +69,21 @@ struct localnet_cfg {
 struct node_info {
 	uint32_t id;
 	uint8_t identity_pk[32], identity_sk[64];
-	uint8_t sphinx_pk[32], sphinx_sk[32];
+	uint8_t sphinx_pk[32];	  /* of the current rotation */
+	uint8_t sphinx_sk[2][32]; /* even and odd rotation: the one before stays good */
 	struct addr mix;    /* filled when the node listens */
 	unsigned layer;	    /* 1..3, 0 = gateway */
 	uint16_t ws_port;   /* gateway */
-	struct recipient ipr; /* gateway: address of its IP packet router */
+	bool has_ipr;	    /* gateway */
+	struct recipient ipr; /* address of its IP packet router */
+	struct misbehaviour bad;
 };
 
 struct directory { /* everything the nym-api tells */
 	struct node_info node[LOCALNET_NODES_MAX];
 	unsigned n;
-	unsigned gateway; /* index of the one gateway */
-	bool exit_v10;
+	unsigned gateway; /* index of the first gateway: the last nodes are gateways */
+	uint32_t rotation, epoch;
 };
 
 /* Whether a is the mix address of a listed node: real nodes forward to no others. */

@@ -330,7 +330,7 @@ void node_send(struct node *n, const struct addr *to, const uint8_t *packet, siz
 	if (!copies)
 		n->stats.dropped_fault++;
 	for (unsigned i = 0; i < copies; i++)
-		send_copy(n, to, packet, len, rotation, delay_us + extra[i]);
+		send_copy(n, to, packet, len, rotation, delay_us + n->info->bad.slow_us + extra[i]);
 }
 
 /* ---- inbound ---- */
@@ -343,8 +343,12 @@ static void process(struct node *n, const uint8_t *packet, size_t len, uint8_t r
 	int r;
 
 	n->stats.received++;
+	if (n->info->bad.dead) {
+		n->stats.dropped_fault++;
+		return;
+	}
 	memcpy(n->scratch, packet, len);
-	r = sphinx_process(n->scratch, len, n->info->sphinx_sk, &res);
+	r = sphinx_process(n->scratch, len, n->info->sphinx_sk[rotation == ROTATION_ODD], &res);
 	if (r < 0) {
 		n->stats.dropped_mac++;
 		return;

@@ -16,8 +16,10 @@
 #include "base/base58.h"
 
 struct nymapi {
+	struct ws *ws;
 	const struct localnet_cfg *cfg;
 	const struct directory *dir;
+	struct addr at;
 	struct ws_server *server;
 	time_t started;
 };
@@ -55,7 +57,7 @@ static json_t *roles(const struct node_info *n)
 {
 	bool gw = n->layer == 0;
 
-	return json_pack("{s:b,s:b,s:b,s:b}", "mixnode", !gw, "entry", gw, "exit_nr", gw, "exit_ipr", gw);
+	return json_pack("{s:b,s:b,s:b,s:b}", "mixnode", !gw, "entry", gw, "exit_nr", gw, "exit_ipr", (int)n->has_ipr);
 }
 
 static json_t *pagination(size_t n)
@@ -72,7 +74,7 @@ static json_t *skimmed_node(const struct node_info *n)
 
 	return json_pack("{s:i,s:o,s:o,s:i,s:o,s:o,s:o,s:o,s:s}", "node_id", (int)n->id, "ed25519_identity_pubkey",
 			 key(n->identity_pk), "ip_addresses", ip(n), "mix_port", (int)n->mix.port, "x25519_sphinx_pubkey",
-			 key(n->sphinx_pk), "role", role, "supported_roles", roles(n), "entry", entry, "performance", "1");
+			 key(n->sphinx_pk), "role", role, "supported_roles", roles(n), "entry", entry, "performance", n->bad.dead ? "0" : "1");
 }
 
 static json_t *skimmed(const struct nymapi *a, enum selection sel)
@@ -88,7 +90,7 @@ static json_t *skimmed(const struct nymapi *a, enum selection sel)
 	}
 	n = json_array_size(data);
 	return json_pack("{s:{s:n,s:i,s:i,s:o},s:{s:o,s:o}}", "metadata", "status", "absolute_epoch_id",
-			 (int)LOCALNET_EPOCH, "rotation_id", (int)LOCALNET_ROTATION, "refreshed_at", rfc3339(a->started),
+			 (int)a->dir->epoch, "rotation_id", (int)a->dir->rotation, "refreshed_at", rfc3339(a->started),
 			 "nodes", "pagination", pagination(n), "data", data);
 }
 
@@ -104,21 +106,23 @@ static json_t *ids(const struct nymapi *a, unsigned layer)
 
 static json_t *rewarded(const struct nymapi *a)
 {
-	return json_pack("{s:i,s:o,s:[],s:o,s:o,s:o,s:[]}", "epoch_id", (int)LOCALNET_EPOCH, "entry_gateways", ids(a, 0),
+	int epoch = (int)a->dir->epoch - (a->cfg->api_fault == API_STALE); /* not the one of the other answers */
+
+	return json_pack("{s:i,s:o,s:[],s:o,s:o,s:o,s:[]}", "epoch_id", epoch, "entry_gateways", ids(a, 0),
 			 "exit_gateways", "layer1", ids(a, 1), "layer2", ids(a, 2), "layer3", ids(a, 3), "standby");
 }
 
 static json_t *rotation(const struct nymapi *a)
 {
 	return json_pack("{s:{s:i,s:i},s:i,s:o,s:{s:i,s:i}}", "key_rotation_state", "validity_epochs", 1,
-			 "initial_epoch_id", 0, "current_absolute_epoch_id", (int)LOCALNET_EPOCH, "current_epoch_start",
+			 "initial_epoch_id", 0, "current_absolute_epoch_id", (int)a->dir->epoch, "current_epoch_start",
 			 rfc3339(a->started), "epoch_duration", "secs", 3600, "nanos", 0);
 }
 
 static json_t *described_node(const struct nymapi *a, const struct node_info *n)
 {
 	char text[NYM_RECIPIENT_TEXT];
-	json_t *ipr = n->layer ? json_null() : json_pack("{s:s}", "address", recipient_text(&n->ipr, text));
+	json_t *ipr = n->has_ipr ? json_pack("{s:s}", "address", recipient_text(&n->ipr, text)) : json_null();
 
 	return json_pack("{s:i,s:s,s:{s:{s:o,s:n,s:{s:o,s:o}},s:o,s:{s:s,s:b},s:{s:s,s:s},s:o}}", "node_id", (int)n->id,
 			 "contract_node_type", "nym_node", "description", "host_information", "ip_address", ip(n),
@@ -166,7 +170,7 @@ static json_t *answer(const struct nymapi *a, const char *path)
 static void on_get(void *owner, const char *path, int *ret_status, char **ret_body, size_t *ret_len)
 {
 	struct nymapi *a = owner;
-	const struct misbehaviour *bad = &a->cfg->bad;
+	enum api_fault bad = a->cfg->api_fault;
 	json_t *j = answer(a, path);
 	char *body = j ? json_dumps(j, JSON_COMPACT) : NULL;
 
@@ -174,43 +178,57 @@ static void on_get(void *owner, const char *path, int *ret_status, char **ret_bo
 	*ret_status = body ? 200 : 404;
 	if (!body)
 		body = strdup("not found");
-	if (bad->api_503) {
+	if (bad == API_503) {
 		free(body);
 		body = strdup("relevant cache hasn't been initialised yet");
 		*ret_status = 503;
 	}
-	if (bad->api_rubbish) {
+	if (bad == API_RUBBISH) {
 		free(body);
 		body = strdup("<html>this is not JSON</html>");
 	}
 	*ret_body = body;
 	*ret_len = body ? strlen(body) : 0;
-	if (bad->api_half)
+	if (bad == API_HALF)
 		*ret_len /= 2;
+}
+
+int nymapi_start(struct nymapi *a)
+{
+	struct ws_server_ops ops = { .get = on_get, .owner = a };
+
+	if (!a->server)
+		a->server = ws_listen(a->ws, &a->at, &a->at, 4096, &ops);
+	return a->server ? 0 : -errno;
+}
+
+void nymapi_stop(struct nymapi *a)
+{
+	ws_server_free(a->server);
+	a->server = NULL;
 }
 
 struct nymapi *nymapi_new(struct ws *ws, const struct localnet_cfg *cfg, const struct directory *dir,
 			  struct addr *ret_at)
 {
 	struct nymapi *a = calloc(1, sizeof(*a));
-	struct ws_server_ops ops = { .get = on_get };
-	struct addr at = cfg->address;
+	int r;
 
 	if (!a)
 		return NULL;
-	ops.owner = a;
+	a->ws = ws;
 	a->cfg = cfg;
 	a->dir = dir;
 	a->started = time(NULL);
-	at.port = cfg->api_port;
-	a->server = ws_listen(ws, &at, ret_at, 4096, &ops);
-	if (!a->server) {
-		int e = errno;
-
+	a->at = cfg->address;
+	a->at.port = cfg->api_port;
+	r = nymapi_start(a);
+	if (r < 0) {
 		free(a);
-		errno = e;
+		errno = -r;
 		return NULL;
 	}
+	*ret_at = a->at;
 	return a;
 }
 
@@ -218,6 +236,6 @@ void nymapi_free(struct nymapi *a)
 {
 	if (!a)
 		return;
-	ws_server_free(a->server);
+	nymapi_stop(a);
 	free(a);
 }

@@ -13,5 +13,8 @@ struct nymapi;
 struct nymapi *nymapi_new(struct ws *ws, const struct localnet_cfg *cfg, const struct directory *dir,
 			  struct addr *ret_at);
 void nymapi_free(struct nymapi *a);
+/* As if its machine were switched off and on: the same port again. 0 or -errno. */
+void nymapi_stop(struct nymapi *a);
+int nymapi_start(struct nymapi *a);
 
 #endif

@@ -45,6 +45,7 @@ struct nymlink {
 	struct rng *rng;
 	const struct localnet_cfg *cfg;
 	const struct directory *dir;
+	const struct node_info *gateway;
 	struct nym_self self;
 	struct nymlink_ops ops;
 	struct gw_client gw;
@@ -97,7 +98,9 @@ static void on_text(void *owner, const char *msg, size_t len)
 	int out = gw_client_text(&l->gw, msg, len, l->text, sizeof(l->text), &out_len);
 
 	if (out < 0) {
-		log_warn("exit: gateway refused: %s", l->gw.error);
+		log_info("exit: gateway refused: %s", l->gw.error);
+		if (strstr(l->gw.error, "not registered"))
+			l->gw.have_key = false; /* the next attempt registers */
 		ws_close(l->conn, false);
 		return;
 	}
@@ -124,13 +127,12 @@ static const struct ws_conn_ops link_ops = {
 static void connect_gateway(void *owner)
 {
 	struct nymlink *l = owner;
-	const struct node_info *g = &l->dir->node[l->dir->gateway];
 	const struct ws_get_opts opts = { .allow_plain = true, .timeout_us = 5 * US_PER_S };
-	struct addr a = g->mix;
+	struct addr a = l->gateway->mix;
 	char url[16 + ADDR_TEXT], text[ADDR_TEXT];
 	struct ws_url u;
 
-	a.port = g->ws_port;
+	a.port = l->gateway->ws_port;
 	snprintf(url, sizeof(url), "ws://%s/", addr_text(&a, text));
 	l->gw.state = GW_IDLE;
 	if (ws_url_parse(&u, url) == 0)
@@ -218,7 +220,7 @@ static void pump(struct nymlink *l, struct sender *t)
 	uint8_t rotation;
 	uint64_t expected = 0;
 
-	if (l->cfg->bad.exit_starve)
+	if (l->gateway->bad.exit == EXIT_STARVE)
 		return;
 	while ((f = surb_store_next(&l->store, t, &surb, &rotation))) {
 		if (send_packet(l, f, &surb, rotation, &expected) < 0)
@@ -252,7 +254,7 @@ static void queue_message(struct nymlink *l, struct sender *t, struct wire_wr *w
 
 static void want_more(struct nymlink *l, struct sender *t)
 {
-	unsigned n = l->cfg->bad.exit_starve ? 0 : surb_store_want(t);
+	unsigned n = l->gateway->bad.exit == EXIT_STARVE ? 0 : surb_store_want(t);
 	struct wire_wr w;
 
 	if (!n)
@@ -275,6 +277,8 @@ void nymlink_reply(struct nymlink *l, const uint8_t tag[NYM_TAG], const void *da
 	}
 	wire_wr_init(&w, l->reply, sizeof(l->reply));
 	nym_put_reply_data(&w, data, len);
+	if (l->gateway->bad.exit == EXIT_RUBBISH)
+		rng_fill(l->rng, l->reply, w.len);
 	queue_message(l, t, &w, limit, false);
 	pump(l, t);
 	want_more(l, t);
@@ -373,12 +377,12 @@ static void on_binary(void *owner, uint8_t *msg, size_t len)
 
 /* ---- life ---- */
 
-static void make_topology(struct nymlink *l)
+void nymlink_rotated(struct nymlink *l)
 {
 	struct topology *t = &l->topo;
 
-	t->rotation_id = LOCALNET_ROTATION;
-	t->epoch_id = LOCALNET_EPOCH;
+	t->rotation_id = l->dir->rotation;
+	t->epoch_id = l->dir->epoch;
 	t->node = l->nodes;
 	t->n = l->dir->n;
 	t->any_gateway = true;
@@ -400,7 +404,8 @@ static void make_topology(struct nymlink *l)
 }
 
 struct nymlink *nymlink_new(struct loop *loop, struct ws *ws, struct rng *rng, const struct localnet_cfg *cfg,
-			    const struct directory *dir, const struct nym_self *self, const struct nymlink_ops *ops)
+			    const struct directory *dir, const struct node_info *gateway, const struct nym_self *self,
+			    const struct nymlink_ops *ops)
 {
 	const struct nym_rx_limits lim = { .frags = 2048, .sets = 128, .recent = 4096, .stale_us = 1800 * US_PER_S,
 					   .recent_us = 600 * US_PER_S };
@@ -413,6 +418,7 @@ struct nymlink *nymlink_new(struct loop *loop, struct ws *ws, struct rng *rng, c
 	l->rng = rng;
 	l->cfg = cfg;
 	l->dir = dir;
+	l->gateway = gateway;
 	l->self = *self;
 	l->ops = *ops;
 	list_init(&l->pending);
@@ -420,7 +426,7 @@ struct nymlink *nymlink_new(struct loop *loop, struct ws *ws, struct rng *rng, c
 	loop_timer_init(loop, &l->tick, tick, l);
 	loop_timer_init(loop, &l->resend, resend, l);
 	gw_client_init(&l->gw, self->addr.identity, self->identity_sk, self->addr.gateway, rng);
-	make_topology(l);
+	nymlink_rotated(l);
 	l->rx = nym_rx_new(&lim);
 	if (!l->rx || surb_store_init(&l->store) < 0 || pool_init(&l->pending_pool, sizeof(struct pending), 256) < 0) {
 		nymlink_free(l);

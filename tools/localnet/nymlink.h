@@ -19,8 +19,11 @@ struct nymlink_ops {
 };
 
 struct nymlink *nymlink_new(struct loop *loop, struct ws *ws, struct rng *rng, const struct localnet_cfg *cfg,
-			    const struct directory *dir, const struct nym_self *self, const struct nymlink_ops *ops);
+			    const struct directory *dir, const struct node_info *gateway, const struct nym_self *self,
+			    const struct nymlink_ops *ops);
 void nymlink_free(struct nymlink *l);
+/* The directory has new keys. */
+void nymlink_rotated(struct nymlink *l);
 /* Answers tag with a reply message; limit: retransmissions allowed. Dropped (with a log line) when no SURB of tag was ever seen. */
 void nymlink_reply(struct nymlink *l, const uint8_t tag[NYM_TAG], const void *data, size_t len, unsigned limit);
 

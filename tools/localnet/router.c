@@ -51,6 +51,7 @@ struct router {
 	struct loop *loop;
 	struct rng *rng;
 	const struct localnet_cfg *cfg;
+	const struct node_info *gateway;
 	struct nymlink *link;
 	struct exit_if *exit;
 	struct loop_timer sweep;
@@ -188,7 +189,7 @@ static void from_internet(void *owner, const uint8_t *pkt, size_t len)
 	bool v6 = pkt[0] >> 4 == 6;
 	struct client *c = by_address(r, pkt + (v6 ? 24 : 16), v6);
 
-	if (c && len <= IPR_BUNDLE_MAX)
+	if (r->gateway->bad.exit != EXIT_SILENT && c && len <= IPR_BUNDLE_MAX)
 		bundle_add(c, pkt, len);
 }
 
@@ -264,13 +265,13 @@ static void do_connect(struct router *r, const struct asked *a, const struct ipr
 	struct client *c = by_tag(r, a->tag);
 	struct ipr_response resp = { .version = req->version, .kind = IPR_CONNECT, .id = req->id };
 
-	if (r->cfg->bad.exit_ignore || (req->has_timeout && !req->buffer_timeout_ms))
+	if (r->gateway->bad.exit == EXIT_IGNORE || (req->has_timeout && !req->buffer_timeout_ms))
 		return;
 	if (c && a->framed) { /* a reconnect in stream mode gets a new pair */
 		client_drop(c);
 		c = NULL;
 	}
-	if (!c && !r->cfg->bad.exit_refuse)
+	if (!c && r->gateway->bad.exit != EXIT_REFUSE)
 		c = client_add(r, a->tag);
 	if (!c) {
 		resp.result = IPR_NO_IP;
@@ -326,6 +327,8 @@ static void on_message(void *owner, const uint8_t tag[NYM_TAG], const uint8_t *b
 	struct stream_frame f;
 	struct ipr_request req;
 
+	if (r->gateway->bad.exit == EXIT_SILENT)
+		return;
 	if (stream_is(bytes, len)) {
 		if (stream_parse(&f, bytes, len) < 0 || !f.len)
 			return;
@@ -346,6 +349,27 @@ static void on_message(void *owner, const uint8_t tag[NYM_TAG], const uint8_t *b
 	case IPR_UNREQUESTED:
 	case IPR_INFO: break; /* responses only */
 	}
+}
+
+/* ---- what a test asks for ---- */
+
+void router_forget(struct router *r, bool tell)
+{
+	for (unsigned i = 0; i < CLIENTS_MAX; i++) {
+		struct client *c = &r->client[i];
+		struct ipr_response bye = { .version = c->version, .kind = IPR_UNREQUESTED };
+
+		if (!c->in_use)
+			continue;
+		client_drop(c);
+		if (tell)
+			send_frame(r, c->tag, &bye, c->stream_mode, c->stream_id, 0, CONTROL_LIMIT);
+	}
+}
+
+void router_rotated(struct router *r)
+{
+	nymlink_rotated(r->link);
 }
 
 /* ---- life ---- */
@@ -372,8 +396,8 @@ static void on_ready(void *owner)
 }
 
 struct router *router_new(struct loop *loop, struct ws *ws, struct rng *rng, const struct localnet_cfg *cfg,
-			  const struct directory *dir, const struct nym_self *self, void (*ready)(void *owner),
-			  void *owner)
+			  const struct directory *dir, const struct node_info *gateway, const struct nym_self *self,
+			  const struct addr *source, void (*ready)(void *owner), void *owner)
 {
 	struct router *r = calloc(1, sizeof(*r));
 	struct nymlink_ops ops = { .ready = on_ready, .message = on_message };
@@ -384,6 +408,7 @@ struct router *router_new(struct loop *loop, struct ws *ws, struct rng *rng, con
 	r->loop = loop;
 	r->rng = rng;
 	r->cfg = cfg;
+	r->gateway = gateway;
 	r->ready = ready;
 	r->owner = owner;
 	for (unsigned i = 0; i < CLIENTS_MAX; i++) {
@@ -391,9 +416,9 @@ struct router *router_new(struct loop *loop, struct ws *ws, struct rng *rng, con
 		loop_timer_init(loop, &r->client[i].flush, flush, &r->client[i]);
 	}
 	loop_timer_init(loop, &r->sweep, sweep, r);
-	r->exit = exit_if_new(loop, cfg, from_internet, r);
+	r->exit = exit_if_new(loop, cfg, source, from_internet, r);
 	if (r->exit)
-		r->link = nymlink_new(loop, ws, rng, cfg, dir, self, &ops);
+		r->link = nymlink_new(loop, ws, rng, cfg, dir, gateway, self, &ops);
 	if (!r->link) {
 		int e = errno;
 

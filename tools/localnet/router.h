@@ -11,10 +11,15 @@
 
 struct router;
 
-/* self: the router's keys with the gateway's identity filled in. ready(owner) when it is logged in. NULL: errno. */
+/* gateway: the node it is a client of, whose bad.exit says how it misbehaves; self: its keys, with that gateway's identity filled in;
+ * source: of its connections. ready(owner) when it is logged in. NULL: errno. */
 struct router *router_new(struct loop *loop, struct ws *ws, struct rng *rng, const struct localnet_cfg *cfg,
-			  const struct directory *dir, const struct nym_self *self, void (*ready)(void *owner),
-			  void *owner);
+			  const struct directory *dir, const struct node_info *gateway, const struct nym_self *self,
+			  const struct addr *source, void (*ready)(void *owner), void *owner);
 void router_free(struct router *r);
+/* Forgets its clients; tell: with a disconnect message. */
+void router_forget(struct router *r, bool tell);
+/* The directory has new keys. */
+void router_rotated(struct router *r);
 
 #endif
