@@ -7,7 +7,8 @@
  * then easy to name. Any failure moves on to the next base URL; when all have failed the first URL's reason is reported with the last's.
  * Epochs that do not agree between the answers repeat the whole sequence once at the same URL (versions.md 5).
  *
- * The URL that worked is tried first the next time.
+ * The URL that worked is tried first the next time. A request gets its share of the time that is left, so that a server that says nothing
+ * does not use up the others' turn.
  */
 #include "mixnet/api.h"
 
@@ -195,6 +196,7 @@ static void request(struct api *a)
 				 .max_body = API_BODY_MAX, .timeout_us = REQUEST_US };
 	char url[640], tail[64];
 	uint64_t left = a->deadline_us > loop_now(a->loop) ? a->deadline_us - loop_now(a->loop) : 1;
+	uint64_t share = left / (a->net.n_api - a->tried) + 1;
 	struct ws_url u;
 
 	if (a->step < SKIMMED)
@@ -202,8 +204,8 @@ static void request(struct api *a)
 	else
 		snprintf(tail, sizeof(tail), a->step == SKIMMED ? path[SKIMMED] : path[DESCRIBED], a->page);
 	snprintf(url, sizeof(url), "%s%s%s", base, slash, tail);
-	if (left < o.timeout_us)
-		o.timeout_us = left;
+	if (share < o.timeout_us)
+		o.timeout_us = share;
 	a->get = ws_url_parse(&u, url) == 0 ? ws_get(a->ws, &u, &o, answered, a) : NULL;
 	if (!a->get)
 		failed(a, SMX_ECONFIG, 0);

@@ -9,8 +9,9 @@
  * opened again with the same keys after 1, 2, 5, 10, 30 s, and pending acknowledgements, the session with the
  * exit and the addresses stay.
  *
- * The directory is refreshed every five minutes; a failed refresh keeps the last one (SPEC bootstrap.md 5.4,
- * traffic.md 3.1: better than silence).
+ * The directory is refreshed every five minutes, sooner after a failure, and when a gateway link came back or an
+ * exit was lost: its addresses or the network's keys may have changed. A failed refresh keeps the last one (SPEC
+ * bootstrap.md 5.4, traffic.md 3.1: better than silence).
  *
  * One setter changes the state and asserts the move against a table. The owner is told by a deferred task,
  * never from inside a call of its own.
@@ -30,6 +31,8 @@
 #include "base/rng.h"
 
 #define REFRESH_US (300 * US_PER_S)
+#define REFRESH_AGAIN_US (60 * US_PER_S) /* after a failure */
+#define REFRESH_GAP_US (10 * US_PER_S)
 #define FETCH_US (30 * US_PER_S)
 #define DRAIN_STEP_US (20 * US_PER_MS)
 #define LINGER_US (500 * US_PER_MS)
@@ -112,11 +115,11 @@ static void on_linger(void *owner)
 void bridge_set_state(struct bridge *b, enum bridge_state s)
 {
 	assert(legal[b->state] & TO(s));
-	if (b->state != s)
-		log_debug("bridge: %s -> %s", bridge_state_name(b->state), bridge_state_name(s));
-	b->state = s;
 	if (s == BRIDGE_READY)
 		b->cause[0] = 0;
+	if (b->state != s)
+		log_info("tunnel: %s%s%s", bridge_state_name(s), b->cause[0] ? ": " : "", b->cause);
+	b->state = s;
 	if (s == BRIDGE_CLOSED || s == BRIDGE_FAILED) {
 		b->linger_end_us = loop_now(b->loop) + LINGER_US;
 		on_linger(b);
@@ -240,6 +243,8 @@ static void gw_open(void *owner)
 
 	b->reconnects_in_row = 0;
 	loop_timer_stop(&b->retry);
+	if (b->state == BRIDGE_RECONNECTING)
+		bridge_refresh(b, false);
 	if (b->state == BRIDGE_GATEWAY)
 		bridge_set_state(b, BRIDGE_EXIT);
 	bridge_path_open(b);
@@ -248,7 +253,8 @@ static void gw_open(void *owner)
 static void gw_lost(void *owner, enum gw_link_lost how)
 {
 	struct bridge *b = owner;
-	uint64_t pause_us = bridge_pause(b->reconnects_in_row++);
+	/* Where it does not know us any more, the next attempt registers. */
+	uint64_t pause_us = bridge_pause(how == GW_LOST_UNKNOWN_US ? 0 : b->reconnects_in_row++);
 
 	bridge_say_why(b, "%s: %s", b->gateway_text, b->gw.why);
 	bridge_path_closed(b);
@@ -265,8 +271,6 @@ static void gw_lost(void *owner, enum gw_link_lost how)
 	if (b->state != BRIDGE_RECONNECTING)
 		b->reconnects++;
 	bridge_set_state(b, BRIDGE_RECONNECTING);
-	if (how == GW_LOST_UNKNOWN_US)
-		pause_us = bridge_pause(0); /* the next one registers */
 	loop_timer_set(&b->retry, loop_now(b->loop) + pause_us);
 }
 
@@ -320,7 +324,7 @@ static void first_directory(struct bridge *b, int err, struct topology *topo, co
 
 static void next_directory(struct bridge *b, int err, struct topology *topo, const char *what)
 {
-	loop_timer_set(&b->refresh, loop_now(b->loop) + REFRESH_US);
+	loop_timer_set(&b->refresh, loop_now(b->loop) + (err ? REFRESH_AGAIN_US : REFRESH_US));
 	if (!err && (topology_check(topo) || !topology_by_identity(topo, b->me.addr.gateway))) {
 		api_topology_free(topo);
 		err = SMX_EROUTE;
@@ -335,6 +339,11 @@ static void next_directory(struct bridge *b, int err, struct topology *topo, con
 	if (b->topo != b->exits)
 		api_topology_free(b->topo);
 	b->topo = topo;
+	if (b->fetch_exits) {
+		api_topology_free(b->exits);
+		b->exits = topo;
+	}
+	log_info("directory refreshed: rotation %u", (unsigned)topo->rotation_id);
 	bridge_path_rotated(b);
 	bridge_path_pump(b);
 }
@@ -353,14 +362,26 @@ static void on_directory(void *owner, int err, struct topology *topo, const stru
 		next_directory(b, err, topo, what);
 }
 
+static void fetch(struct bridge *b, bool with_exits, uint64_t limit_us)
+{
+	b->fetching = true;
+	b->fetch_exits = with_exits;
+	b->asked_us = loop_now(b->loop);
+	api_fetch(b->api, with_exits, b->asked_us + limit_us, on_directory, b);
+}
+
+void bridge_refresh(struct bridge *b, bool with_exits)
+{
+	if (!b->fetching && loop_now(b->loop) >= b->asked_us + REFRESH_GAP_US)
+		fetch(b, with_exits, FETCH_US);
+}
+
 static void on_refresh(void *owner)
 {
 	struct bridge *b = owner;
 
-	if (b->fetching)
-		return;
-	b->fetching = true;
-	api_fetch(b->api, false, loop_now(b->loop) + FETCH_US, on_directory, b);
+	if (!b->fetching)
+		fetch(b, false, FETCH_US);
 }
 
 /* ---- public ---- */
@@ -420,8 +441,7 @@ void bridge_start(struct bridge *b)
 	b->start_us = loop_now(b->loop);
 	bridge_set_state(b, BRIDGE_DIRECTORY);
 	loop_timer_set(&b->deadline, b->start_us + b->cfg.bootstrap_us);
-	b->fetching = true;
-	api_fetch(b->api, true, b->start_us + b->cfg.bootstrap_us, on_directory, b);
+	fetch(b, true, b->cfg.bootstrap_us);
 }
 
 struct pktlink *bridge_link(struct bridge *b)

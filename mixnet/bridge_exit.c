@@ -12,8 +12,9 @@
  * else can speak for the exit.
  *
  * Choice of exits: the given one, or candidates drawn from the directory, at most BRIDGE_TRIES in a row, a
- * bad one remembered for the run. A lost exit is asked once more, then another one is drawn. Its addresses
- * are new in any case, so the stack above has to reset its connections.
+ * bad one remembered for the run. A lost exit is asked once more, then another one is drawn; an exit that
+ * takes us again and is lost again soon is a bad one as well. Its addresses are new in any case, so the stack
+ * above has to reset its connections.
  *
  * The session's events come from inside the session; they only set flags, the pump acts on them.
  */
@@ -29,6 +30,7 @@
 
 #define LINK_STOP 64 /* packets queued in the websocket */
 #define KEY_LIFE_DEFAULT_US (UINT64_C(25) * 3600 * US_PER_S)
+#define STEADY_US (300 * US_PER_S) /* a session that lasted so long says nothing bad about its exit */
 #define MTU_LIMIT IPR_MTU_MAX
 
 /* ---- the session's and the shaper's view of the bridge ---- */
@@ -47,7 +49,7 @@ static void exit_up(struct bridge *b)
 	b->link.ip6 = b->exit.ip6;
 	b->link.mtu = b->exit.mtu;
 	b->exit_tries = 0;
-	b->exit_again = false;
+	b->exit_up_us = loop_now(b->loop);
 	loop_timer_stop(&b->retry);
 	loop_timer_stop(&b->deadline);
 	if (!b->ever_ready)
@@ -274,7 +276,8 @@ static void exit_ended(struct bridge *b)
 	if (b->state == BRIDGE_DRAINING)
 		return;
 	bridge_link_event(b, PKTLINK_DOWN);
-	if (was_up && !b->exit_again) { /* D15: reconnect to it once */
+	bridge_refresh(b, true);
+	if (was_up && (!b->exit_again || loop_now(b->loop) >= b->exit_up_us + STEADY_US)) { /* D15: once */
 		b->exit_again = true;
 		b->reconnects++;
 		exit_start(b);
@@ -351,8 +354,13 @@ static void judge(struct bridge *b)
 {
 	bool trouble = b->exit.misses || b->refresh_failures >= 3;
 
-	if (b->state == BRIDGE_READY && trouble)
+	if (b->state == BRIDGE_READY && trouble) {
+		if (b->exit.misses)
+			bridge_say_why(b, "the exit did not answer a keepalive");
+		else
+			bridge_say_why(b, "the directory could not be refreshed");
 		bridge_set_state(b, BRIDGE_DEGRADED);
+	}
 	else if (b->state == BRIDGE_DEGRADED && !trouble)
 		bridge_set_state(b, BRIDGE_READY);
 }

@@ -38,10 +38,11 @@ struct bridge {
 	struct rng *rng;
 	/* directory */
 	struct api *api;
-	bool fetching;
+	bool fetching, fetch_exits;
 	struct topology *topo, *exits; /* exits: the last one with the described list; may be the same */
 	struct api_rotation rotation;
 	unsigned refresh_failures;
+	uint64_t asked_us; /* the directory, last */
 	struct loop_timer refresh, deadline, retry, tick, drain, linger;
 	uint64_t drain_end_us, linger_end_us;
 	/* gateway */
@@ -58,6 +59,7 @@ struct bridge {
 	struct recipient exit_addr;
 	struct topo_version exit_node;
 	bool exit_chosen, exit_ended, exit_again, link_up, ever_ready;
+	uint64_t exit_up_us;
 	bool over; /* the owner may be told of the final state */
 	/* path */
 	struct shaper shaper;
@@ -75,6 +77,8 @@ void bridge_set_state(struct bridge *b, enum bridge_state s);
 /* One line: what, why, and which option changes it. */
 void bridge_fail(struct bridge *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void bridge_say_why(struct bridge *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Asks the directory again soon: something changed. with_exits: also for the list of exits. */
+void bridge_refresh(struct bridge *b, bool with_exits);
 void bridge_tried_add(struct bridge_tried *t, uint32_t id);
 /* Reconnect pause after n failures in a row: 1, 2, 5, 10, 30 s. */
 uint64_t bridge_pause(unsigned n);

@@ -6,8 +6,8 @@
  * the time when it is tried first, version 9 the rest (SPEC versions.md 3). Answers are matched by stream id
  * and request id; everything else is counted and dropped, never an abort.
  *
- * The exit forgets a client that sends no IP packet for 60 s and sends no sign of it. After 20 s without
- * traffic in either direction a probe goes out: one small IP packet that dies on the exit host, which renews
+ * The exit forgets a client that sends no IP packet for 60 s and sends no sign of it. At the beginning, and
+ * after 20 s without traffic in either direction, a probe goes out: one small IP packet that dies on the exit host, which renews
  * the session there, and a ping, which the exit answers itself. Any frame after it is an answer. Three probes
  * in a row without one mean the exit is lost. Where the packet was answered once (some hosts stay silent),
  * its answer is asked for from then on: pongs alone, six times, then mean that the exit lives but has
@@ -193,6 +193,14 @@ void exitsess_rotated(struct exitsess *e)
 
 /* ---- in ---- */
 
+static void probe(struct exitsess *e, uint64_t now_us)
+{
+	e->probing = true;
+	e->probe_us = now_us;
+	e->probe_due = e->ping_due = true;
+	e->stats.probes++;
+}
+
 static void on_connect(struct exitsess *e, uint64_t now_us, const struct ipr_response *r)
 {
 	static const char *const why[] = {
@@ -228,6 +236,7 @@ static void on_connect(struct exitsess *e, uint64_t now_us, const struct ipr_res
 	e->was_up = true;
 	e->up_us = e->down_us = e->data_us = now_us;
 	e->splitting = e->connect_due = false;
+	probe(e, now_us); /* whether small packets are answered must be known before the exit may forget us */
 	e->ops.event(e->ops.owner, EXITSESS_EV_UP);
 }
 
@@ -362,19 +371,12 @@ void exitsess_input(struct exitsess *e, uint64_t now_us, const struct nym_msg *m
 
 /* ---- time ---- */
 
-static void probe(struct exitsess *e, uint64_t now_us)
-{
-	e->probing = true;
-	e->probe_us = now_us;
-	e->probe_due = e->ping_due = true;
-	e->stats.probes++;
-}
-
 void exitsess_resumed(struct exitsess *e, uint64_t now_us)
 {
 	if (e->state != EXITSESS_UP || e->stopping)
 		return;
 	e->misses = 0;
+	surbstock_distrust(&e->stock); /* nobody knows what the exit spent on replies that were lost */
 	probe(e, now_us);
 }
 

@@ -171,7 +171,6 @@ void ws_free(struct ws *w)
 		ws_dial_cancel(&c->dial);
 		conn_free(c);
 	}
-	ws_servers_free(w);
 	free(w);
 }
 
@@ -322,8 +321,10 @@ void ws_conns_disown(struct ws *w, const struct ws_server *s)
 	list_for_each(it, &w->conns) {
 		struct ws_conn *c = container_of(it, struct ws_conn, link);
 
-		if (c->server == s)
-			ws_conn_adopt(c, NULL, NULL);
+		if (c->server != s)
+			continue;
+		ws_conn_adopt(c, NULL, NULL);
+		ws_close(c, true);
 	}
 }
 

@@ -94,6 +94,7 @@ struct ws_server_ops {
 /* at: address and port (0 = any); *ret_at is what was bound. NULL get or accept: not offered. NULL: errno. */
 struct ws_server *ws_listen(struct ws *w, const struct addr *at, struct addr *ret_at, size_t max_msg,
 			    const struct ws_server_ops *ops);
+/* Stops listening at once and ends its websockets, whose owners hear nothing more. */
 void ws_server_free(struct ws_server *s);
 
 #endif

@@ -23,6 +23,7 @@ struct ws {
 	struct loop *loop;
 	struct lws_context *ctx;
 	struct lws_vhost *base;	 /* system CA store; also carries the loop's descriptor */
+	struct lws_vhost *serving; /* connections of all servers; NULL: no server yet */
 	struct {
 		char file[256];
 		struct lws_vhost *vhost;
@@ -76,7 +77,6 @@ int ws_http_callback(struct lws *wsi, enum lws_callback_reasons reason, void *us
 int ws_conn_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len);
 /* After lws is gone. */
 void ws_get_free_all(struct ws *w);
-void ws_servers_free(struct ws *w);
 
 /* Connection of a server: made by ws_server.c, lives in ws.c. */
 struct ws_conn *ws_conn_accept(struct ws *w, const struct ws_server *s, struct lws *wsi, size_t max_msg);

@@ -1,13 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Server side of HTTP and websocket, for the local network and tests. One lws vhost per server; its user pointer is the server, a
- * connection's user space holds one pointer: the ws_conn after the upgrade, or the answer being written.
+ * Server side of HTTP and websocket, for the local network and tests. A connection's user space holds one pointer: the ws_conn after the
+ * upgrade, or the answer being written.
+ *
+ * Servers listen themselves and give lws what they accept: lws closes a vhost's own socket five seconds after the vhost was given up, and a
+ * server that ends must not be reachable any more. All of them share one vhost, because lws tells vhosts apart by the port they listen
+ * on; which server a connection belongs to is seen by the port it came to.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
+#include "base/err.h"
+#include "base/fd.h"
 #include "mixnet/ws_int.h"
 
 #define CHUNK 8192
@@ -15,10 +23,11 @@
 struct ws_server {
 	struct list link;
 	struct ws *ws;
-	struct lws_vhost *vhost;
 	struct ws_server_ops ops;
 	size_t max_msg;
-	char iface[ADDR_TEXT], name[32];
+	struct addr at;
+	int fd;
+	struct loop_watch watch;
 };
 
 struct per_conn { /* lws allocates it per connection */
@@ -27,13 +36,33 @@ struct per_conn { /* lws allocates it per connection */
 	size_t len, sent;
 };
 
+/* The one a connection came to; NULL: it has ended since. */
+static struct ws_server *server_of(struct lws *wsi)
+{
+	struct ws *w = lws_vhost_user(lws_get_vhost(wsi));
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+	struct addr at;
+
+	if (getsockname(lws_get_socket_fd(wsi), (struct sockaddr *)&ss, &len) < 0 ||
+	    addr_from_sockaddr(&at, (struct sockaddr *)&ss, len) < 0)
+		return NULL;
+	list_for_each(it, &w->servers) {
+		struct ws_server *s = container_of(it, struct ws_server, link);
+
+		if (addr_equal(&s->at, &at))
+			return s;
+	}
+	return NULL;
+}
+
 static int start_answer(struct ws_server *s, struct lws *wsi, struct per_conn *pc, const char *path)
 {
 	uint8_t buf[LWS_PRE + 1024], *start = buf + LWS_PRE, *p = start, *end = buf + sizeof(buf);
 	char full[1024];
 	int status = 404, n;
 
-	if (!s->ops.get)
+	if (!s || !s->ops.get)
 		return -1;
 	n = lws_hdr_copy(wsi, full, sizeof(full) / 2, WSI_TOKEN_HTTP_URI_ARGS);
 	if (n > 0) {
@@ -76,7 +105,7 @@ static int write_answer(struct lws *wsi, struct per_conn *pc)
 static int upgrade(struct ws_server *s, struct lws *wsi, struct per_conn *pc)
 {
 	const struct ws_conn_ops *ops = NULL;
-	struct ws_conn *c = s->ops.accept ? ws_conn_accept(s->ws, s, wsi, s->max_msg) : NULL;
+	struct ws_conn *c = s && s->ops.accept ? ws_conn_accept(s->ws, s, wsi, s->max_msg) : NULL;
 	void *owner;
 
 	if (!c)
@@ -95,7 +124,6 @@ static int upgrade(struct ws_server *s, struct lws *wsi, struct per_conn *pc)
 static int server_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len)
 {
 	struct per_conn *pc = user;
-	struct ws_server *s;
 	struct ws_conn *c;
 
 	/* Other reasons concern the vhost; their user is not ours (see ws_conn_callback()). */
@@ -104,15 +132,14 @@ static int server_callback(struct lws *wsi, enum lws_callback_reasons reason, vo
 		    reason != LWS_CALLBACK_CLOSED && reason != LWS_CALLBACK_RECEIVE &&
 		    reason != LWS_CALLBACK_SERVER_WRITEABLE))
 		return 0;
-	s = lws_vhost_user(lws_get_vhost(wsi));
 	switch ((int)reason) { /* see ws_conn_event() */
-	case LWS_CALLBACK_HTTP: return start_answer(s, wsi, pc, in);
+	case LWS_CALLBACK_HTTP: return start_answer(server_of(wsi), wsi, pc, in);
 	case LWS_CALLBACK_HTTP_WRITEABLE: return write_answer(wsi, pc);
 	case LWS_CALLBACK_CLOSED_HTTP:
 		free(pc->body);
 		pc->body = NULL;
 		return 0;
-	case LWS_CALLBACK_ESTABLISHED: return upgrade(s, wsi, pc);
+	case LWS_CALLBACK_ESTABLISHED: return upgrade(server_of(wsi), wsi, pc);
 	case LWS_CALLBACK_CLOSED:
 		c = pc->conn;
 		pc->conn = NULL;
@@ -128,55 +155,83 @@ static const struct lws_protocols server_protocols[] = {
 	{ .name = NULL },
 };
 
+static void on_accept(void *owner, uint32_t events)
+{
+	struct ws_server *s = owner;
+	int fd = accept4(s->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+	(void)events;
+	if (fd >= 0)
+		lws_adopt_socket_vhost(s->ws->serving, fd); /* closes it when it cannot */
+}
+
+static int listen_at(struct ws_server *s, const struct addr *at)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = addr_to_sockaddr(at, &ss, false);
+	int one = 1, r;
+
+	s->fd = socket(ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (s->fd < 0)
+		return -errno;
+	setsockopt(s->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)); /* its old connections may linger */
+	if (bind(s->fd, (struct sockaddr *)&ss, len) < 0 || listen(s->fd, 64) < 0)
+		return -errno;
+	len = sizeof(ss);
+	if (getsockname(s->fd, (struct sockaddr *)&ss, &len) < 0)
+		return -errno;
+	r = addr_from_sockaddr(&s->at, (struct sockaddr *)&ss, len);
+	return r < 0 ? r : loop_watch_add(s->ws->loop, &s->watch, s->fd, LOOP_IN, on_accept, s);
+}
+
+static int need_vhost(struct ws *w)
+{
+	struct lws_context_creation_info i = {
+		.port = CONTEXT_PORT_NO_LISTEN_SERVER,
+		.protocols = server_protocols,
+		.vhost_name = "servers",
+		.user = w,
+		.keepalive_timeout = 30,
+	};
+
+	if (!w->serving)
+		w->serving = lws_create_vhost(w->ctx, &i);
+	return w->serving ? 0 : -ENOMEM;
+}
+
 struct ws_server *ws_listen(struct ws *w, const struct addr *at, struct addr *ret_at, size_t max_msg,
 			    const struct ws_server_ops *ops)
 {
 	struct ws_server *s = calloc(1, sizeof(*s));
-	struct lws_context_creation_info i;
-	struct addr ip = *at;
-	static unsigned count;
+	int r;
 
 	if (!s)
 		return NULL;
 	s->ws = w;
 	s->ops = *ops;
 	s->max_msg = max_msg;
-	ip.port = 0;
-	addr_text(&ip, s->iface);
-	snprintf(s->name, sizeof(s->name), "server%u", count++);
-	memset(&i, 0, sizeof(i));
-	i.port = at->port;
-	i.iface = s->iface;
-	i.protocols = server_protocols;
-	i.vhost_name = s->name;
-	i.user = s;
-	i.keepalive_timeout = 30;
-	if (at->family == 4)
-		i.options |= LWS_SERVER_OPTION_DISABLE_IPV6;
-	s->vhost = lws_create_vhost(w->ctx, &i);
-	if (!s->vhost || lws_get_vhost_listen_port(s->vhost) <= 0) {
+	r = need_vhost(w);
+	s->fd = -1;
+	if (r == 0)
+		r = listen_at(s, at);
+	if (r < 0) {
+		fd_close(&s->fd);
 		free(s);
-		errno = EADDRINUSE;
+		errno = err_to_errno(r);
 		return NULL;
 	}
-	*ret_at = ip;
-	ret_at->port = (uint16_t)lws_get_vhost_listen_port(s->vhost);
+	*ret_at = s->at;
 	list_push_back(&w->servers, &s->link);
 	return s;
 }
 
-/* lws closes the connections of the vhost in its own time, and still calls back: the object stays until ws_free(). */
 void ws_server_free(struct ws_server *s)
 {
 	if (!s)
 		return;
-	s->ops = (struct ws_server_ops){ 0 };
+	loop_watch_remove(&s->watch);
+	fd_close(&s->fd);
+	list_remove(&s->link);
 	ws_conns_disown(s->ws, s);
-	lws_vhost_destroy(s->vhost);
-}
-
-void ws_servers_free(struct ws *w)
-{
-	list_for_each_safe(it, tmp, &w->servers)
-		free(container_of(it, struct ws_server, link));
+	free(s);
 }

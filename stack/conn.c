@@ -614,6 +614,17 @@ void conn_link_up(struct conn *c)
 		conn_abort(c, r);
 }
 
+void conn_readdress(struct conn *c)
+{
+	if (c->sock.state == CTL_CONNECTED) {
+		conn_abort(c, ECONNRESET);
+	} else if (c->bits & CONNECTING && c->pcb) {
+		abort_pcb(c);
+		c->bits &= ~(unsigned)ABORTED; /* no callback of lwIP is under way */
+		c->bits |= WAITS_LINK;
+	}
+}
+
 void conn_writable(struct conn *c)
 {
 	pump_out(c);

@@ -29,6 +29,8 @@ int conn_setopt(struct conn *c, int level, int name, int value);
 int conn_getopt(struct conn *c, int level, int name, int *ret);
 /* The link is up: connections that waited go on. */
 void conn_link_up(struct conn *c);
+/* Our address is about to change: a connection ends, an attempt to connect begins again with conn_link_up(). */
+void conn_readdress(struct conn *c);
 /* lwIP has room again (link writable). */
 void conn_writable(struct conn *c);
 /* An ICMP error about this connection's packets. */

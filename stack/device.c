@@ -136,6 +136,8 @@ static err_t output(struct pbuf *p)
 {
 	int r;
 
+	if (!dev.up) /* nor under an address that is no longer ours */
+		return ERR_MEM;
 	if (p->tot_len > PACKET_MAX)
 		return ERR_BUF;
 	pbuf_copy_partial(p, dev.out, p->tot_len, 0);
@@ -323,11 +325,20 @@ static void set_addresses(void)
 	}
 }
 
+/* What was sent into a dead link is gone. Timers that have backed off meanwhile must not keep it waiting. */
+static void retry_soon(void)
+{
+	for (struct tcp_pcb *t = tcp_active_pcbs; t; t = t->next)
+		if (t->nrtx && t->rtime >= 0)
+			t->rtime = t->rto;
+}
+
 static void link_up(void)
 {
 	bool changed = dev.ip4.family + dev.ip6.family != 0 &&
 		       (!addr_equal_ip(&dev.ip4, &dev.link->ip4) || !addr_equal_ip(&dev.ip6, &dev.link->ip6));
 
+	dev.up = false;
 	if (changed) /* before the new addresses are there: what resets send must not carry them */
 		dev.ops.up(dev.ops.owner, true);
 	dev.ip4 = dev.link->ip4;
@@ -337,6 +348,7 @@ static void link_up(void)
 	set_addresses();
 	dev.up = true;
 	netif_set_link_up(&dev.netif);
+	retry_soon();
 	dev.ops.up(dev.ops.owner, false);
 }
 

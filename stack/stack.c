@@ -39,9 +39,9 @@ static void on_up(void *owner, bool changed)
 
 		if (k->kind != CTL_STREAM)
 			dgram_rebind(dgram_from_sock(k));
-		else if (changed && k->state == CTL_CONNECTED)
-			conn_abort(conn_from_sock(k), ECONNRESET);
-		else if (!changed)
+		else if (changed)
+			conn_readdress(conn_from_sock(k));
+		else
 			conn_link_up(conn_from_sock(k));
 	}
 	if (changed)

@@ -96,9 +96,8 @@ static int parse_fault(const char *s)
 {
 	char why[2 * CONTROL_LINE], *line = faults[n_faults];
 
-	if (n_faults == FAULTS_MAX || strlen(s) >= CONTROL_LINE)
+	if (n_faults == FAULTS_MAX || snprintf(line, CONTROL_LINE, "%s", s) >= CONTROL_LINE)
 		return usage("too long or too many: %s", s);
-	strcpy(line, s);
 	for (char *p = line; (p = strchr(p, '-'));)
 		*p = ' ';
 	n_faults++;

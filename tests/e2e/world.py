@@ -73,6 +73,7 @@ class World:
         self.closed = free_port()
         self.maps = []
         self.api = self.exit = self.gateway = None
+        self.gateways = self.exits = ()
         self._web, self._dns = web, dns
 
     def __enter__(self):
@@ -190,13 +191,24 @@ remote-control:
         """smolmix-localnet; its JSON line says where."""
         args = [a for m in self.maps for a in ("--map", m)]
         self.localnet_log = open(self.dir / "localnet.log", "w")
-        self.localnet = self.spawn([LOCALNET, "--exit-address", EXIT_ADDR, *args, *self.localnet_args],
+        (self.dir / "control").mkdir(mode=0o700)
+        self.localnet = self.spawn([LOCALNET, "--exit-address", EXIT_ADDR, "--control", self.dir / "control/socket",
+                                    *args, *self.localnet_args],
                                    stdout=subprocess.PIPE, stderr=self.localnet_log, text=True)
         line = self.localnet.stdout.readline()
         if not line:
             raise RuntimeError("smolmix-localnet ended: " + (self.dir / "localnet.log").read_text())
         ready = json.loads(line)
         self.api, self.exit, self.gateway = ready["api"], ready["exit"], ready["gateway"]
+        self.gateways, self.exits = ready["gateways"], ready["exits"]
+
+    def command(self, line):
+        """A command to the running network (smolmix-localnet --help lists them); returns the answer."""
+        with socket.socket(socket.AF_UNIX) as s:
+            s.settimeout(10)
+            s.connect(str(self.dir / "control/socket"))
+            s.sendall(line.encode() + b"\n")
+            return s.makefile().readline().strip()
 
     def run_argv(self, *command, options=()):
         """The command line that runs command through the mixnet."""

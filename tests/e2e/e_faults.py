@@ -1,0 +1,264 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""What programs see when parts of the network fail, and how long it takes until all is well again.
+
+Each story has a network of its own and runs beside the others; the servers are the same for all. probe.py uses the network; when its download is under way
+the fault comes. Gateway, mix node and directory faults must not end a connection. When the exit is lost, its addresses are,
+and so every connection must end with ECONNRESET, while new ones and UDP go on through another exit.
+"""
+import errno
+import json
+import socketserver
+import subprocess
+import sys
+import threading
+import time
+
+import world as w
+
+ECHO4 = "192.88.99.82"
+UNDER_WAY = 100_000   # bytes of the download before the fault
+WAIT = 100            # seconds until all must be well again: generous, machines are slow
+RESET_CURL = 56       # curl: failure in receiving network data
+bad = 0
+lock = threading.Lock()
+
+
+class Echo(socketserver.BaseRequestHandler):
+    """Sends back what comes."""
+    def handle(self):
+        while data := self.request.recv(1000):
+            self.request.sendall(data)
+
+
+class EchoServer(socketserver.ThreadingTCPServer):
+    """On a port of this machine."""
+    daemon_threads = True
+
+
+class Servers(w.World):
+    """Web, DNS and echo server; no network."""
+
+    def start_localnet(self):
+        echo = EchoServer(("127.0.0.1", 0), Echo)
+        threading.Thread(target=echo.serve_forever, daemon=True).start()
+        self.maps.append(f"{ECHO4}:7=127.0.0.1:{echo.server_address[1]}")
+
+
+class FaultWorld(w.World):
+    """A network with three gateways and two exits, and a probe that runs in it."""
+
+    def __init__(self, servers):
+        super().__init__(["--nodes", "3x2", "--gateways", "3", "--exits", "2", "-v"], web=False, dns=False)
+        self.maps, self.body = servers.maps, servers.body
+        self.events = []
+        self.fault_at = 0
+
+    def start_probe(self):
+        """smolmix-run with the probe; returns when the download is under way."""
+        self.log = self.dir / "run.log"
+        self.stats_file = self.dir / "stats.json"
+        argv = [w.RUN, "-v", "--stats-json", self.stats_file, "--api", self.api, "--", sys.executable,
+                w.pathlib.Path(__file__).with_name("probe.py"), w.WEB4, ECHO4, w.DNS_ADDRS[0], w.NAME, self.dir]
+        with open(self.log, "w") as log:
+            self.probe = self.spawn(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True)
+        threading.Thread(target=self.read_probe, daemon=True).start()
+        self.wait("the probe's start", lambda: self.seen("ready"))
+        self.wait("the first connection", lambda: self.seen("connect"))
+        first = self.dir / "download1"
+        self.wait("the download", lambda: first.exists() and first.stat().st_size > UNDER_WAY)
+
+    def read_probe(self):
+        for line in self.probe.stdout:
+            self.events.append(json.loads(line))
+
+    def wait(self, what, cond):
+        """Until cond is true; an exception when it never is."""
+        end = time.monotonic() + WAIT
+        while not cond():
+            if time.monotonic() > end or self.probe.poll() is not None:
+                raise TimeoutError(f"{what}: not within {WAIT} s")
+            time.sleep(0.1)
+
+    def seen(self, what, since=0.0, result=0):
+        """Events of a kind that began later and ended so."""
+        return [e for e in list(self.events) if e["what"] == what and e["began"] >= since and e["result"] == result]
+
+    def stats(self):
+        """The statistics file."""
+        return json.loads(self.stats_file.read_text())
+
+    def my_gateway(self):
+        """Number of the gateway the client uses."""
+        return self.gateways.index(self.stats()["gateway"]) + 1
+
+    def my_exit(self):
+        """Number of the exit the client uses."""
+        return self.exits.index(self.stats()["exit"]) + 1
+
+    def fault(self, line):
+        """A command that must be understood. The first one is the fault."""
+        answer = self.command(line)
+        if answer != "ok":
+            raise RuntimeError(f"{line}: {answer}")
+        self.fault_at = self.fault_at or time.monotonic()
+
+    def recovered(self):
+        """Waits until a new connection and a DNS question begun after the fault went well; returns the seconds."""
+        ends = []
+        for what in ("connect", "dns"):
+            self.wait(f"{what} after the fault", lambda what=what: self.seen(what, self.fault_at))
+            e = self.seen(what, self.fault_at)[0]
+            ends.append(e["began"] + e["took"])
+        return max(ends) - self.fault_at
+
+    def finish(self):
+        """Ends the probe; how the quiet connection ended."""
+        if not [e for e in self.events if e["what"] == "quiet"]:
+            self.probe.stdin.write("end\n")
+            self.probe.stdin.flush()
+        self.wait("the quiet connection's end", lambda: [e for e in self.events if e["what"] == "quiet"])
+        return [e for e in self.events if e["what"] == "quiet"][0]["result"]
+
+    def wrong_bytes(self):
+        """Bytes of all downloads, whole or not, that are not the file's."""
+        wrong = 0
+        for path in self.dir.glob("download*"):
+            got = path.read_bytes()
+            wrong += sum(a != b for a, b in zip(got, self.body)) + max(0, len(got) - len(self.body))
+        return wrong
+
+
+def gateway_restart(net):
+    """Stopped, three seconds later there again."""
+    n = net.my_gateway()
+    net.fault(f"gateway stop {n}")
+    time.sleep(3)
+    net.fault(f"gateway start {n}")
+
+
+def gateway_reset(net):
+    """Its connections end."""
+    net.fault(f"gateway reset {net.my_gateway()}")
+
+
+def gateway_forgets(net):
+    """Its connections end and it knows nobody any more."""
+    net.fault(f"gateway forget {net.my_gateway()}")
+
+
+def gateway_stall(net):
+    """Says nothing more on any connection, for eighteen seconds."""
+    n = net.my_gateway()
+    net.fault(f"gateway stall {n}")
+    time.sleep(18)
+    net.fault(f"gateway ok {n}")
+
+
+def exit_ends(net):
+    """Tells its clients to go away and takes nobody."""
+    n = net.my_exit()
+    net.fault(f"exit refuse {n}")
+    net.fault(f"exit end {n}")
+
+
+def exit_forgets(net):
+    """Forgets us without a word."""
+    net.fault(f"exit forget {net.my_exit()}")
+
+
+def exit_dies(net):
+    """Is silent."""
+    net.fault(f"exit silent {net.my_exit()}")
+
+
+def node_dead(net):
+    """One of two mix nodes of the second layer swallows packets, for six seconds."""
+    net.fault("node dead 3")
+    time.sleep(6)
+    net.fault("node ok 3")
+
+
+def api_down(net):
+    """The directory is away when it is asked again, which happens after the gateway link was lost."""
+    net.fault("api down")
+    net.fault(f"gateway reset {net.my_gateway()}")
+
+
+# name, story, connections live on
+STORIES = (
+    ("gateway restarts (3 s)", gateway_restart, True),
+    ("gateway resets connections", gateway_reset, True),
+    ("gateway forgets everybody", gateway_forgets, True),
+    ("gateway stalls (18 s)", gateway_stall, True),
+    ("mix node dead (6 s)", node_dead, True),
+    ("directory down", api_down, True),
+    ("exit ends the session", exit_ends, False),
+    ("exit forgets the client", exit_forgets, False),
+    ("exit dies", exit_dies, False),
+)
+
+
+def judge(net, lives):
+    """What the programs saw after the fault, as text, and whether that is right."""
+    seconds = net.recovered()
+    if lives:
+        net.wait("the end of the download", lambda: [e for e in net.events if e["what"] == "download"])
+    else:
+        net.wait("the end of the connections", lambda: {"download", "quiet"} <= {e["what"] for e in net.events})
+    download = [e for e in net.events if e["what"] == "download"][0]
+    quiet = net.finish()
+    wrong = net.wrong_bytes()
+    whole = (net.dir / "download1").read_bytes() == net.body
+    failed = [e for e in net.events if e["what"] == "connect" and e["result"] and e["began"] >= net.fault_at]
+    saw = [f"download {'whole' if whole else 'curl ' + str(download['result'])}",
+           "quiet connection " + ("lives" if quiet == 0 else errno.errorcode.get(quiet, str(quiet))),
+           f"{len(failed)} of {len(failed) + len(net.seen('connect', net.fault_at))} new connections failed"]
+    ok = wrong == 0 and not failed
+    if lives:
+        ok = ok and whole and download["result"] == 0 and quiet == 0
+    else:
+        ok = ok and download["result"] == RESET_CURL and quiet == errno.ECONNRESET
+    return seconds, ", ".join(saw), wrong, ok
+
+
+def tell(name, seconds, saw, wrong, ok):
+    """One row of the table."""
+    global bad
+    with lock:
+        print(f"{'ok  ' if ok else 'FAIL'} {name:27} {saw:75} {seconds:8} {wrong:5}", flush=True)
+        bad += not ok
+
+
+def run(servers, name, story, lives):
+    """One story."""
+    with FaultWorld(servers) as net:
+        try:
+            net.start_probe()
+            story(net)
+            seconds, saw, wrong, ok = judge(net, lives)
+            tell(name, f"{seconds:.1f} s", saw, wrong, ok)
+        except Exception as e:  # a story that breaks must not hide the others
+            tell(name, "-", f"{type(e).__name__}: {e}", "-", False)
+            ok = False
+        if not ok:
+            with lock:
+                print(net.log.read_text()[-3000:])
+                print(*[e for e in net.events if e["result"] != 0][:10], sep="\n")
+
+
+def main():
+    """All stories at once."""
+    chosen = [s for s in STORIES if len(sys.argv) < 2 or any(a in s[0] for a in sys.argv[1:])]
+    print(f"     {'fault':27} {'what the programs saw':75} {'recovery':>8} {'wrong':>5}", flush=True)
+    with Servers() as servers:
+        threads = [threading.Thread(target=run, args=(servers, *s)) for s in chosen]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
