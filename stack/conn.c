@@ -533,6 +533,15 @@ static void apply_options(struct conn *c)
 	c->pcb->keep_cnt = (u32_t)c->keep_cnt;
 }
 
+/* lwIP would give up after its twelfth SYN, 36 s; how long an attempt lasts is for late() to say. */
+static err_t on_poll(void *arg, struct tcp_pcb *pcb)
+{
+	(void)arg;
+	if (pcb->state == SYN_SENT)
+		pcb->nrtx = 0;
+	return ERR_OK;
+}
+
 /* Sends the SYN. 0 or errno. */
 static int dial(struct conn *c)
 {
@@ -555,6 +564,7 @@ static int dial(struct conn *c)
 	tcp_err(c->pcb, on_err);
 	tcp_recv(c->pcb, on_recv);
 	tcp_sent(c->pcb, on_sent);
+	tcp_poll(c->pcb, on_poll, 1); /* each 500 ms; lwIP tries to send at that pace as well */
 	apply_options(c);
 	if (e == ERR_OK)
 		e = tcp_connect(c->pcb, &remote, c->target.port, on_connected);

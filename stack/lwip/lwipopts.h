@@ -68,7 +68,7 @@
 #define LWIP_TCP_TIMESTAMPS 0
 #define LWIP_TCP_KEEPALIVE 1
 #define TCP_MAXRTX 12
-#define TCP_SYNMAXRTX 12	 /* the connect timer of conn.c ends attempts */
+#define TCP_SYNMAXRTX 12	 /* never reached: the connect timer of conn.c ends attempts */
 #define LWIP_TCP_RTO_TIME 3000	 /* round trips are 0.3 to 5 s: no retransmission before the first measurement */
 #define TCP_LISTEN_BACKLOG 0
 

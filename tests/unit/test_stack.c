@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * TCP sockets when the link under them goes, comes back, comes back with another address, or swallows everything: asked over
+ * the control socket as the shim asks, with a link of the test's own and a fake clock.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/rng.h"
+#include "stack/ctl/ctl.h"
+#include "stack/stack.h"
+#include "tests/unit/packets.h"
+
+#define STEP (250 * US_PER_MS)
+#define FIRST 0x0a000002u
+#define SECOND 0x0a000003u
+#define SERVER 0xc0586350u /* 192.88.99.80 */
+
+struct fix {
+	struct loop *loop;
+	struct rng_seeded rng;
+	struct pktlink link;
+	struct stack *stack;
+	bool swallow;
+	unsigned from_first, from_second, syns;
+	uint8_t last[2048]; /* the last packet that went out */
+	size_t last_len;
+	char dir[32], ctl[40];
+	int fd; /* the program's socket */
+	uint64_t cookie;
+};
+
+static struct clock_fake fake; /* one for all tests: lwIP's timers know it */
+
+static uint32_t get32(const uint8_t *p)
+{
+	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
+static int wire_send(struct pktlink *l, const uint8_t *pkt, size_t len, uint64_t flow)
+{
+	struct fix *f = container_of(l, struct fix, link);
+
+	(void)flow;
+	if (f->swallow)
+		return 0;
+	f->from_first += get32(pkt + 12) == FIRST;
+	f->from_second += get32(pkt + 12) == SECOND;
+	f->syns += (pkt[33] & (IPPKT_SYN | IPPKT_ACK)) == IPPKT_SYN;
+	memcpy(f->last, pkt, len);
+	f->last_len = len;
+	return 0;
+}
+
+static void run(struct fix *f, uint64_t us)
+{
+	for (uint64_t end = fake.us + us;;) {
+		for (int i = 0; i < 4; i++)
+			loop_dispatch(f->loop, 0);
+		if (fake.us >= end)
+			return;
+		fake.us += STEP;
+	}
+}
+
+static void up(struct fix *f, uint32_t ip)
+{
+	f->link.ip4 = (struct addr){ .family = 4 };
+	pk32(f->link.ip4.ip, ip);
+	f->link.event(f->link.up, PKTLINK_UP);
+	run(f, 0);
+}
+
+static void down(struct fix *f)
+{
+	f->link.event(f->link.up, PKTLINK_DOWN);
+	run(f, 0);
+}
+
+static int setup(void **state)
+{
+	struct fix *f = calloc(1, sizeof(*f));
+	struct stack_cfg cfg = { .buffer = STACK_BUFFER_DEFAULT, .connect_us = 60 * US_PER_S, .wait_ready_us = 30 * US_PER_S,
+				 .n_dns = 1 };
+
+	if (!f)
+		return -1;
+	if (!fake.us)
+		clock_fake_init(&fake, US_PER_S, 1800000000);
+	rng_seeded_init(&f->rng, 5);
+	cfg.rng = &f->rng.rng;
+	addr_parse(&cfg.dns[0], "9.9.9.9", 53);
+	f->link.send = wire_send;
+	f->link.mtu = 1420;
+	f->loop = loop_new(&fake.clock);
+	snprintf(f->dir, sizeof(f->dir), "/tmp/smolmix-test-XXXXXX");
+	if (!f->loop || !mkdtemp(f->dir))
+		return -1;
+	snprintf(f->ctl, sizeof(f->ctl), "%s/ctl", f->dir);
+	*state = f;
+	return stack_new(&f->stack, f->loop, &f->link, &cfg, f->ctl);
+}
+
+static int teardown(void **state)
+{
+	struct fix *f = *state;
+
+	close(f->fd);
+	stack_free(f->stack);
+	loop_free(f->loop);
+	unlink(f->ctl);
+	rmdir(f->dir);
+	free(f);
+	return 0;
+}
+
+/* One request as the shim makes it. */
+static struct ctl_rep ask(struct fix *f, const struct ctl_req *q, int fd)
+{
+	struct sockaddr_un at = { .sun_family = AF_UNIX };
+	uint8_t buf[CTL_MSG_MAX];
+	struct ctl_rep rep;
+	int s = socket(AF_UNIX, SOCK_SEQPACKET, 0), n = ctl_put_req(buf, sizeof(buf), q);
+	ssize_t got;
+
+	memcpy(at.sun_path, f->ctl, sizeof(f->ctl));
+	assert_int_equal(connect(s, (struct sockaddr *)&at, sizeof(at)), 0);
+	assert_int_equal(fd_send_fds(s, buf, (size_t)n, &fd, fd >= 0, 0), n);
+	run(f, 0);
+	got = recv(s, buf, sizeof(buf), MSG_DONTWAIT);
+	assert_true(got > 0);
+	assert_int_equal(ctl_get_rep(&rep, buf, (size_t)got), 0);
+	close(s);
+	return rep;
+}
+
+/* A socket that connects to SERVER:80. */
+static void begin(struct fix *f)
+{
+	struct ctl_req q = { .op = CTL_SOCKET, .family = 4, .kind = CTL_STREAM };
+	int p[2], again;
+
+	assert_int_equal(fd_pair(SOCK_STREAM | SOCK_NONBLOCK, p), 0);
+	fd_cookie(p[0], &f->cookie);
+	f->fd = p[0];
+	q.cookie = f->cookie;
+	assert_int_equal(ask(f, &q, p[1]).result, 0);
+	close(p[1]);
+	q = (struct ctl_req){ .op = CTL_CONNECT, .cookie = f->cookie };
+	addr_parse(&q.addr, "192.88.99.80", 80);
+	again = dup(p[0]);
+	assert_int_equal(ask(f, &q, again).result, 0);
+	close(again);
+}
+
+static struct ctl_rep status(struct fix *f)
+{
+	const struct ctl_req q = { .op = CTL_TAKE_ERROR, .cookie = f->cookie };
+
+	return ask(f, &q, -1);
+}
+
+static uint32_t sum16(const uint8_t *p, size_t len, uint32_t acc)
+{
+	for (size_t i = 0; i + 1 < len; i += 2)
+		acc += (uint32_t)(p[i] << 8 | p[i + 1]);
+	while (acc >> 16)
+		acc = (acc & 0xffff) + (acc >> 16);
+	return acc;
+}
+
+/* The server answers the last SYN. */
+static void accepted(struct fix *f)
+{
+	struct seg s = { .far = SERVER, .near = get32(f->last + 12), .sport = 80, .seq = 7000, .win = 60000,
+			 .ack = get32(f->last + 24) + 1, .flags = IPPKT_SYN | IPPKT_ACK };
+	uint8_t pkt[64];
+	size_t len;
+
+	s.dport = (uint16_t)(f->last[20] << 8 | f->last[21]);
+	len = pk_tcp(pkt, &s);
+	pk16(pkt + 10, ~sum16(pkt, 20, 0));
+	pk16(pkt + 36, ~sum16(pkt + 12, len - 12, IPPKT_TCP + (uint32_t)(len - 20)));
+	f->link.recv(f->link.up, pkt, len);
+	run(f, 0);
+	assert_int_equal(status(f).state, CTL_CONNECTED);
+}
+
+/* An attempt under way starts again under the new address; nothing leaves under the old one. */
+static void attempt_survives_new_address(void **state)
+{
+	struct fix *f = *state;
+
+	up(f, FIRST);
+	begin(f);
+	assert_int_equal(f->syns, 1);
+	down(f);
+	f->from_first = 0;
+	up(f, SECOND);
+	assert_int_equal(f->syns, 2);
+	assert_int_equal(f->from_first, 0);
+	assert_int_equal(status(f).value, 0);
+	accepted(f);
+}
+
+/* A connection is reset. */
+static void connection_ends_with_address(void **state)
+{
+	struct fix *f = *state;
+	struct ctl_rep rep;
+
+	up(f, FIRST);
+	begin(f);
+	accepted(f);
+	down(f);
+	assert_int_equal(status(f).state, CTL_CONNECTED);
+	f->from_first = 0;
+	up(f, SECOND);
+	rep = status(f);
+	assert_int_equal(rep.value, ECONNRESET);
+	assert_int_equal(rep.state, CTL_CLOSED);
+	run(f, 10 * US_PER_S);
+	assert_int_equal(f->from_first, 0);
+	assert_int_equal(f->from_second, 0);
+}
+
+/* The same address again: nothing happened. */
+static void connection_survives_outage(void **state)
+{
+	struct fix *f = *state;
+
+	up(f, FIRST);
+	begin(f);
+	accepted(f);
+	down(f);
+	run(f, 100 * US_PER_S);
+	up(f, FIRST);
+	assert_int_equal(status(f).state, CTL_CONNECTED);
+	assert_int_equal(write(f->fd, "hello", 5), 5);
+	f->from_first = 0;
+	run(f, US_PER_S);
+	assert_int_equal(f->from_first, 1);
+}
+
+/* The link swallows packets and is found dead only later: what was sent goes again as soon as it is back. */
+static void sent_again_after_stall(void **state)
+{
+	struct fix *f = *state;
+
+	up(f, FIRST);
+	begin(f);
+	accepted(f);
+	f->swallow = true;
+	assert_int_equal(write(f->fd, "hello", 5), 5);
+	run(f, 40 * US_PER_S);
+	down(f);
+	f->swallow = false;
+	f->from_first = 0;
+	up(f, FIRST);
+	run(f, US_PER_S);
+	assert_true(f->from_first >= 1);
+	assert_memory_equal(f->last + f->last_len - 5, "hello", 5);
+}
+
+/* Nobody answers: 60 s, not the 36 s of lwIP's twelve SYNs. */
+static void attempt_lasts_its_time(void **state)
+{
+	struct fix *f = *state;
+
+	up(f, FIRST);
+	begin(f);
+	run(f, 59 * US_PER_S);
+	assert_int_equal(status(f).state, CTL_CONNECTING);
+	run(f, 2 * US_PER_S);
+	assert_int_equal(status(f).value, ETIMEDOUT);
+	assert_true(f->syns >= 15);
+}
+
+/* No link: a connect waits for it, but not for ever. */
+static void attempt_waits_for_link(void **state)
+{
+	struct fix *f = *state;
+
+	begin(f);
+	run(f, 29 * US_PER_S);
+	assert_int_equal(status(f).state, CTL_CONNECTING);
+	run(f, 2 * US_PER_S);
+	assert_int_equal(status(f).value, ENETDOWN);
+	assert_int_equal(f->syns, 0);
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(attempt_survives_new_address), T(connection_ends_with_address), T(connection_survives_outage),
+		T(sent_again_after_stall),	 T(attempt_lasts_its_time),	  T(attempt_waits_for_link),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
