@@ -324,7 +324,9 @@ static void first_directory(struct bridge *b, int err, struct topology *topo, co
 
 static void next_directory(struct bridge *b, int err, struct topology *topo, const char *what)
 {
-	loop_timer_set(&b->refresh, loop_now(b->loop) + (err ? REFRESH_AGAIN_US : REFRESH_US));
+	uint64_t pause_us = b->want_exits ? REFRESH_GAP_US : err ? REFRESH_AGAIN_US : REFRESH_US;
+
+	loop_timer_set(&b->refresh, loop_now(b->loop) + pause_us);
 	if (!err && (topology_check(topo) || !topology_by_identity(topo, b->me.addr.gateway))) {
 		api_topology_free(topo);
 		err = SMX_EROUTE;
@@ -372,16 +374,21 @@ static void fetch(struct bridge *b, bool with_exits, uint64_t limit_us)
 
 void bridge_refresh(struct bridge *b, bool with_exits)
 {
-	if (!b->fetching && loop_now(b->loop) >= b->asked_us + REFRESH_GAP_US)
-		fetch(b, with_exits, FETCH_US);
+	uint64_t now_us = loop_now(b->loop), soonest_us = b->asked_us + REFRESH_GAP_US;
+
+	b->want_exits |= with_exits;
+	if (!b->fetching)
+		loop_timer_set(&b->refresh, now_us < soonest_us ? soonest_us : now_us);
 }
 
 static void on_refresh(void *owner)
 {
 	struct bridge *b = owner;
 
-	if (!b->fetching)
-		fetch(b, false, FETCH_US);
+	if (b->fetching)
+		return;
+	fetch(b, b->want_exits, FETCH_US);
+	b->want_exits = false;
 }
 
 /* ---- public ---- */

@@ -38,7 +38,7 @@ struct bridge {
 	struct rng *rng;
 	/* directory */
 	struct api *api;
-	bool fetching, fetch_exits;
+	bool fetching, fetch_exits, want_exits; /* with the list of exits: this time, next time */
 	struct topology *topo, *exits; /* exits: the last one with the described list; may be the same */
 	struct api_rotation rotation;
 	unsigned refresh_failures;

@@ -80,7 +80,7 @@ def downloads():
         number += 1
         path = os.path.join(FOLDER, f"download{number}")
         began = time.monotonic()
-        p = subprocess.run(["curl", "-sS", "--limit-rate", "60k", "-m", "120", "-o", path, f"http://{WEB}/file"],
+        p = subprocess.run(["curl", "-sS", "--limit-rate", "60k", "-m", "120", "-r", "0-599999", "-o", path, f"http://{WEB}/file"],
                            stderr=subprocess.PIPE, text=True, check=False)
         say("download", began, p.returncode, why=p.stderr.strip())
         over.wait(1)
