@@ -317,12 +317,17 @@ static int start(struct world *w)
 		if (!w->router[i])
 			return -errno;
 	}
-	if (control_path && !(w->control = control_new(w, control_path))) {
+	return 0;
+}
+
+static bool start_control(struct world *w)
+{
+	if (control_path)
+		w->control = control_new(w, control_path);
+	if (control_path && !w->control)
 		fprintf(stderr, "smolmix-localnet: --control %s: %s; name a new socket in a folder of yours with mode 0700\n",
 			control_path, err_str(-errno));
-		return -errno;
-	}
-	return 0;
+	return !control_path || w->control;
 }
 
 static void stop(struct world *w)
@@ -354,10 +359,10 @@ int main(int argc, char **argv)
 	if (r)
 		return r - 1;
 	r = start(&w);
-	if (r == 0)
-		r = ws_run(w.ws);
-	else
+	if (r < 0)
 		fprintf(stderr, "smolmix-localnet: cannot start: %s\n", err_str(r));
+	else
+		r = start_control(&w) ? ws_run(w.ws) : SMX_ECONFIG;
 	stop(&w);
 	return r < 0 ? 1 : 0;
 }

@@ -112,6 +112,25 @@ def networks():
              [w.RUN, "--api", net.api, "--gateway", "3yv4qTKVxC5Vqgtshzkcm8nT1q9zeETnj3RMDiaREeB5", "true"], 125)
 
 
+def commands():
+    """The local network's commands and options: what is wrong is said."""
+    with w.World(["--nodes", "3x2", "--gateways", "2"], web=False, dns=False) as net:
+        expect("ready line lists gateways and exits", len(net.gateways) == 2 and net.exits == [net.exit], net.gateways)
+        for line, answer in (("loss 0", "ok"), ("loss", "error: loss takes: PCT"), ("loss 101", "error: out of range: loss 101"),
+                             ("loss x", "error: loss takes: PCT"), ("node dead 6", "ok"), ("node dead 7", "error: out of range: node dead 7"),
+                             ("gateway stop 2", "ok"), ("gateway start 2", "ok"), ("gateway stop 3", "error: out of range: gateway stop 3"),
+                             ("exit end 2", "error: out of range: exit end 2"), ("api down now", "error: api down takes: nothing"),
+                             ("rotate", "ok"), ("api", "error: no such command: api; see smolmix-localnet --help")):
+            got = net.command(line)
+            expect(f"command {line}", got == answer, got)
+    with tempfile.TemporaryDirectory() as tmp:
+        os.chmod(tmp, 0o755)
+        for args in (["--exits", "2"], ["--fault", "exit-sleeps"], ["--nodes", "3x9"], ["--control", tmp + "/socket"]):
+            p = subprocess.run([str(w.LOCALNET), *args], capture_output=True, text=True, timeout=30, check=False)
+            lines = p.stderr.splitlines()
+            expect("localnet " + " ".join(args), p.returncode and len(lines) == 1 and ";" in lines[0], p)
+
+
 def codes():
     """Codes of commands."""
     with w.World(web=False, dns=False) as net:
@@ -130,6 +149,7 @@ def main():
     options()
     redirect()
     networks()
+    commands()
     codes()
     return 1 if bad else 0
 

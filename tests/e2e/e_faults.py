@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What programs see when parts of the network fail, and how long it takes until all is well again.
 
-Each story has a network of its own; a few run at once, the servers are the same for all. probe.py uses the network; when its download is under way
-the fault comes. Gateway, mix node and directory faults must not end a connection. When the exit is lost, its addresses are,
+Each story has a network of its own; a few run at once, the servers are the same for all. faults_probe.py uses the
+network; when its download is under way the fault comes. Gateway, mix node and directory faults must not end a connection. When the exit is lost, its addresses are,
 and so every connection must end with ECONNRESET, while new ones and UDP go on through another exit.
 """
 import errno
@@ -19,7 +19,7 @@ import world as w
 
 ECHO4 = "192.88.99.82"
 UNDER_WAY = 100_000   # bytes of the download before the fault
-WHOLE = 600_000       # what probe.py asks for
+WHOLE = 600_000       # what faults_probe.py asks for
 WAIT = 100            # seconds until all must be well again: generous, machines are slow
 RESET_CURL = 56       # curl: failure in receiving network data
 bad = 0
@@ -64,7 +64,7 @@ class FaultWorld(w.World):
         network = self.dir / "network.json"  # the first directory is never there
         network.write_text(json.dumps({"name": "faults", "nym_api": [f"http://127.0.0.1:{w.free_port()}/", self.api]}))
         argv = [w.RUN, "-v", "--stats-json", self.stats_file, "--network", network, "--", sys.executable,
-                w.pathlib.Path(__file__).with_name("probe.py"), w.WEB4, ECHO4, w.DNS_ADDRS[0], w.NAME, self.dir]
+                w.pathlib.Path(__file__).with_name("faults_probe.py"), w.WEB4, ECHO4, w.DNS_ADDRS[0], w.NAME, self.dir]
         with open(self.log, "w") as log:
             self.probe = self.spawn(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True)
         threading.Thread(target=self.read_probe, daemon=True).start()
