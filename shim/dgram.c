@@ -161,7 +161,7 @@ static int destination(struct sock *s, const struct msghdr *m, struct ctl_dgram 
 		return r;
 	if (d->addr.port == 0 && s->kind == CTL_DGRAM)
 		return -EINVAL;
-	p = policy_peer(&d->addr);
+	p = policy_peer(state_rules(), &d->addr);
 	if (p.verdict != POLICY_DENY)
 		return 0;
 	state_say(STATE_WARN, "destination refused: ", p.why, NULL);

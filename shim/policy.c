@@ -6,8 +6,8 @@
  * environment, so every rule is reached by tests/unit/test_policy.c. Errnos are those an unprivileged program gets from Linux for a call
  * that cannot work; what smolmix itself refuses is ENETUNREACH (addresses) or EPERM (raw access).
  *
- * Rule order of policy_peer: port 53 of a local resolver before all others (design D5), because that rule must win over the loopback
- * exception.
+ * Order of policy_peer: port 53 of a local resolver before all others (design D5), because that rule must win over the loopback
+ * exception and over a user's rule; then the user's rules (base/rules.h); then the default.
  */
 #include "shim/policy.h"
 
@@ -24,6 +24,7 @@
 #define PROTOCOL_TCP_MP 262
 
 static const struct policy tunnel = { POLICY_TUNNEL, 0, NULL };
+static const struct policy loopback = { POLICY_LOOPBACK, 0, NULL };
 static const struct policy libc = { POLICY_LIBC, 0, NULL };
 
 static struct policy deny(int err, const char *why)
@@ -85,20 +86,14 @@ struct policy policy_socket(int domain, int type, int protocol, bool *ret_icmp)
 	}
 }
 
-struct policy policy_peer(const struct addr *a)
+static struct policy by_default(enum addr_class class)
 {
-	enum addr_class class = addr_classify(a);
-	bool local_resolver = a->port == 53 &&
-			      (class == ADDR_LOOPBACK || class == ADDR_PRIVATE || class == ADDR_LINKLOCAL);
-
-	if (local_resolver)
-		return tunnel;
 	switch (class) {
 	case ADDR_GLOBAL:
 		return tunnel;
 	case ADDR_UNSPEC: /* Linux: this host */
 	case ADDR_LOOPBACK:
-		return (struct policy){ POLICY_LOOPBACK, 0, NULL };
+		return loopback;
 	case ADDR_PRIVATE:
 		return deny(ENETUNREACH, "private address");
 	case ADDR_LINKLOCAL:
@@ -111,6 +106,23 @@ struct policy policy_peer(const struct addr *a)
 		return deny(ENETUNREACH, "reserved address");
 	}
 	return deny(ENETUNREACH, "unknown address");
+}
+
+struct policy policy_peer(const struct rules *rules, const struct addr *a)
+{
+	enum addr_class class = addr_classify(a);
+	bool local_resolver = a->port == 53 &&
+			      (class == ADDR_LOOPBACK || class == ADDR_PRIVATE || class == ADDR_LINKLOCAL);
+
+	if (local_resolver)
+		return tunnel;
+	switch (rules_addr(rules, a)) {
+	case RULE_TUNNEL: return tunnel;
+	case RULE_LOOPBACK: return loopback;
+	case RULE_DENY: return deny(ENETUNREACH, "a rule denies it");
+	case RULE_NONE: break;
+	}
+	return by_default(class);
 }
 
 struct policy policy_unix(const char *path, size_t len)

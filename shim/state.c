@@ -27,6 +27,8 @@
 
 int __nss_configure_lookup(const char *dbname, const char *service_line);
 
+static const struct rules nothing = { .n = 1, .rule = { { .verb = RULE_DENY, .port_max = 65535 } } };
+
 static struct {
 	_Atomic int ready; /* 0 not begun, 1 being read, 2 valid */
 	const char *ctl_path, *preload;
@@ -34,6 +36,8 @@ static struct {
 	const char *keep[STATE_KEEP_MAX];
 	size_t n_keep;
 	char text[TEXT_MAX];
+	struct rules rules;
+	bool rules_bad;
 	dev_t err_dev; /* what standard error was at the start */
 	ino_t err_ino;
 } state;
@@ -44,9 +48,14 @@ static void take(const char *var)
 	size_t len = strlen(var) + 1;
 	size_t used = state.n_keep ? (size_t)(strchr(state.keep[state.n_keep - 1], '\0') + 1 - state.text) : 0;
 	char *copy = state.text + used;
+	struct rules_error err;
 
-	if (!value || state.n_keep == STATE_KEEP_MAX || len > TEXT_MAX - used)
+	if (!value)
 		return;
+	if (state.n_keep == STATE_KEEP_MAX || len > TEXT_MAX - used) {
+		state.rules_bad = true; /* a rule may have been among what did not fit */
+		return;
+	}
 	memcpy(copy, var, len);
 	state.keep[state.n_keep++] = copy;
 	value = copy + (value + 1 - var);
@@ -56,6 +65,8 @@ static void take(const char *var)
 		state.preload = value;
 	else if (!strncmp(var, "SMOLMIX_VERBOSE=", 16) && value[0] >= '0' && value[0] <= '3')
 		state.level = (enum state_level)(value[0] - '0');
+	else if (!strncmp(var, "SMOLMIX_RULE=", 13))
+		state.rules_bad = state.rules_bad || rules_parse(&state.rules, value, &err) < 0;
 }
 
 static void read_settings(void)
@@ -107,6 +118,11 @@ const char *state_ctl_path(void)
 const char *state_preload(void)
 {
 	return ready() ? state.preload : NULL;
+}
+
+const struct rules *state_rules(void)
+{
+	return ready() && !state.rules_bad ? &state.rules : &nothing;
 }
 
 const char *const *state_keep(size_t *n)

@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/rules.h"
+
 #define STATE_KEEP_MAX 16
 
 enum state_level { STATE_QUIET, STATE_WARN, STATE_INFO, STATE_TRACE };
@@ -16,6 +18,8 @@ enum state_level { STATE_QUIET, STATE_WARN, STATE_INFO, STATE_TRACE };
 const char *state_ctl_path(void);
 /* Path of this library as LD_PRELOAD must name it; NULL when unknown. */
 const char *state_preload(void);
+/* The user's rules about destinations. Before they are read, or when they are no rules: deny everything. */
+const struct rules *state_rules(void);
 /* The SMOLMIX_ variables of the start ("NAME=value"), *n of them. */
 const char *const *state_keep(size_t *n);
 

@@ -226,7 +226,7 @@ static int begin(int fd, struct sock *s, const struct sockaddr *sa, socklen_t le
 
 	if (r < 0)
 		return r;
-	p = policy_peer(&to);
+	p = policy_peer(state_rules(), &to);
 	switch (p.verdict) {
 	case POLICY_TUNNEL: return start(fd, s, &to);
 	case POLICY_LOOPBACK: return start_loopback(fd, s, sa, len);
@@ -293,7 +293,7 @@ static int connect_dgram(struct sock *s, const struct sockaddr *sa, socklen_t le
 	}
 	r = sock_addr_in(s, sa, len, &req.addr);
 	if (r == 0) {
-		struct policy p = policy_peer(&req.addr);
+		struct policy p = policy_peer(state_rules(), &req.addr);
 
 		if (p.verdict == POLICY_DENY)
 			r = refuse_peer(&req.addr, p);
@@ -313,7 +313,7 @@ static int connect_inet(int fd, const struct sockaddr *sa, socklen_t len)
 
 	if (real_getsockopt_int(fd, SOL_SOCKET, SO_BINDTOIFINDEX, &device) < 0 || device != LOOPBACK_INDEX)
 		return -EACCES;
-	if (addr_from_sockaddr(&to, sa, len) == 0 && policy_peer(&to).verdict != POLICY_LOOPBACK)
+	if (addr_from_sockaddr(&to, sa, len) == 0 && policy_peer(state_rules(), &to).verdict != POLICY_LOOPBACK)
 		return -ENETUNREACH;
 	return (int)real_cancel(SYS_connect, fd, (long)sa, len, 0, 0, 0);
 }

@@ -211,6 +211,12 @@ static void handle(struct ctl_client *c, const struct ctl_req *q, int *fd)
 	struct sock *s;
 
 	if (q->op == CTL_RESOLVE || q->op == CTL_REVERSE) {
+		if (q->op == CTL_RESOLVE && rules_name(&srv->socks->cfg.rules, q->name) == RULE_DENY) {
+			log_warn("a name was not looked up: a rule denies it; see --rule");
+			rep.dns = CTL_DNS_NONAME;
+			reply(c, &rep, -1);
+			return;
+		}
 		c->waiting = true;
 		if (q->op == CTL_RESOLVE)
 			resolv_name(srv->resolv, q->name, q->family, resolved, c);

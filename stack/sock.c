@@ -81,9 +81,18 @@ uint16_t socks_port(struct socks *a)
 	return (uint16_t)(32768 + rng_below(a->rng, 28232)); /* Linux's default dynamic range */
 }
 
+static bool own_server(const struct socks *s, const struct addr *a)
+{
+	for (unsigned i = 0; i < s->cfg.n_dns; i++)
+		if (addr_equal(a, &s->cfg.dns[i]))
+			return true;
+	return false;
+}
+
 int socks_route(struct socks *s, struct addr *a, bool *redirected)
 {
 	enum addr_class c;
+	enum rule_verb verb;
 	const char *why = NULL;
 
 	*redirected = false;
@@ -93,6 +102,13 @@ int socks_route(struct socks *s, struct addr *a, bool *redirected)
 		*a = s->cfg.dns[s->dns_next++ % s->cfg.n_dns];
 		*redirected = true;
 		return 0;
+	}
+	verb = rules_addr(&s->cfg.rules, a);
+	if (verb == RULE_TUNNEL || own_server(s, a))
+		return 0;
+	if (verb == RULE_DENY) {
+		log_warn("a connection was refused: a rule denies it; see --rule");
+		return ENETUNREACH;
 	}
 	switch (c) {
 	case ADDR_GLOBAL: return 0;

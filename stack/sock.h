@@ -59,7 +59,7 @@ int sock_kept_option(const struct sock *s, int level, int name, int *ret);
 uint16_t socks_port(struct socks *a);
 /*
  * Where a packet for *a really goes: port 53 of loopback, private and link-local addresses becomes a configured DNS server (design D5; *redirected
- * is set); v4-mapped addresses become IPv4. 0, or the errno for a destination that is refused (D7), with one log line.
+ * is set); v4-mapped addresses become IPv4. 0, or the errno for a destination that is refused (the rules, then D7), with one log line.
  */
 int socks_route(struct socks *s, struct addr *a, bool *redirected);
 

@@ -13,6 +13,7 @@
 
 #include "base/addr.h"
 #include "base/loop.h"
+#include "base/rules.h"
 #include "mixnet/pktlink.h"
 
 #define STACK_DNS_MAX 4
@@ -22,6 +23,7 @@
 struct stack_cfg {
 	struct addr dns[STACK_DNS_MAX]; /* with port */
 	unsigned n_dns;
+	struct rules rules;	 /* before the default (design D7); the servers above stay reachable */
 	size_t buffer;		 /* per connection and direction */
 	uint64_t connect_us;	 /* TCP connect gives up (60 s) */
 	uint64_t wait_ready_us;	 /* connects wait so long for the link to be up (30 s), then ENETDOWN */

@@ -141,6 +141,7 @@ static int start_tunnel(struct run *r)
 	memcpy(cfg.bridge.exit_country, o->exit_country, sizeof(cfg.bridge.exit_country));
 	memcpy(cfg.bridge.gateway, o->gateway, sizeof(cfg.bridge.gateway));
 	memcpy(cfg.stack.dns, o->dns, sizeof(cfg.stack.dns));
+	cfg.stack.rules = o->rules;
 	e = tunnel_start(&r->tunnel, &cfg);
 	return e < 0 ? cannot_do("tunnel", e, "run again with -v to see more") : 0;
 }
@@ -212,7 +213,7 @@ static int run_command(struct run *r)
 {
 	int level = r->opt.quiet ? 0 : 1 + (r->opt.verbose > 2 ? 2 : r->opt.verbose);
 	const struct child_cfg cfg = { .path = r->command, .argv = r->opt.command, .shim = r->shim, .ctl_path = r->ctl,
-				       .level = level, .guard = r->guard };
+				       .rules = r->opt.rule_text, .level = level, .guard = r->guard };
 	struct signalfd_siginfo si;
 	struct tunnel_stats s;
 	bool told = r->opt.quiet;

@@ -94,13 +94,56 @@ static void peers(void **state)
 		{ "[::ffff:127.0.0.1]:80", POLICY_LOOPBACK }, { "192.88.99.80:80", POLICY_TUNNEL },
 	};
 
+	static const struct rules none;
+
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct addr a;
 		struct policy p;
 
 		print_message("%s\n", cases[i].addr);
 		assert_int_equal(addr_parse(&a, cases[i].addr, 0), 0);
-		p = policy_peer(&a);
+		p = policy_peer(&none, &a);
+		assert_int_equal(p.verdict, cases[i].verdict);
+		assert_int_equal(p.err, p.verdict == POLICY_DENY ? ENETUNREACH : 0);
+	}
+}
+
+/* Rules come after port 53 of a local resolver and before the default (base/rules.h; its own table is test_rules.c). */
+static void ruled(void **state)
+{
+	static const struct {
+		const char *list, *addr;
+		enum policy_verdict verdict;
+	} cases[] = {
+		{ "deny *", "127.0.0.53:53", POLICY_TUNNEL },	  { "deny *", "192.168.1.1:53", POLICY_TUNNEL },
+		{ "deny *", "[fe80::1]:53", POLICY_TUNNEL },	  { "deny 127.0.0.53:53", "127.0.0.53:53", POLICY_TUNNEL },
+		{ "loopback 127.0.0.1:53", "127.0.0.1:53", POLICY_TUNNEL }, { "deny *", "1.1.1.1:53", POLICY_DENY },
+		{ "deny *", "127.0.0.53:54", POLICY_DENY },	  { "deny *", "1.1.1.1:80", POLICY_DENY },
+		{ "deny *", "127.0.0.1:80", POLICY_DENY },	  { "deny *", "0.0.0.0:80", POLICY_DENY },
+		{ "deny 1.1.1.1", "1.1.1.1:80", POLICY_DENY },	  { "deny 1.1.1.1", "1.0.0.1:80", POLICY_TUNNEL },
+		{ "deny 1.1.1.1", "10.0.0.1:80", POLICY_DENY },	  { "deny 1.1.1.1", "127.0.0.1:80", POLICY_LOOPBACK },
+		{ "tunnel 10.0.0.0/8", "10.0.0.1:80", POLICY_TUNNEL }, { "tunnel 10.0.0.0/8", "192.168.0.1:80", POLICY_DENY },
+		{ "tunnel 203.0.113.0/24", "203.0.113.9:80", POLICY_TUNNEL }, { "tunnel *", "127.0.0.1:80", POLICY_LOOPBACK },
+		{ "tunnel *", "0.0.0.0:80", POLICY_LOOPBACK },	  { "tunnel *", "224.0.0.251:5353", POLICY_DENY },
+		{ "tunnel *", "255.255.255.255:67", POLICY_DENY }, { "tunnel *", "169.254.169.254:80", POLICY_DENY },
+		{ "tunnel *", "[fd00::1]:80", POLICY_TUNNEL },	  { "tunnel *", "[::ffff:10.0.0.1]:80", POLICY_TUNNEL },
+		{ "loopback *", "1.1.1.1:80", POLICY_TUNNEL },	  { "loopback *", "10.0.0.1:80", POLICY_DENY },
+		{ "loopback 127.0.0.1:80; deny 127.0.0.0/8", "127.0.0.1:80", POLICY_LOOPBACK },
+		{ "loopback 127.0.0.1:80; deny 127.0.0.0/8", "127.0.0.1:81", POLICY_DENY },
+		{ "deny 127.0.0.0/8", "[::1]:80", POLICY_LOOPBACK }, { "deny 127.0.0.0/8", "[::ffff:127.0.0.1]:80", POLICY_DENY },
+		{ "deny example.org", "1.1.1.1:80", POLICY_TUNNEL },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct rules rules = { 0 };
+		struct rules_error err;
+		struct addr a;
+		struct policy p;
+
+		print_message("%s: %s\n", cases[i].list, cases[i].addr);
+		assert_int_equal(rules_parse(&rules, cases[i].list, &err), 0);
+		assert_int_equal(addr_parse(&a, cases[i].addr, 0), 0);
+		p = policy_peer(&rules, &a);
 		assert_int_equal(p.verdict, cases[i].verdict);
 		assert_int_equal(p.err, p.verdict == POLICY_DENY ? ENETUNREACH : 0);
 	}
@@ -132,6 +175,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sockets),
 		cmocka_unit_test(peers),
+		cmocka_unit_test(ruled),
 		cmocka_unit_test(side_doors),
 	};
 

@@ -81,7 +81,8 @@ static void refused(void **state)
 		"--exit country:1A true", "--gateway 0OIl true", "--dns example.org true", "--dns 1.2.3.4, true",
 		"--dns 1.1.1.1,1.1.1.2,1.1.1.3,1.1.1.4,1.1.1.5 true", "--mtu 575 true", "--mtu 1558 true", "--mtu abc true",
 		"--mtu -1 true", "--mtu= true", "--profile warp true", "--network /nonexistent true", "--api ftp://x/ true",
-		"--quiet=1 true", "--localnet --api http://127.0.0.1:1/ true",
+		"--quiet=1 true", "--rule= true", "--rule deny true", "--rule=direct\t1.1.1.1 true", "--rule=deny\t1.1.1.1/33 true",
+		"--rule=deny\texample.org:80 true", "--rule=deny\t*;tunnel\t127.0.0.1 true", "--config /nonexistent true", "--config /tmp true", "--localnet --api http://127.0.0.1:1/ true",
 	};
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
@@ -117,6 +118,95 @@ static void environment(void **state)
 	setenv("SMOLMIX_VERBOSE", "4", 1);
 	assert_int_equal(parse("true"), -1);
 	unsetenv("SMOLMIX_VERBOSE");
+}
+
+/* Ordered rules: command line, environment, file; within each as given. */
+static void ruled(void **state)
+{
+	char many[1024] = "";
+
+	setenv("SMOLMIX_RULE", "deny 2.2.2.2; tunnel *.org", 1);
+	assert_int_equal(parse("--rule=deny\t1.1.1.1 --rule tunnel\t* true"), 0);
+	assert_string_equal(opt.rule_text, "deny\t1.1.1.1;tunnel\t*;deny 2.2.2.2; tunnel *.org;");
+	assert_int_equal(opt.rules.n, 4);
+	assert_int_equal(opt.rules.rule[0].verb, RULE_DENY);
+	assert_int_equal(opt.rules.rule[2].ip[0], 2);
+	assert_int_equal(parse("true"), 0);
+	assert_int_equal(opt.rules.n, 2);
+	setenv("SMOLMIX_RULE", "deny 2.2.2.2; allow *", 1);
+	assert_int_equal(parse("true"), -1);
+	assert_non_null(strstr(line, "SMOLMIX_RULE: \" allow *\""));
+	unsetenv("SMOLMIX_RULE");
+	assert_int_equal(parse("true"), 0);
+	assert_int_equal(opt.rules.n, 0);
+	assert_string_equal(opt.rule_text, "");
+	for (int i = 0; i < RULES_MAX; i++)
+		strncat(many, "deny\t*;", sizeof(many) - strlen(many) - 1);
+	setenv("SMOLMIX_RULE", many, 1);
+	assert_int_equal(parse("true"), 0);
+	assert_int_equal(parse("--rule=deny\t* true"), -1);
+	assert_non_null(strstr(line, "too many"));
+	unsetenv("SMOLMIX_RULE");
+}
+
+static void config(const char *text, const char *words, int want)
+{
+	char name[] = "/tmp/smolmix-conf-XXXXXX", all[256];
+	int fd = mkstemp(name);
+
+	print_message("%s\n", text);
+	assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+	close(fd);
+	snprintf(all, sizeof(all), "--config %s %s", name, words);
+	assert_int_equal(parse(all), want);
+	unlink(name);
+}
+
+static void configuration(void **state)
+{
+	static const char *const bad[] = { "mtu 1300", "mtu =", "mtu = 9", "= 1300", "no-such = 1", "help", "config = /x", "localnet on",
+					   "rule = direct *", "mtu = 1300\nrule = deny x y\n" };
+	char dir[] = "/tmp/smolmix-home-XXXXXX", file[64];
+	int fd;
+
+	config("# a comment\n\n  mtu = 1300 \r\nprofile=fast\nlocalnet\nstats-json = /tmp/a b\n", "true", 0);
+	assert_int_equal(opt.mtu, 1300);
+	assert_string_equal(opt.profile->name, "fast");
+	assert_true(opt.localnet);
+	assert_string_equal(opt.stats_json, "/tmp/a b");
+	/* file, environment, command line: the later one wins */
+	setenv("SMOLMIX_MTU", "1400", 1);
+	config("mtu = 1300", "true", 0);
+	assert_int_equal(opt.mtu, 1400);
+	config("mtu = 1300", "--mtu 1500 true", 0);
+	assert_int_equal(opt.mtu, 1500);
+	unsetenv("SMOLMIX_MTU");
+	setenv("SMOLMIX_RULE", "deny 2.2.2.2", 1);
+	config("rule = deny 3.3.3.3\nrule = deny 4.4.4.4; deny 5.5.5.5\n", "--rule=deny\t1.1.1.1 true", 0);
+	assert_int_equal(opt.rules.n, 5);
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(opt.rules.rule[i].ip[0], i + 1);
+	unsetenv("SMOLMIX_RULE");
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		config(bad[i], "true", -1);
+		assert_non_null(strchr(line, ';'));
+		assert_null(strchr(line, '\n'));
+	}
+	assert_non_null(strstr(line, ":2: rule"));
+	/* the usual place */
+	assert_non_null(mkdtemp(dir));
+	setenv("XDG_CONFIG_HOME", dir, 1);
+	assert_int_equal(parse("true"), 0);
+	assert_int_equal(opt.mtu, 0);
+	snprintf(file, sizeof(file), "%s/smolmix.conf", dir);
+	fd = open(file, O_WRONLY | O_CREAT, 0600);
+	assert_int_equal(write(fd, "mtu = 700", 9), 9);
+	close(fd);
+	assert_int_equal(parse("true"), 0);
+	assert_int_equal(opt.mtu, 700);
+	unsetenv("XDG_CONFIG_HOME");
+	unlink(file);
+	rmdir(dir);
 }
 
 static void commands(void **state)
@@ -210,8 +300,11 @@ static void statistics(void **state)
 
 int main(void)
 {
+	setenv("HOME", "/nonexistent", 1);
+	unsetenv("XDG_CONFIG_HOME");
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(accepted), cmocka_unit_test(refused),	   cmocka_unit_test(environment),
+		cmocka_unit_test(ruled),    cmocka_unit_test(configuration),
 		cmocka_unit_test(commands), cmocka_unit_test(private_dir), cmocka_unit_test(statistics),
 	};
 

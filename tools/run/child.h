@@ -17,7 +17,7 @@ struct child {
 struct child_cfg {
 	const char *path; /* file to execute */
 	char **argv;
-	const char *shim, *ctl_path;
+	const char *shim, *ctl_path, *rules;
 	int level; /* of the shim's messages: 0 nothing .. 3 destinations */
 	const struct guard *guard;
 };

@@ -3,8 +3,12 @@
  * Options of smolmix-run.
  *
  * Theory of operation. Each row of the table has a name, how its value is called, a help text and a function that takes the value. The
- * environment is read first with the same functions, so that the command line wins. Parsing stops at the first word that is no option,
- * or after "--": the rest is the command. A value may follow "=" or be the next word.
+ * configuration file and then the environment are read first with the same functions, so that the command line wins. Which file that is
+ * only the whole command line can tell, so it is read once for that, and once more over the others. Parsing stops at the first word
+ * that is no option, or after "--": the rest is the command. A value may follow "=" or be the next word.
+ *
+ * The file: lines of "name = value", "name" alone for a switch, "#" begins a comment line. Without --config it is smolmix.conf in
+ * $XDG_CONFIG_HOME or $HOME/.config, which need not exist.
  *
  * A setter gives NULL, or the reason why the value is not good; what may be given instead is the row's `accepts`.
  */
@@ -21,10 +25,13 @@
 #include "base/base58.h"
 
 #define NETWORK_FILE_MAX 65536
+#define CONFIG_MAX 65536
+#define FILE_NAME_MAX 1024
 #define MTU_MIN 576  /* design D17 */
 #define MTU_MAX 1557
 #define WHY_MAX 512
 #define ENV_MAX 64
+#define BLANKS " \t\r"
 
 typedef const char *(*setter)(struct options *o, const char *value, char why[WHY_MAX]);
 
@@ -34,7 +41,7 @@ struct row {
 	const char *value;	 /* NULL: a switch */
 	const char *help;
 	const char *accepts;	 /* what to change when the value is refused */
-	bool env;
+	bool env; /* may stand in the environment and in the file */
 	setter set;
 };
 
@@ -174,6 +181,33 @@ static const char *set_stats(struct options *o, const char *value, char why[WHY_
 	return *value ? NULL : "is not a file name";
 }
 
+static const char *set_config(struct options *o, const char *value, char why[WHY_MAX])
+{
+	o->config = value;
+	return *value ? NULL : "is not a file name";
+}
+
+static const char *set_rule(struct options *o, const char *value, char why[WHY_MAX])
+{
+	size_t len = strlen(value) + 1, after = strlen(o->rule_text + o->rule_at);
+	struct rules alone = { .n = 0 };
+	struct rules_error e;
+
+	if (rules_parse(&alone, value, &e) < 0) {
+		snprintf(why, WHY_MAX, "\"%.*s\" %s", e.len < 200 ? e.len : 200, e.at, e.why);
+		return why;
+	}
+	if (!alone.n)
+		return "is no rule";
+	if (o->rule_at + len + after >= sizeof(o->rule_text))
+		return "is one rule too many";
+	memmove(o->rule_text + o->rule_at + len, o->rule_text + o->rule_at, after + 1);
+	memcpy(o->rule_text + o->rule_at, value, len - 1);
+	o->rule_at += len;
+	o->rule_text[o->rule_at - 1] = ';';
+	return NULL;
+}
+
 static const char *set_check(struct options *o, const char *value, char why[WHY_MAX])
 {
 	o->action = OPTIONS_CHECK;
@@ -229,10 +263,14 @@ static const struct row rows[] = {
 	  set_gateway },
 	{ "dns", 0, "A[:PORT],B", "name servers behind the exit (9.9.9.9,1.1.1.1)",
 	  "give up to four numeric addresses, separated by commas", true, set_dns },
+	{ "rule", 0, "RULE", "deny, tunnel or loopback, and a destination; see below; repeatable",
+	  "write \"deny 192.0.2.0/24:80-90\", \"deny *.example.org\", \"loopback 127.0.0.1:8080\" or the like", true,
+	  set_rule },
 	{ "mtu", 0, "N", "size of the tunnel's IP packets (from the exit, else 1420)", "use 576 to 1557", true, set_mtu },
 	{ "profile", 0, "NAME", "traffic profile: default or fast", "use default or fast", true, set_profile },
 	{ "stats-json", 0, "FILE", "write statistics to FILE each second and at the end", "name a file", true,
 	  set_stats },
+	{ "config", 0, "FILE", "read these options from FILE (~/.config/smolmix.conf)", "name a file", true, set_config },
 	{ "check", 0, NULL, "say what this machine supports, and end", "", false, set_check },
 	{ "verbose", 'v', NULL, "say more; twice for every destination", "use 0 to 3", true, set_verbose },
 	{ "quiet", 'q', NULL, "say nothing but why the command could not be run", "", false, set_quiet },
@@ -267,7 +305,14 @@ void options_help(void)
 		env_name(r, env);
 		printf("  %-26s %s%s%s%s\n", left, r->help, r->env ? " [" : "", r->env ? env : "", r->env ? "]" : "");
 	}
-	puts("\nThe command's exit code is passed on, 128+N when signal N ended it. 125: smolmix could not do what was\n"
+	puts("\nRules are tried in order, the first that matches wins: \"deny D\" (as if it could not be reached), \"tunnel D\"\n"
+	     "(through the mixnet, private networks behind the exit too), \"loopback D\" (this machine itself). D is an address,\n"
+	     "ADDRESS/BITS or * with :PORT or :PORT-PORT if need be ([V6/BITS]:PORT), or NAME or *.NAME (only whether it is\n"
+	     "looked up). Several in one value are separated by \";\". Those of the command line come before those of the\n"
+	     "environment, then the configuration file's. After all: this machine by loopback, public addresses by the tunnel,\n"
+	     "the rest denied. Port 53 of local addresses is always answered by the servers of --dns. No rule leads past the mixnet.\n"
+	     "\nThe configuration file has a line \"name = value\" for each option with a variable above, \"#\" begins a comment.\n"
+	     "\nThe command's exit code is passed on, 128+N when signal N ended it. 125: smolmix could not do what was\n"
 	     "asked; 126: the command is not executable; 127: it was not found.");
 }
 
@@ -333,6 +378,77 @@ static const struct row *row_by_letter(char c)
 	return NULL;
 }
 
+/* One line of the configuration file: "name = value" or "name". */
+static int config_line(struct options *o, const char origin[FILE_NAME_MAX + ENV_MAX], char *text, struct error *e)
+{
+	char *name = text + strspn(text, BLANKS), *end = name + strcspn(name, BLANKS "="), *value = end + strspn(end, BLANKS);
+	const struct row *r = row_by_name(name, (size_t)(end - name));
+	bool given = *value == '=';
+	char at[FILE_NAME_MAX + 2 * ENV_MAX];
+
+	if (!*name || *name == '#')
+		return 0;
+	*end = '\0';
+	snprintf(at, sizeof(at), "%s: %.60s", origin, name);
+	if (!r || !r->env || r->set == set_config) {
+		snprintf(e->text, e->cap, "%s: no such option in a configuration file; see smolmix-run --help", at);
+		return -1;
+	}
+	value += given;
+	value += strspn(value, BLANKS);
+	for (end = strchr(value, '\0'); end > value && strchr(BLANKS, end[-1]); end--)
+		end[-1] = '\0';
+	if (given ? !*value : r->value || *value) {
+		snprintf(e->text, e->cap, "%s: is not \"name = value\"; %s", at, r->accepts);
+		return -1;
+	}
+	return apply(o, r, at, given ? value : NULL, e);
+}
+
+/* Values of the file are pointed to as long as the program runs. */
+static int from_file(struct options *o, const char *path, bool must, struct error *e)
+{
+	static char text[CONFIG_MAX];
+	char origin[FILE_NAME_MAX + ENV_MAX];
+	int fd = open(path, O_RDONLY | O_CLOEXEC), no = 1, r = 0;
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text));
+
+	if (fd < 0 && errno == ENOENT && !must)
+		return 0;
+	if (n < 0 || n == sizeof(text) || memchr(text, '\0', (size_t)n)) {
+		snprintf(e->text, e->cap, "%s: %s; name another file with --config", path,
+			 n < 0 ? strerror(errno) : "is no text of less than 64 KiB");
+		r = -1;
+	}
+	if (fd >= 0)
+		close(fd);
+	if (r == 0)
+		text[n] = '\0';
+	for (char *line = text, *next; r == 0 && line; line = next, no++) {
+		next = strchr(line, '\n');
+		if (next)
+			*next++ = '\0';
+		snprintf(origin, sizeof(origin), "%s:%d", path, no);
+		r = config_line(o, origin, line, e);
+	}
+	return r;
+}
+
+static int from_config(struct options *o, const char *named, struct error *e)
+{
+	const char *dir = secure_getenv("XDG_CONFIG_HOME"), *home = secure_getenv("HOME");
+	char path[FILE_NAME_MAX];
+	int n;
+
+	if (!named)
+		named = secure_getenv("SMOLMIX_CONFIG");
+	if (named && *named)
+		return from_file(o, named, true, e);
+	n = dir && *dir ? snprintf(path, sizeof(path), "%s/smolmix.conf", dir) :
+			  snprintf(path, sizeof(path), "%s/.config/smolmix.conf", home ? home : "");
+	return n < (int)sizeof(path) ? from_file(o, path, false, e) : 0;
+}
+
 /* "--name", "--name=value", "--name value". *at is moved past a value that was the next word. */
 static int long_option(struct options *o, char **argv, int *at, struct error *e)
 {
@@ -385,23 +501,46 @@ static void defaults(struct options *o)
 	o->n_dns = 2;
 }
 
-int options_parse(struct options *o, int argc, char **argv, char *err, size_t err_cap)
+static int from_command_line(struct options *o, int argc, char **argv, struct error *e)
 {
-	struct error e = { err, err_cap };
-	int at = 1, r;
+	int at = 1, r = 0;
 
-	defaults(o);
-	r = from_environment(o, &e);
 	for (; r == 0 && at < argc && argv[at][0] == '-' && argv[at][1]; at++) {
 		if (!strcmp(argv[at], "--")) {
 			at++;
 			break;
 		}
-		r = argv[at][1] == '-' ? long_option(o, argv, &at, &e) : short_options(o, argv[at], &e);
+		r = argv[at][1] == '-' ? long_option(o, argv, &at, e) : short_options(o, argv[at], e);
 	}
+	o->command = argv + at;
+	return r;
+}
+
+int options_parse(struct options *o, int argc, char **argv, char *err, size_t err_cap)
+{
+	struct error e = { err, err_cap };
+	struct rules_error re;
+	const char *config;
+	int r;
+
+	defaults(o);
+	r = from_command_line(o, argc, argv, &e);
+	config = o->config;
+	defaults(o);
+	if (r == 0)
+		r = from_config(o, config, &e);
+	o->rule_at = 0;
+	if (r == 0)
+		r = from_environment(o, &e);
+	o->rule_at = 0;
+	if (r == 0)
+		r = from_command_line(o, argc, argv, &e);
 	if (r < 0)
 		return r;
-	o->command = argv + at;
+	if (rules_parse(&o->rules, o->rule_text, &re) < 0) {
+		snprintf(err, err_cap, "rule: \"%.*s\" %s; %d at most", re.len, re.at, re.why, RULES_MAX);
+		return -1;
+	}
 	if (o->action == OPTIONS_RUN && !o->command[0]) {
 		snprintf(err, err_cap, "no command: there is nothing to run; see smolmix-run --help");
 		return -1;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the user asked for: one table feeds the command line, the environment (SMOLMIX_NAME, read before it) and --help.
+ * What the user asked for: one table feeds the configuration file, the environment (SMOLMIX_NAME), the command line and --help. The
+ * later one wins; rules of the later one stand before those of the earlier, so that they win too.
  */
 #ifndef TOOLS_RUN_OPTIONS_H
 #define TOOLS_RUN_OPTIONS_H
@@ -27,6 +28,10 @@ struct options {
 	unsigned n_dns, mtu;
 	const struct bridge_profile *profile;
 	const char *stats_json; /* NULL: none */
+	const char *config;	/* file; NULL: the usual one, if there is one */
+	struct rules rules;
+	char rule_text[RULES_TEXT_MAX]; /* the same as text, for the shim */
+	size_t rule_at;			/* where the next rule goes: rules of the command line stand before the environment's */
 	char **command;		/* NULL-terminated rest of argv */
 };
 
