@@ -1,0 +1,571 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Names of a real zone, asked in every way libc offers. One line per question, so that the bare and the shimmed run can be laid side by
+ * side; names.py serves the zone, the hosts file and resolv.conf, and has the reviewed differences.
+ */
+#include <dlfcn.h>
+#include <locale.h>
+#include <net/if.h>
+#include <netdb.h>
+#include <resolv.h>
+
+#include "t.h"
+
+#define Z "smolmix.test"
+
+static const struct {
+	int value;
+	const char *name;
+} eais[] = {
+	{ 0, "ok" }, { EAI_AGAIN, "AGAIN" }, { EAI_BADFLAGS, "BADFLAGS" }, { EAI_FAIL, "FAIL" }, { EAI_FAMILY, "FAMILY" },
+	{ EAI_NONAME, "NONAME" }, { EAI_SERVICE, "SERVICE" }, { EAI_SOCKTYPE, "SOCKTYPE" }, { EAI_NODATA, "NODATA" },
+	{ EAI_ADDRFAMILY, "ADDRFAMILY" }, { EAI_OVERFLOW, "OVERFLOW" }, { EAI_IDN_ENCODE, "IDN" }, { EAI_SYSTEM, "SYSTEM" },
+	{ EAI_ALLDONE, "ALLDONE" }, { EAI_INPROGRESS, "INPROGRESS" },
+};
+
+static const char *eai(int e)
+{
+	for (size_t i = 0; i < sizeof(eais) / sizeof(eais[0]); i++)
+		if (eais[i].value == e)
+			return eais[i].name;
+	return "?";
+}
+
+/* " family/type/protocol address port" of each, and the canonical name where it stands. */
+static void put_list(const struct addrinfo *l)
+{
+	for (; l; l = l->ai_next) {
+		char ip[INET6_ADDRSTRLEN] = "?";
+		const struct sockaddr_in *v4 = (const struct sockaddr_in *)l->ai_addr;
+		const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)l->ai_addr;
+		bool six = l->ai_family == AF_INET6;
+
+		inet_ntop(l->ai_family, six ? (const void *)&v6->sin6_addr : &v4->sin_addr, ip, sizeof(ip));
+		printf(" %d/%d/%d %s", l->ai_family, l->ai_socktype, l->ai_protocol, ip);
+		if (six && v6->sin6_scope_id)
+			printf("%%%u", v6->sin6_scope_id);
+		printf(" %u", ntohs(six ? v6->sin6_port : v4->sin_port));
+		if (l->ai_canonname)
+			printf(" (%s)", l->ai_canonname);
+		if (l->ai_addrlen != (six ? sizeof(*v6) : sizeof(*v4)))
+			printf(" length %u", l->ai_addrlen);
+	}
+	putchar('\n');
+	fflush(stdout);
+}
+
+struct question {
+	const char *node, *service;
+	int flags, family, type, protocol;
+};
+
+static const char *shown(const char *s)
+{
+	return !s ? "NULL" : strlen(s) < 80 ? s : "LONG";
+}
+
+static void ask(const struct question *q, bool no_hints)
+{
+	struct addrinfo hints = { .ai_flags = q->flags, .ai_family = q->family, .ai_socktype = q->type, .ai_protocol = q->protocol };
+	struct addrinfo *ret = NULL;
+	int e;
+
+	printf("gai %s %s", shown(q->node), shown(q->service));
+	if (no_hints)
+		printf(" nohints:");
+	else
+		printf(" %x %d %d %d:", (unsigned)q->flags, q->family, q->type, q->protocol);
+	fflush(stdout);
+	errno = 0;
+	e = getaddrinfo(q->node, q->service, no_hints ? NULL : &hints, &ret);
+	printf(" %s%s%s", eai(e), e == EAI_SYSTEM ? " " : "", e == EAI_SYSTEM ? strerrorname_np(errno) : "");
+	put_list(e ? NULL : ret);
+	if (e == 0)
+		freeaddrinfo(ret);
+}
+
+#define S SOCK_STREAM
+#define LABEL63 "a12345678901234567890123456789012345678901234567890123456789012"
+#define NAME250 LABEL63 "." LABEL63 "." LABEL63 "." "a1234567890123456789012345678901234567890123456789012345678"
+
+static const struct question questions[] = {
+	/* families, types, services */
+	{ "www." Z, "80", 0, 0, S, 0 },
+	{ "www." Z, "80", 0, AF_INET, S, 0 },
+	{ "www." Z, "80", 0, AF_INET6, S, 0 },
+	{ "www." Z, "http", 0, AF_INET, 0, 0 },
+	{ "www." Z, "domain", 0, AF_INET, 0, 0 },
+	{ "www." Z, NULL, 0, 0, 0, 0 },
+	{ "www." Z, "80", 0, 0, SOCK_DGRAM, 0 },
+	{ "www." Z, "80", 0, 0, 0, IPPROTO_UDP },
+	{ "www." Z, "nosuchservice", 0, 0, 0, 0 },
+	{ "www." Z, "http", AI_NUMERICSERV, 0, S, 0 },
+	{ "www." Z, "80", AI_PASSIVE, 0, S, 0 },
+	{ "v4only." Z, "80", 0, 0, S, 0 },
+	{ "v4only." Z, "80", 0, AF_INET6, S, 0 },
+	{ "v6only." Z, "80", 0, 0, S, 0 },
+	{ "v6only." Z, "80", 0, AF_INET, S, 0 },
+	/* mapping, ADDRCONFIG */
+	{ "v4only." Z, "80", AI_V4MAPPED, AF_INET6, S, 0 },
+	{ "v6only." Z, "80", AI_V4MAPPED, AF_INET6, S, 0 },
+	{ "www." Z, "80", AI_V4MAPPED, AF_INET6, S, 0 },
+	{ "www." Z, "80", AI_V4MAPPED | AI_ALL, AF_INET6, S, 0 },
+	{ "www." Z, "80", AI_ALL, AF_INET6, S, 0 },
+	{ "v4only." Z, "80", AI_V4MAPPED | AI_ALL, AF_INET6, S, 0 },
+	{ "nothing." Z, "80", AI_V4MAPPED, AF_INET6, S, 0 },
+	{ "www." Z, "80", AI_V4MAPPED, 0, S, 0 },
+	{ "www." Z, "80", AI_ADDRCONFIG, 0, S, 0 },
+	{ "www." Z, "80", AI_ADDRCONFIG, AF_INET6, S, 0 },
+	{ "1.2.3.4", "80", AI_V4MAPPED, AF_INET6, S, 0 },
+	{ "1.2.3.4", "80", AI_V4MAPPED | AI_ALL, AF_INET6, S, 0 },
+	{ "1.2.3.4", "80", 0, AF_INET6, S, 0 },
+	{ "::ffff:1.2.3.4", "80", 0, AF_INET, S, 0 },
+	{ "::ffff:1.2.3.4", "80", 0, AF_INET6, S, 0 },
+	{ "2a0e::1", "80", 0, AF_INET, S, 0 },
+	/* numbers are never asked */
+	{ "1.2.3", "80", 0, 0, S, 0 },
+	{ "1.2", "80", 0, 0, S, 0 },
+	{ "16909060", "80", 0, 0, S, 0 },
+	{ "0x01020304", "80", 0, 0, S, 0 },
+	{ "010.1.1.1", "80", 0, 0, S, 0 },
+	{ "0x1.2.3.4", "80", 0, 0, S, 0 },
+	{ "1.2.3.4.", "80", 0, 0, S, 0 },
+	{ "1.2.3.256", "80", 0, 0, S, 0 },
+	{ "4294967296", "80", 0, 0, S, 0 },
+	{ " 1.2.3.4", "80", 0, 0, S, 0 },
+	{ "1.2.3.4 x", "80", 0, 0, S, 0 },
+	{ "fe80::1%lo", "80", 0, 0, S, 0 },
+	{ "fe80::1%1", "80", 0, 0, S, 0 },
+	{ "fe80::1%77", "80", 0, 0, S, 0 },
+	{ "fe80::1%nosuch", "80", 0, 0, S, 0 },
+	{ "2a0e::1%7", "80", 0, 0, S, 0 },
+	{ "2a0e::1%lo", "80", 0, 0, S, 0 },
+	{ "ff02::1%lo", "80", 0, 0, S, 0 },
+	{ "fe80::1%", "80", 0, 0, S, 0 },
+	{ "1.2.3.4%lo", "80", 0, 0, S, 0 },
+	{ "::1", "80", 0, 0, S, 0 },
+	{ "1:2:3:4:5:6:7:8:9", "80", 0, 0, S, 0 },
+	{ "www." Z, "80", AI_NUMERICHOST, 0, S, 0 },
+	{ "1.2.3.4", "80", AI_CANONNAME, 0, S, 0 },
+	{ "127.1", "80", AI_CANONNAME, 0, S, 0 },
+	{ "fe80::1%1", "80", AI_CANONNAME, 0, S, 0 },
+	{ "1.2.3.4", NULL, 0, 0, 0, 0 },
+	/* nothing, stars, bad hints */
+	{ NULL, "80", 0, 0, S, 0 },
+	{ NULL, "80", AI_PASSIVE, 0, S, 0 },
+	{ NULL, "80", AI_PASSIVE, AF_INET6, 0, 0 },
+	{ NULL, NULL, 0, 0, 0, 0 },
+	{ "", "80", 0, 0, S, 0 },
+	{ "*", "80", 0, 0, S, 0 },
+	{ "*", "*", 0, 0, S, 0 },
+	{ NULL, "80", AI_CANONNAME, 0, S, 0 },
+	{ "www." Z, "80", 0x100000, 0, S, 0 },
+	{ "www." Z, "80", 0, AF_UNIX, S, 0 },
+	{ "www." Z, "80", 0, 0, 99, 0 },
+	{ "www." Z, "80", 0, 0, S, IPPROTO_UDP },
+	{ "www." Z, "-1", 0, AF_INET, S, 0 },
+	{ "www." Z, "65536", 0, AF_INET, S, 0 },
+	{ "www." Z, "80x", 0, AF_INET, S, 0 },
+	{ "www." Z, "", 0, AF_INET, S, 0 },
+	{ "www." Z, " 80", 0, AF_INET, S, 0 },
+	{ "www." Z, "80", 0, AF_INET, SOCK_RAW, 0 },
+	{ "www." Z, NULL, 0, AF_INET, SOCK_RAW, 89 },
+	{ "www." Z, NULL, 0, AF_INET, 0, 89 },
+	/* canonical names and chains */
+	{ "www." Z, "80", AI_CANONNAME, 0, S, 0 },
+	{ "www." Z ".", "80", AI_CANONNAME, 0, S, 0 },
+	{ "alias." Z, "80", AI_CANONNAME, 0, S, 0 },
+	{ "alias." Z, "80", AI_CANONNAME, AF_INET6, S, 0 },
+	{ "chain1." Z, "80", AI_CANONNAME, 0, 0, 0 },
+	{ "chain1." Z, "80", 0, AF_INET, S, 0 },
+	{ "dangling." Z, "80", 0, 0, S, 0 },
+	{ "toempty." Z, "80", 0, 0, S, 0 },
+	{ "loop1." Z, "80", 0, 0, S, 0 },
+	{ "alias." Z, "80", AI_CANONNAME | AI_V4MAPPED, AF_INET6, S, 0 },
+	{ "alias4." Z, "80", AI_CANONNAME | AI_V4MAPPED, AF_INET6, S, 0 },
+	/* nothing there */
+	{ "nothing." Z, "80", 0, 0, S, 0 },
+	{ "nothing." Z, "80", 0, AF_INET, S, 0 },
+	{ "nothing." Z, "80", AI_CANONNAME, AF_INET6, S, 0 },
+	{ "empty." Z, "80", 0, 0, S, 0 },
+	{ "empty." Z, "80", 0, AF_INET, S, 0 },
+	{ "empty." Z, "80", AI_V4MAPPED, AF_INET6, S, 0 },
+	{ "servfail." Z, "80", 0, 0, S, 0 },
+	{ "servfail." Z, "80", 0, AF_INET, S, 0 },
+	{ "refused." Z, "80", 0, AF_INET, S, 0 },
+	{ "formerr." Z, "80", 0, AF_INET, S, 0 },
+	{ "half." Z, "80", 0, 0, S, 0 },
+	{ "half6." Z, "80", 0, 0, S, 0 },
+	{ "mixed." Z, "80", 0, 0, S, 0 },
+	/* many, and their order */
+	{ "many." Z, "80", 0, 0, S, 0 },
+	{ "big." Z, "80", 0, AF_INET, S, 0 },
+	{ "order." Z, "80", 0, 0, S, 0 },
+	{ "order6." Z, "80", 0, AF_INET6, S, 0 },
+	{ "scopes." Z, "80", 0, 0, S, 0 },
+	{ "scopes." Z, "80", AI_V4MAPPED | AI_ALL, AF_INET6, S, 0 },
+	/* names as such */
+	{ "WWW.SmolMix.Test", "80", AI_CANONNAME, AF_INET, S, 0 },
+	{ "under_score." Z, "80", 0, AF_INET, S, 0 },
+	{ "-dash." Z, "80", 0, AF_INET, S, 0 },
+	{ "star*." Z, "80", 0, AF_INET, S, 0 },
+	{ "a..b", "80", 0, 0, S, 0 },
+	{ ".", "80", 0, 0, S, 0 },
+	{ "..", "80", 0, 0, S, 0 },
+	{ ".www." Z, "80", 0, 0, S, 0 },
+	{ "www." Z "..", "80", 0, 0, S, 0 },
+	{ "w ww." Z, "80", 0, 0, S, 0 },
+	{ LABEL63 "." Z, "80", 0, AF_INET, S, 0 },
+	{ LABEL63 "3." Z, "80", 0, AF_INET, S, 0 },
+	{ NAME250, "80", 0, AF_INET, S, 0 },
+	{ NAME250 "." Z, "80", 0, AF_INET, S, 0 },
+	{ "ba\\100d." Z, "80", 0, AF_INET, S, 0 },
+	/* international names */
+	{ "b\xc3\xbc" "cher." Z, "80", 0, AF_INET, S, 0 },
+	{ "b\xc3\xbc" "cher." Z, "80", AI_IDN, AF_INET, S, 0 },
+	{ "b\xc3\xbc" "cher." Z, "80", AI_IDN | AI_CANONNAME, AF_INET, S, 0 },
+	{ "b\xc3\xbc" "cher." Z, "80", AI_IDN | AI_CANONNAME | AI_CANONIDN, AF_INET, S, 0 },
+	{ "xn--bcher-kva." Z, "80", AI_CANONNAME | AI_CANONIDN, AF_INET, S, 0 },
+	{ "xn--bcher-kva." Z, "80", AI_CANONNAME, AF_INET, S, 0 },
+	{ "www." Z, "80", AI_IDN | AI_CANONNAME, AF_INET, S, 0 },
+	{ "b\xff\xfe" "d." Z, "80", AI_IDN, AF_INET, S, 0 },
+	{ "b\xc3\xbc" "cher." Z, "80", AI_NUMERICHOST, AF_INET, S, 0 },
+	/* what must not be asked */
+	{ "abcdef.onion", "80", 0, 0, S, 0 },
+	{ "printer.local", "80", 0, 0, S, 0 },
+	{ "localhost", "80", 0, 0, S, 0 },
+	{ "localhost", "80", 0, AF_INET, S, 0 },
+	{ "localhost", "80", AI_ADDRCONFIG, 0, S, 0 },
+	{ "localhost.", "80", AI_CANONNAME, 0, S, 0 },
+	{ "x.localhost", "80", 0, 0, S, 0 },
+	{ "x.localhost", "80", 0, AF_INET6, S, 0 },
+	/* hosts file */
+	{ "fileboth", "80", AI_CANONNAME, 0, S, 0 },
+	{ "FileBoth", "80", AI_CANONNAME, AF_INET, S, 0 },
+	{ "filealias", "80", AI_CANONNAME, 0, S, 0 },
+	{ "file4", "80", 0, AF_INET6, S, 0 },
+	{ "file4", "80", AI_V4MAPPED, AF_INET6, S, 0 },
+	{ "file6", "80", 0, AF_INET, S, 0 },
+	{ "filetwice", "80", AI_CANONNAME, AF_INET, S, 0 },
+	{ "file4.", "80", 0, AF_INET, S, 0 },
+	{ "file." Z, "80", 0, 0, S, 0 },
+	/* search list and ndots */
+	{ "www", "80", 0, AF_INET, S, 0 },
+	{ "www", "80", AI_CANONNAME, AF_INET, S, 0 },
+	{ "single", "80", 0, AF_INET, S, 0 },
+	{ "single.", "80", 0, AF_INET, S, 0 },
+	{ "a.sub", "80", 0, AF_INET, S, 0 },
+	{ "nosuchlabel", "80", 0, AF_INET, S, 0 },
+};
+
+static void all_questions(void)
+{
+	static const struct question plain[] = { { "www." Z, "80", 0, 0, 0, 0 }, { "v4only." Z, NULL, 0, 0, 0, 0 },
+						 { "1.2.3.4", "80", 0, 0, 0, 0 }, { NULL, "http", 0, 0, 0, 0 },
+						 { "nothing." Z, NULL, 0, 0, 0, 0 } };
+
+	for (size_t i = 0; i < sizeof(questions) / sizeof(questions[0]); i++)
+		ask(&questions[i], false);
+	for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); i++)
+		ask(&plain[i], true);
+}
+
+/* ---- gethostbyname and relatives ---- */
+
+static void put_host(const struct hostent *h, int herr)
+{
+	if (!h) {
+		printf(" none h_errno %d\n", herr);
+		return;
+	}
+	printf(" %s %d/%d", h->h_name, h->h_addrtype, h->h_length);
+	for (char **a = h->h_aliases; *a; a++)
+		printf(" alias %s", *a);
+	for (char **a = h->h_addr_list; *a; a++) {
+		char ip[INET6_ADDRSTRLEN];
+
+		printf(" %s", inet_ntop(h->h_addrtype, *a, ip, sizeof(ip)));
+	}
+	putchar('\n');
+	fflush(stdout);
+}
+
+static void by_name(const char *name, int af)
+{
+	printf("gethostbyname2 %s %d:", shown(name), af);
+	h_errno = 77;
+	put_host(gethostbyname2(name, af), h_errno);
+}
+
+/* The growth protocol: doubled until it fits; what ERANGE leaves behind. */
+static void by_name_r(const char *name, int af)
+{
+	char buf[65536];
+	struct hostent h, *ret = &h;
+	int herr = 77, r = ERANGE, sizes = 0;
+
+	printf("gethostbyname2_r %s %d:", shown(name), af);
+	for (size_t cap = 4; r == ERANGE && cap <= sizeof(buf); cap *= 2, sizes++) {
+		ret = &h;
+		r = gethostbyname2_r(name, af, &h, buf, cap, &ret, &herr);
+		if (r == ERANGE && (ret || herr != NETDB_INTERNAL))
+			printf(" odd(%d)", herr);
+	}
+	printf(" %s%s", r ? strerrorname_np(r) : "ok", ret && sizes > 1 ? " grown" : "");
+	put_host(ret, herr);
+}
+
+static void by_addr(const char *ip, int af, socklen_t len)
+{
+	unsigned char raw[16];
+	char buf[8192];
+	struct hostent h, *ret = &h;
+	int herr = 77, r;
+
+	inet_pton(af == AF_INET6 ? AF_INET6 : AF_INET, ip, raw);
+	printf("gethostbyaddr %s %d %u:", ip, af, len);
+	h_errno = 77;
+	put_host(gethostbyaddr(raw, len, af), h_errno);
+	printf("gethostbyaddr_r %s %d %u:", ip, af, len);
+	r = gethostbyaddr_r(raw, len, af, &h, buf, sizeof(buf), &ret, &herr);
+	printf(" %s", r ? strerrorname_np(r) : "ok");
+	put_host(ret, herr);
+	if (!ret)
+		return;
+	r = gethostbyaddr_r(raw, len, af, &h, buf, 8, &ret, &herr);
+	printf("gethostbyaddr_r %s small: %s %s %d\n", ip, r ? strerrorname_np(r) : "ok", ret ? "found" : "none", herr);
+}
+
+static void hosts(void)
+{
+	static const char *const names[] = { "www." Z, "v4only." Z, "v6only." Z, "alias." Z, "chain1." Z, "nothing." Z, "empty." Z,
+					     "servfail." Z, "many." Z, "1.2.3.4", "127.1", "::1", "fe80::1%lo", "1.2.3.4.", "localhost",
+					     "fileboth", "filealias", "filetwice", "file6", "x.onion", "", ".", NAME250 "." Z,
+					     "WWW." Z ".", "dangling." Z };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		by_name(names[i], AF_INET);
+		by_name(names[i], AF_INET6);
+		by_name_r(names[i], AF_INET);
+		by_name_r(names[i], AF_INET6);
+	}
+	printf("gethostbyname www:");
+	put_host(gethostbyname("www." Z), h_errno);
+	by_name_r("www." Z, AF_UNIX);
+	by_addr("192.88.99.80", AF_INET, 4);
+	by_addr("2a0e:dead:beef::80", AF_INET6, 16);
+	by_addr("192.88.99.81", AF_INET, 4);
+	by_addr("192.88.99.82", AF_INET, 4);
+	by_addr("127.0.0.1", AF_INET, 4);
+	by_addr("::1", AF_INET6, 16);
+	by_addr("::ffff:192.88.99.80", AF_INET6, 16);
+	by_addr("192.88.99.200", AF_INET, 4);
+	by_addr("192.168.77.77", AF_INET, 4);
+	by_addr("192.88.99.80", AF_INET, 3);
+	by_addr("192.88.99.80", AF_INET6, 4);
+	by_addr("192.88.99.80", AF_UNIX, 4);
+}
+
+/* ---- getnameinfo ---- */
+
+static void back(const char *ip, uint16_t port, int flags, socklen_t host_len, socklen_t serv_len)
+{
+	char host[NI_MAXHOST] = "", serv[NI_MAXSERV] = "";
+	struct sockaddr_in v4 = { .sin_family = AF_INET, .sin_port = htons(port) };
+	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_scope_id = strchr(ip, '%') ? 1 : 0 };
+	char text[64];
+	int e;
+
+	snprintf(text, sizeof(text), "%.*s", (int)strcspn(ip, "%"), ip);
+	if (inet_pton(AF_INET, text, &v4.sin_addr) == 1)
+		e = getnameinfo((struct sockaddr *)&v4, sizeof(v4), host_len ? host : NULL, host_len, serv_len ? serv : NULL, serv_len, flags);
+	else
+		e = inet_pton(AF_INET6, text, &v6.sin6_addr) == 1 ?
+			getnameinfo((struct sockaddr *)&v6, sizeof(v6), host_len ? host : NULL, host_len, serv_len ? serv : NULL, serv_len, flags) :
+			77;
+	printf("getnameinfo %s %u %x %u %u: %s %s %s\n", ip, port, (unsigned)flags, host_len, serv_len, eai(e), e ? "" : host,
+	       e ? "" : serv);
+}
+
+static void backwards(void)
+{
+	static const int flags[] = { 0, NI_NUMERICHOST, NI_NUMERICSERV, NI_NOFQDN, NI_NAMEREQD, NI_DGRAM, NI_IDN,
+				     NI_NUMERICHOST | NI_NUMERICSERV, NI_NAMEREQD | NI_NUMERICHOST, NI_NOFQDN | NI_NAMEREQD, 0x10000 };
+	static const char *const ips[] = { "192.88.99.80", "2a0e:dead:beef::80", "192.88.99.200", "127.0.0.1", "::1", "192.88.99.83",
+					   "fe80::1%lo", "::ffff:192.88.99.80", "0.0.0.0" };
+	struct sockaddr_in short_one = { .sin_family = AF_INET };
+	char host[64];
+
+	for (size_t i = 0; i < sizeof(ips) / sizeof(ips[0]); i++)
+		for (size_t f = 0; f < sizeof(flags) / sizeof(flags[0]); f++)
+			back(ips[i], 514, flags[f], NI_MAXHOST, NI_MAXSERV);
+	back("192.88.99.81", 80, 0, NI_MAXHOST, NI_MAXSERV);
+	back("192.168.77.77", 80, 0, NI_MAXHOST, NI_MAXSERV);
+	back("192.88.99.80", 80, 0, 5, NI_MAXSERV);
+	back("192.88.99.80", 80, NI_NUMERICHOST, 5, NI_MAXSERV);
+	back("192.88.99.80", 80, 0, NI_MAXHOST, 2);
+	back("192.88.99.80", 80, 0, NI_MAXHOST, 0);
+	back("192.88.99.80", 80, 0, 0, NI_MAXSERV);
+	back("192.88.99.80", 80, 0, 0, 0);
+	back("192.88.99.80", 0, 0, NI_MAXHOST, NI_MAXSERV);
+	printf("getnameinfo short: %s\n", eai(getnameinfo((struct sockaddr *)&short_one, 8, host, sizeof(host), NULL, 0, 0)));
+	short_one.sin_family = AF_APPLETALK;
+	printf("getnameinfo family: %s\n", eai(getnameinfo((struct sockaddr *)&short_one, sizeof(short_one), host, sizeof(host), NULL, 0, 0)));
+}
+
+/* ---- getaddrinfo_a ---- */
+
+static volatile sig_atomic_t told;
+
+static void on_told(int sig, siginfo_t *si, void *ctx)
+{
+	told = si->si_code == SI_ASYNCNL ? si->si_value.sival_int : -1;
+}
+
+static void asynchronous(void)
+{
+	struct addrinfo hints = { .ai_socktype = S, .ai_family = AF_INET };
+	struct gaicb one = { .ar_name = "www." Z, .ar_service = "80", .ar_request = &hints }, two = { .ar_name = "nothing." Z, .ar_request = &hints };
+	struct gaicb *list[] = { &one, NULL, &two };
+	const struct gaicb *waited[] = { &one, &two };
+	struct sigevent none = { .sigev_notify = SIGEV_NONE };
+	struct sigevent sig = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1, .sigev_value = { .sival_int = 42 } };
+	struct sigaction sa = { .sa_sigaction = on_told, .sa_flags = SA_SIGINFO };
+	const struct timespec limit = { 20, 0 };
+
+	printf("getaddrinfo_a wait: %s", eai(getaddrinfo_a(GAI_WAIT, list, 3, NULL)));
+	printf(" %s %s", eai(gai_error(&one)), eai(gai_error(&two)));
+	put_list(one.ar_result);
+	freeaddrinfo(one.ar_result);
+	one.ar_result = NULL;
+	printf("getaddrinfo_a nowait: %s", eai(getaddrinfo_a(GAI_NOWAIT, list, 3, &none)));
+	while (gai_error(&one) == EAI_INPROGRESS || gai_error(&two) == EAI_INPROGRESS)
+		gai_suspend(waited, 2, &limit);
+	printf(" %s %s", eai(gai_error(&one)), eai(gai_error(&two)));
+	printf(" suspend %s cancel %s", eai(gai_suspend(waited, 2, &limit)), eai(gai_cancel(&one)));
+	put_list(one.ar_result);
+	freeaddrinfo(one.ar_result);
+	one.ar_result = NULL;
+	sigaction(SIGUSR1, &sa, NULL);
+	printf("getaddrinfo_a signal: %s", eai(getaddrinfo_a(GAI_NOWAIT, list, 1, &sig)));
+	for (int i = 0; i < 500 && !told; i++)
+		poll(NULL, 0, 20);
+	printf(" told %d", (int)told);
+	put_list(one.ar_result);
+	printf("getaddrinfo_a mode: %s\n", eai(getaddrinfo_a(9, list, 1, NULL)));
+}
+
+/* ---- raw answers ---- */
+
+static void put_answer(int n, const unsigned char *a)
+{
+	if (n < 0)
+		printf(" none h_errno %d\n", h_errno);
+	else
+		printf(" %s rcode %d counts %d %d\n", n > 12 ? "answer" : "header", a[3] & 15, a[4] << 8 | a[5], a[6] << 8 | a[7]);
+	fflush(stdout);
+}
+
+typedef int (*query_fn)(const char *, int, int, unsigned char *, int);
+typedef int (*nquery_fn)(res_state, const char *, int, int, unsigned char *, int);
+typedef int (*domain_fn)(const char *, const char *, int, int, unsigned char *, int);
+typedef int (*ndomain_fn)(res_state, const char *, const char *, int, int, unsigned char *, int);
+typedef int (*send_fn)(const unsigned char *, int, unsigned char *, int);
+typedef int (*nsend_fn)(res_state, const unsigned char *, int, unsigned char *, int);
+
+#ifdef __x86_64__
+#define FIRST_VERSION "GLIBC_2.2.5"
+#else
+#define FIRST_VERSION "GLIBC_2.17"
+#endif
+
+/* Both spellings; new programs cannot link with the old one. */
+static void *both(const char *name, int old)
+{
+	char text[32];
+	void *f;
+
+	snprintf(text, sizeof(text), "%s%s", old ? "__" : "", name);
+	printf("%s:", text);
+	f = old ? dlvsym(RTLD_DEFAULT, text, FIRST_VERSION) : dlsym(RTLD_DEFAULT, text);
+	if (!f) {
+		printf(" missing\n");
+		exit(1);
+	}
+	return f;
+}
+
+static void raw(void)
+{
+	static const struct {
+		const char *name;
+		int type;
+	} asked[] = { { "www." Z, 1 }, { "www." Z, 28 }, { "www." Z, 16 }, { "alias." Z, 1 }, { "nothing." Z, 1 }, { "empty." Z, 1 },
+		      { "servfail." Z, 1 }, { "big." Z, 1 }, { "bigtxt." Z, 16 }, { "www", 1 }, { "", 1 }, { "a..b", 1 } };
+	struct __res_state st = { 0 };
+	unsigned char out[8192], q[512];
+	int len;
+
+	printf("res_ninit: %d\n", res_ninit(&st));
+	for (int old = 0; old < 2; old++) {
+		query_fn query = (query_fn)both("res_query", old);
+		nquery_fn nquery, nsearch;
+		query_fn search;
+		domain_fn domain;
+		ndomain_fn ndomain;
+		send_fn send;
+		nsend_fn nsend;
+
+		putchar('\n');
+		for (size_t i = 0; i < sizeof(asked) / sizeof(asked[0]); i++) {
+			printf("res_query %s %d:", asked[i].name, asked[i].type);
+			h_errno = 77;
+			put_answer(query(asked[i].name, 1, asked[i].type, out, sizeof(out)), out);
+		}
+		nquery = (nquery_fn)both("res_nquery", old);
+		put_answer(nquery(&st, "www." Z, 1, 1, out, sizeof(out)), out);
+		search = (query_fn)both("res_search", old);
+		put_answer(search("www." Z, 1, 1, out, sizeof(out)), out);
+		nsearch = (nquery_fn)both("res_nsearch", old);
+		put_answer(nsearch(&st, "nothing." Z, 1, 1, out, sizeof(out)), out);
+		search = (query_fn)both("res_search", old);
+		put_answer(search("www", 1, 1, out, sizeof(out)), out);
+		domain = (domain_fn)both("res_querydomain", old);
+		put_answer(domain("www", Z, 1, 1, out, sizeof(out)), out);
+		ndomain = (ndomain_fn)both("res_nquerydomain", old);
+		put_answer(ndomain(&st, "www", Z, 1, 16, out, sizeof(out)), out);
+		len = res_mkquery(ns_o_query, "www." Z, 1, 1, NULL, 0, NULL, q, sizeof(q));
+		send = (send_fn)both("res_send", old);
+		put_answer(send(q, len, out, sizeof(out)), out);
+		nsend = (nsend_fn)both("res_nsend", old);
+		put_answer(nsend(&st, q, len, out, sizeof(out)), out);
+	}
+	res_nclose(&st);
+}
+
+/* ---- services, protocols and networks: files only ---- */
+
+static void services(void)
+{
+	struct servent *s = getservbyname("http", "tcp");
+	struct protoent *p = getprotobyname("udp");
+
+	printf("getservbyname: %s %d\n", s ? s->s_name : "none", s ? ntohs((uint16_t)s->s_port) : -1);
+	s = getservbyport(htons(53), "udp");
+	printf("getservbyport: %s\n", s ? s->s_name : "none");
+	printf("getservbyname none: %s\n", getservbyname("nosuchservice", "tcp") ? "found" : "none");
+	printf("getprotobyname: %s %d\n", p ? p->p_name : "none", p ? p->p_proto : -1);
+	printf("getnetbyname: %s\n", getnetbyname("nosuchnet." Z) ? "found" : "none");
+}
+
+int main(void)
+{
+	setlocale(LC_ALL, "C.UTF-8");
+	all_questions();
+	hosts();
+	backwards();
+	asynchronous();
+	raw();
+	services();
+	return 0;
+}
