@@ -63,16 +63,16 @@ bool names_numeric(const char *s, struct addr *ret)
 	return true;
 }
 
-void names_families(bool *ret_v4, bool *ret_v6)
+void names_own(struct addr *ret_v4, struct addr *ret_v6)
 {
 	struct ctl_req req = { .op = CTL_HELLO };
 	struct ctl_rep rep;
 
-	*ret_v4 = *ret_v6 = true;
-	if (sock_request(&req, NULL, 0, &rep) < 0 || (!rep.addr.family && !rep.addr2.family))
+	*ret_v4 = *ret_v6 = (struct addr){ 0 };
+	if (sock_request(&req, NULL, 0, &rep) < 0)
 		return;
-	*ret_v4 = rep.addr.family == 4;
-	*ret_v6 = rep.addr2.family == 6;
+	*ret_v4 = rep.addr;
+	*ret_v6 = rep.addr2;
 }
 
 /* ---- hosts file ---- */

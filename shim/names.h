@@ -26,7 +26,7 @@ enum ctl_dns names_lookup(const char *name, uint8_t family, struct names *ret);
 enum ctl_dns names_reverse(const struct addr *a, struct names *ret);
 /* Legacy forms of inet_aton too ("127.1", "0x7f000001"), scope ids by name or number; the port is 0. */
 bool names_numeric(const char *s, struct addr *ret);
-/* Which families the tunnel has an address for; both while it is not known. */
-void names_families(bool *ret_v4, bool *ret_v6);
+/* The tunnel's addresses; family 0 where it has none, and both while they are not known. */
+void names_own(struct addr *ret_v4, struct addr *ret_v6);
 
 #endif

@@ -6,7 +6,8 @@
  * rules for flags, socket types and services (services come from libc's files). Results are allocated as glibc does, one block per
  * entry and the canonical name apart, so that libc's freeaddrinfo takes them.
  *
- * Order of results: RFC 6724 for a host with both families: IPv6 first, except for the wildcard addresses, where Linux puts 0.0.0.0 first.
+ * Order of results: RFC 6724 with the tunnel's source addresses (order.h). The wildcard and loopback addresses of a call without a
+ * name come as Linux has them: 0.0.0.0 first, ::1 first.
  */
 #include <errno.h>
 #include <net/if.h>
@@ -21,6 +22,8 @@
 
 #include "shim/hooks.h"
 #include "shim/names.h"
+#include "shim/order.h"
+#include "shim/state.h"
 
 #define SERVICE_BUF 1024
 #define TYPES_MAX 8
@@ -181,17 +184,14 @@ static int numeric_node(const struct addrinfo *req, struct addr *a)
 	return 0;
 }
 
-/* IPv6 before IPv4, otherwise as they came. */
 static void order(struct names *l)
 {
-	struct addr out[CTL_ADDRS_MAX];
-	unsigned n = 0;
+	struct order_sources from = { .rules = state_rules() };
 
-	for (unsigned want = 6; want >= 4; want -= 2)
-		for (unsigned i = 0; i < l->n; i++)
-			if (l->addr[i].family == want)
-				out[n++] = l->addr[i];
-	memcpy(l->addr, out, n * sizeof(out[0]));
+	if (l->n < 2)
+		return;
+	names_own(&from.v4, &from.v6);
+	order_addrs(l->addr, l->n, &from);
 }
 
 /* IPv4 answers for an IPv6 question: when there is no IPv6 one, or always with AI_ALL. */
@@ -214,24 +214,23 @@ static int add_mapped(const char *name, struct names *ret)
 static int named_node(const char *name, const struct addrinfo *req, struct names *ret)
 {
 	uint8_t family = req->ai_family == AF_INET ? 4 : req->ai_family == AF_INET6 ? 6 : 0;
-	bool v4 = true, v6 = true, mapped = family == 6 && req->ai_flags & AI_V4MAPPED;
+	bool mapped = family == 6 && req->ai_flags & AI_V4MAPPED;
+	struct addr v4, v6;
 	enum ctl_dns d;
 
 	for (const char *c = name; *c; c++)
 		if (*c & 0x80)
 			return req->ai_flags & AI_IDN ? EAI_IDN_ENCODE : EAI_NONAME;
 	if (req->ai_flags & AI_ADDRCONFIG) {
-		names_families(&v4, &v6);
-		if (family == 0 && v4 != v6)
-			family = v4 ? 4 : 6;
-		else if ((family == 4 && !v4) || (family == 6 && !v6 && !mapped))
+		names_own(&v4, &v6);
+		if (family == 0 && (v4.family != 0) != (v6.family != 0))
+			family = v4.family ? 4 : 6;
+		else if ((family == 4 && !v4.family && v6.family) || (family == 6 && !v6.family && v4.family && !mapped))
 			return EAI_NONAME;
 	}
 	d = names_lookup(name, family, ret);
 	if (mapped && (d == CTL_DNS_NODATA || (d == CTL_DNS_OK && req->ai_flags & AI_ALL)))
 		return add_mapped(name, ret);
-	if (d == CTL_DNS_OK)
-		order(ret);
 	return eai(d);
 }
 
@@ -304,7 +303,10 @@ static int find_node(const char *node, const struct addrinfo *req, struct names 
 	}
 	if (req->ai_flags & AI_NUMERICHOST)
 		return EAI_NONAME;
-	return named_node(node, req, l);
+	r = named_node(node, req, l);
+	if (r == 0)
+		order(l);
+	return r;
 }
 
 HOOK int getaddrinfo(const char *restrict node, const char *restrict service, const struct addrinfo *restrict hints,
