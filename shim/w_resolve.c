@@ -96,7 +96,7 @@ static int choose_types(const char *service, const struct addrinfo *req, struct 
 	const struct type *t = NULL;
 	char *end = NULL;
 	unsigned long num = service ? strtoul(service, &end, 10) : 0;
-	bool named = service && *end;
+	bool named = service && (*end || (int)num < 0); /* glibc keeps the number in an int */
 	in_port_t port = htons((uint16_t)num);
 	int r;
 
