@@ -25,6 +25,21 @@
 #define LINE_MAX_LEN 1024
 #define WORDS_MAX (NAMES_ALIASES_MAX + 2)
 
+/* A scope by interface name has a meaning on the link only (RFC 4007 11); a number is taken as it is, as glibc does. */
+static bool take_scope(struct addr *a, const char *s)
+{
+	bool link = addr_classify(a) == ADDR_LINKLOCAL || (a->ip[0] == 0xff && (a->ip[1] & 15) <= 2);
+	unsigned long v;
+	char *end;
+
+	a->scope = link ? if_nametoindex(s) : 0;
+	if (a->scope)
+		return true;
+	v = strtoul(s, &end, 10);
+	a->scope = (uint32_t)v;
+	return isdigit((unsigned char)*s) && !*end && v <= UINT32_MAX;
+}
+
 bool names_numeric(const char *s, struct addr *ret)
 {
 	struct in_addr v4;
@@ -32,7 +47,6 @@ bool names_numeric(const char *s, struct addr *ret)
 	const char *scope = strchr(s, '%');
 	size_t len = scope ? (size_t)(scope - s) : strlen(s);
 	struct addr a = { 0 };
-	char *end;
 
 	if (strpbrk(s, " \t\n") || !*s)
 		return false;
@@ -49,16 +63,8 @@ bool names_numeric(const char *s, struct addr *ret)
 	if (inet_pton(AF_INET6, text, a.ip) != 1)
 		return false;
 	a.family = 6;
-	if (scope && *++scope) {
-		a.scope = if_nametoindex(scope);
-		if (!a.scope) {
-			a.scope = (uint32_t)strtoul(scope, &end, 10);
-			if (*end)
-				return false;
-		}
-	} else if (scope) {
+	if (scope && !take_scope(&a, scope + 1))
 		return false;
-	}
 	*ret = a;
 	return true;
 }
