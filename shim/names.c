@@ -237,12 +237,23 @@ static void loopback(const char *name, uint8_t family, struct names *ret)
 
 /* ---- the tunnel ---- */
 
-static bool plausible(const char *name)
+/* What glibc takes for the name of a host: letters, digits, '-', '_', no '-' in front, labels of 1 to 63 (RFC 1123 2.1). An address is none.
+ * Both ways: a question that could have no good answer is not asked, and no shell's special characters come out of a PTR record. */
+static bool is_host_name(const char *name)
 {
-	for (; *name; name++)
-		if (!isgraph((unsigned char)*name))
+	size_t label = 0;
+	struct addr a;
+
+	if (*name == '-' || names_numeric(name, &a))
+		return false;
+	for (; *name; name++) {
+		bool dot = *name == '.';
+
+		if (dot ? !label : (!isalnum((unsigned char)*name) && *name != '-' && *name != '_') || ++label > 63)
 			return false;
-	return true;
+		label = dot ? 0 : label;
+	}
+	return label > 0;
 }
 
 static enum ctl_dns ask(const char *name, uint8_t family, struct names *ret)
@@ -251,7 +262,7 @@ static enum ctl_dns ask(const char *name, uint8_t family, struct names *ret)
 	struct ctl_rep rep;
 	int r;
 
-	if (!plausible(name))
+	if (!is_host_name(name))
 		return CTL_DNS_NONAME;
 	copy_name(req.name, name);
 	r = sock_request(&req, NULL, 0, &rep);
@@ -262,7 +273,8 @@ static enum ctl_dns ask(const char *name, uint8_t family, struct names *ret)
 	for (unsigned i = 0; i < rep.n_addrs && i < CTL_ADDRS_MAX; i++)
 		if (family == 0 || rep.addrs[i].family == family)
 			ret->addr[ret->n++] = rep.addrs[i];
-	copy_name(ret->canon, rep.name[0] ? rep.name : name);
+	/* The cache knows names in one spelling; DNS answers repeat the question's. */
+	copy_name(ret->canon, is_host_name(rep.name) && strcasecmp(rep.name, name) ? rep.name : name);
 	if (strcasecmp(ret->canon, name))
 		copy_name(ret->alias[ret->n_alias++], name);
 	return ret->n ? CTL_DNS_OK : CTL_DNS_NODATA;
@@ -315,7 +327,10 @@ enum ctl_dns names_reverse(const struct addr *a, struct names *ret)
 		return CTL_DNS_NONAME;
 	if (sock_request(&req, NULL, 0, &rep) < 0)
 		return CTL_DNS_AGAIN;
-	if (rep.dns == CTL_DNS_OK)
-		copy_name(ret->canon, rep.name);
-	return rep.dns;
+	if (rep.dns != CTL_DNS_OK)
+		return rep.dns;
+	if (!is_host_name(rep.name))
+		return CTL_DNS_NONAME;
+	copy_name(ret->canon, rep.name);
+	return CTL_DNS_OK;
 }
