@@ -2,7 +2,8 @@
 /*
  * Name lookup of the shim.
  *
- * Theory of operation (interposition.md 2.11). In this order: names that must never be asked (.onion, .local), the hosts file, localhost and
+ * Theory of operation (interposition.md 2.11). In this order: names that must never be asked (.onion, .local), the hosts file (a name it
+ * has in one family is not asked for the other: it is local, and the exit's resolver need not know of it), localhost and
  * this host's own name (both mean loopback; asking an exit's resolver for the host's name would tell it), then the tunnel. There is
  * no search list: it would tell the local domain's name to the exit's resolver. /etc/resolv.conf is not read at all.
  */
@@ -178,7 +179,21 @@ struct by_name {
 	const char *name;
 	uint8_t family;
 	struct names *ret;
+	bool known; /* in whatever family */
 };
+
+/* A later line of the same name: its other names are aliases too. */
+static void more_names(struct names *ret, char *const *word, unsigned n)
+{
+	for (unsigned i = 1; i < n; i++) {
+		bool new = strcasecmp(word[i], ret->canon) != 0;
+
+		for (unsigned k = 0; k < ret->n_alias; k++)
+			new = new && strcasecmp(word[i], ret->alias[k]) != 0;
+		if (new && ret->n_alias < NAMES_ALIASES_MAX)
+			copy_name(ret->alias[ret->n_alias++], word[i]);
+	}
+}
 
 static bool judge_name(void *ctx, const struct addr *a, char *const *word, unsigned n)
 {
@@ -187,9 +202,12 @@ static bool judge_name(void *ctx, const struct addr *a, char *const *word, unsig
 
 	for (unsigned i = 1; i < n; i++)
 		hit = hit || !strcasecmp(word[i], q->name);
+	q->known = q->known || hit;
 	if (hit && (q->family == 0 || q->family == a->family) && q->ret->n < CTL_ADDRS_MAX) {
 		if (q->ret->n == 0)
 			take_names(q->ret, word, n);
+		else
+			more_names(q->ret, word, n);
 		q->ret->addr[q->ret->n++] = *a;
 	}
 	return false; /* a name may have several lines */
@@ -284,7 +302,7 @@ enum ctl_dns names_lookup(const char *full, uint8_t family, struct names *ret)
 {
 	char name[CTL_NAME_MAX + 1];
 	size_t len = strlen(full);
-	struct by_name q = { name, family, ret };
+	struct by_name q = { name, family, ret, false };
 
 	*ret = (struct names){ .n = 0 };
 	if (len && full[len - 1] == '.')
@@ -296,8 +314,8 @@ enum ctl_dns names_lookup(const char *full, uint8_t family, struct names *ret)
 	if (ends_in(name, "onion"))
 		return CTL_DNS_NONAME; /* RFC 7686 */
 	search_hosts(judge_name, &q);
-	if (ret->n)
-		return CTL_DNS_OK;
+	if (q.known)
+		return ret->n ? CTL_DNS_OK : CTL_DNS_NODATA;
 	if (is_this_host(name)) {
 		loopback(name, family, ret);
 		return CTL_DNS_OK;
