@@ -267,7 +267,7 @@ static bool is_host_name(const char *name)
 	for (; *name; name++) {
 		bool dot = *name == '.';
 
-		if (dot ? !label : (!isalnum((unsigned char)*name) && *name != '-' && *name != '_') || ++label > 63)
+		if (dot ? !label : (*name & 0x80 || !(isalnum(*name) || *name == '-' || *name == '_')) || ++label > 63)
 			return false;
 		label = dot ? 0 : label;
 	}

@@ -21,6 +21,7 @@
 #include <sys/utsname.h>
 
 #include "shim/hooks.h"
+#include "shim/idn.h"
 #include "shim/names.h"
 #include "shim/order.h"
 #include "shim/state.h"
@@ -218,9 +219,6 @@ static int named_node(const char *name, const struct addrinfo *req, struct names
 	struct addr v4, v6;
 	enum ctl_dns d;
 
-	for (const char *c = name; *c; c++)
-		if (*c & 0x80)
-			return req->ai_flags & AI_IDN ? EAI_IDN_ENCODE : EAI_NONAME;
 	if (req->ai_flags & AI_ADDRCONFIG) {
 		names_own(&v4, &v6);
 		if (family == 0 && (v4.family != 0) != (v6.family != 0))
@@ -258,6 +256,15 @@ static struct addrinfo *entry(const struct addr *a, const struct wanted *w, int 
 	return ai;
 }
 
+static char *canonical(const char *name, int flags)
+{
+	char shown[NI_MAXHOST];
+
+	if (flags & AI_CANONIDN && idn_from_dns(name, shown, sizeof(shown)) == 0)
+		return strdup(shown);
+	return strdup(name);
+}
+
 static int build(const struct names *l, const struct wanted *w, size_t n, int flags, struct addrinfo **ret)
 {
 	struct addrinfo *first = NULL, **tail = &first;
@@ -271,7 +278,7 @@ static int build(const struct names *l, const struct wanted *w, size_t n, int fl
 		}
 	}
 	if (flags & AI_CANONNAME && first) {
-		first->ai_canonname = strdup(l->canon);
+		first->ai_canonname = canonical(l->canon, flags);
 		if (!first->ai_canonname)
 			goto fail;
 	}
@@ -285,6 +292,7 @@ fail:
 
 static int find_node(const char *node, const struct addrinfo *req, struct names *l)
 {
+	char name[CTL_NAME_MAX + 1];
 	struct addr a;
 	int r;
 
@@ -303,6 +311,12 @@ static int find_node(const char *node, const struct addrinfo *req, struct names 
 	}
 	if (req->ai_flags & AI_NUMERICHOST)
 		return EAI_NONAME;
+	if (req->ai_flags & AI_IDN) {
+		r = idn_to_dns(node, name, sizeof(name));
+		if (r)
+			return r;
+		node = name;
+	}
 	r = named_node(node, req, l);
 	if (r == 0)
 		order(l);
@@ -366,11 +380,14 @@ static int put_numeric(const struct addr *a, char *out, socklen_t cap)
 
 static int put_host(const struct addr *a, char *out, socklen_t cap, int flags)
 {
+	char shown[NI_MAXHOST];
 	struct names l;
 	enum ctl_dns d;
 
 	if (!(flags & NI_NUMERICHOST)) {
 		d = names_reverse(a, &l);
+		if (d == CTL_DNS_OK && flags & NI_IDN && idn_from_dns(l.canon, shown, sizeof(shown)) == 0)
+			return put(out, cap, shown);
 		if (d == CTL_DNS_OK)
 			return put(out, cap, l.canon);
 		if (d == CTL_DNS_AGAIN && flags & NI_NAMEREQD)
