@@ -101,10 +101,8 @@ static int answer(enum ctl_dns d, const struct names *l, int af, struct hostent 
 
 	*ret = NULL;
 	*ret_herr = herr(d);
-	if (d == CTL_DNS_AGAIN)
-		return EAGAIN;
 	if (d != CTL_DNS_OK)
-		return 0;
+		return 0; /* glibc: h_errno has it all */
 	r = fill(l, af, h, buf, cap);
 	if (r) {
 		*ret_herr = NETDB_INTERNAL;
@@ -120,6 +118,8 @@ static enum ctl_dns lookup(const char *name, int af, struct names *l)
 
 	if (!names_numeric(name, &a))
 		return names_lookup(name, af == AF_INET ? 4 : 6, l);
+	if (strchr(name, '%')) /* a hostent has no room for a scope */
+		return CTL_DNS_NONAME;
 	if (a.family != (af == AF_INET ? 4 : 6))
 		return CTL_DNS_NONAME;
 	*l = (struct names){ .n = 1, .addr = { a } };
@@ -134,7 +134,7 @@ static int by_name(const char *name, int af, struct hostent *h, char *buf, size_
 
 	if (af != AF_INET && af != AF_INET6) {
 		*ret = NULL;
-		*ret_herr = NETDB_INTERNAL;
+		*ret_herr = NO_DATA;
 		return EAFNOSUPPORT;
 	}
 	return answer(lookup(name, af, &l), &l, af, h, buf, cap, ret, ret_herr);
@@ -151,9 +151,10 @@ static int by_addr(const void *raw, socklen_t len, int af, struct hostent *h, ch
 	if (af != AF_INET && af != AF_INET6)
 		return EAFNOSUPPORT;
 	if (len != (af == AF_INET ? 4u : 16u))
-		return EINVAL;
+		return EAFNOSUPPORT;
 	memcpy(a.ip, raw, len);
-	return answer(names_reverse(&a, &l), &l, af, h, buf, cap, ret, ret_herr);
+	addr_unmap(&a); /* the answer is about the IPv4 address then */
+	return answer(names_reverse(&a, &l), &l, a.family == 4 ? AF_INET : AF_INET6, h, buf, cap, ret, ret_herr);
 }
 
 HOOK int gethostbyname2_r(const char *restrict name, int af, struct hostent *restrict h, char *restrict buf,
