@@ -367,8 +367,9 @@ static void on_host(void *arg, int status, int timeouts, struct hostent *host)
 	struct ctl_rep rep = { .op = CTL_REVERSE, .dns = outcome(status) };
 
 	(void)timeouts;
+	/* c-ares has the last PTR record in h_name and all of them, in order, in h_aliases; libc takes the first. */
 	if (host && host->h_name)
-		snprintf(rep.name, sizeof(rep.name), "%s", host->h_name);
+		snprintf(rep.name, sizeof(rep.name), "%s", host->h_aliases && host->h_aliases[0] ? host->h_aliases[0] : host->h_name);
 	if (rep.dns <= CTL_DNS_NODATA)
 		keep(q, &rep, TTL_NEGATIVE * 2);
 	q->cb(q->owner, &rep);
