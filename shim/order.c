@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "shim/policy.h"
+#include "stack/ctl/ctl.h"
 
 #define SCOPE_LINK 2
 #define SCOPE_SITE 5
@@ -161,7 +162,7 @@ static bool before(const struct judged *a, const struct judged *b)
 
 void order_addrs(struct addr *list, size_t n, const struct order_sources *from)
 {
-	struct judged sorted[ORDER_MAX];
+	struct judged sorted[CTL_ADDRS_MAX];
 
 	/* Insertion: stable, and lists are short. */
 	for (size_t i = 0; i < n; i++) {

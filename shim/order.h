@@ -8,15 +8,13 @@
 #include "base/addr.h"
 #include "base/rules.h"
 
-#define ORDER_MAX 128
-
 /* Where packets would come from: the tunnel's own addresses, family 0 where it has none; and what it may carry (policy.h). */
 struct order_sources {
 	struct addr v4, v6;
 	const struct rules *rules;
 };
 
-/* n <= ORDER_MAX. Stable: what RFC 6724 does not tell apart stays as it came. */
+/* n <= CTL_ADDRS_MAX. Stable: what RFC 6724 does not tell apart stays as it came. */
 void order_addrs(struct addr *list, size_t n, const struct order_sources *from);
 
 #endif

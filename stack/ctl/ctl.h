@@ -43,7 +43,7 @@
 #define CTL_VERSION 1
 #define CTL_MSG_MAX 4096
 #define CTL_NAME_MAX 255
-#define CTL_ADDRS_MAX 32
+#define CTL_ADDRS_MAX 128 /* what an answer of about 4 KB holds, and a reply of CTL_MSG_MAX */
 #define CTL_GATE_MAX 8192 /* bytes */
 
 enum ctl_op {
