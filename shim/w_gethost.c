@@ -1,18 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * gethostbyname and relatives, and the raw resolver interface.
+ * gethostbyname and relatives.
  *
  * Theory of operation. The reentrant functions build a struct hostent in the caller's buffer (ERANGE when it is too small, as
- * glibc does); the others use one static buffer, which POSIX allows to be overwritten by the next call. res_query and its family
- * would need raw answers; they fail with TRY_AGAIN, and res_send with an errno, so that callers go on without. getaddrinfo_a starts threads
- * inside libc that no hook sees; it is refused.
- *
+ * glibc does); the others use one static buffer, which POSIX allows to be overwritten by the next call.
  */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
@@ -208,12 +204,4 @@ HOOK struct hostent *gethostbyaddr(const void *raw, socklen_t len, int af)
 	int h, r = by_addr(raw, len, af, &shared.entry, shared.buf, sizeof(shared.buf), &found, &h);
 
 	return shared_answer(r, found, h);
-}
-
-/* ---- refused ---- */
-
-HOOK int getaddrinfo_a(int mode, struct gaicb *list[restrict], int n, struct sigevent *restrict sig)
-{
-	errno = ENOSYS;
-	return EAI_SYSTEM;
 }
