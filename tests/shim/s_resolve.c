@@ -3,7 +3,6 @@
  * Names of a real zone, asked in every way libc offers. One line per question, so that the bare and the shimmed run can be laid side by
  * side; names.py serves the zone, the hosts file and resolv.conf, and has the reviewed differences.
  */
-#include <dlfcn.h>
 #include <locale.h>
 #include <net/if.h>
 #include <netdb.h>
@@ -466,34 +465,45 @@ static void put_answer(int n, const unsigned char *a)
 	fflush(stdout);
 }
 
-typedef int (*query_fn)(const char *, int, int, unsigned char *, int);
-typedef int (*nquery_fn)(res_state, const char *, int, int, unsigned char *, int);
-typedef int (*domain_fn)(const char *, const char *, int, int, unsigned char *, int);
-typedef int (*ndomain_fn)(res_state, const char *, const char *, int, int, unsigned char *, int);
-typedef int (*send_fn)(const unsigned char *, int, unsigned char *, int);
-typedef int (*nsend_fn)(res_state, const unsigned char *, int, unsigned char *, int);
-
+/* The spelling of old programs, which the headers do not know any more. */
 #ifdef __x86_64__
 #define FIRST_VERSION "GLIBC_2.2.5"
 #else
 #define FIRST_VERSION "GLIBC_2.17"
 #endif
+#define OLD(name) __asm__(".symver old_" #name ",__" #name "@" FIRST_VERSION)
+OLD(res_query);
+OLD(res_search);
+OLD(res_querydomain);
+OLD(res_send);
+OLD(res_nquery);
+OLD(res_nsearch);
+OLD(res_nquerydomain);
+OLD(res_nsend);
+int old_res_query(const char *name, int class, int type, unsigned char *out, int cap);
+int old_res_search(const char *name, int class, int type, unsigned char *out, int cap);
+int old_res_querydomain(const char *name, const char *domain, int class, int type, unsigned char *out, int cap);
+int old_res_send(const unsigned char *q, int len, unsigned char *out, int cap);
+int old_res_nquery(res_state st, const char *name, int class, int type, unsigned char *out, int cap);
+int old_res_nsearch(res_state st, const char *name, int class, int type, unsigned char *out, int cap);
+int old_res_nquerydomain(res_state st, const char *name, const char *domain, int class, int type, unsigned char *out, int cap);
+int old_res_nsend(res_state st, const unsigned char *q, int len, unsigned char *out, int cap);
 
-/* Both spellings; new programs cannot link with the old one. */
-static void *both(const char *name, int old)
-{
-	char text[32];
-	void *f;
-
-	snprintf(text, sizeof(text), "%s%s", old ? "__" : "", name);
-	printf("%s:", text);
-	f = old ? dlvsym(RTLD_DEFAULT, text, FIRST_VERSION) : dlsym(RTLD_DEFAULT, text);
-	if (!f) {
-		printf(" missing\n");
-		exit(1);
-	}
-	return f;
-}
+static const struct {
+	const char *spelling;
+	int (*query)(const char *name, int class, int type, unsigned char *out, int cap);
+	int (*search)(const char *name, int class, int type, unsigned char *out, int cap);
+	int (*querydomain)(const char *name, const char *domain, int class, int type, unsigned char *out, int cap);
+	int (*send)(const unsigned char *q, int len, unsigned char *out, int cap);
+	int (*nquery)(res_state st, const char *name, int class, int type, unsigned char *out, int cap);
+	int (*nsearch)(res_state st, const char *name, int class, int type, unsigned char *out, int cap);
+	int (*nquerydomain)(res_state st, const char *name, const char *domain, int class, int type, unsigned char *out, int cap);
+	int (*nsend)(res_state st, const unsigned char *q, int len, unsigned char *out, int cap);
+} family[] = {
+	{ "new", res_query, res_search, res_querydomain, res_send, res_nquery, res_nsearch, res_nquerydomain, res_nsend },
+	{ "old", old_res_query, old_res_search, old_res_querydomain, old_res_send, old_res_nquery, old_res_nsearch,
+	  old_res_nquerydomain, old_res_nsend },
+};
 
 static void raw(void)
 {
@@ -507,38 +517,32 @@ static void raw(void)
 	int len;
 
 	printf("res_ninit: %d\n", res_ninit(&st));
-	for (int old = 0; old < 2; old++) {
-		query_fn query = (query_fn)both("res_query", old);
-		nquery_fn nquery, nsearch;
-		query_fn search;
-		domain_fn domain;
-		ndomain_fn ndomain;
-		send_fn send;
-		nsend_fn nsend;
-
-		putchar('\n');
+	len = res_mkquery(ns_o_query, "www." Z, 1, 1, NULL, 0, NULL, q, sizeof(q));
+	for (size_t f = 0; f < 2; f++) {
+		printf("spelling %s\n", family[f].spelling);
 		for (size_t i = 0; i < sizeof(asked) / sizeof(asked[0]); i++) {
 			printf("res_query %s %d:", asked[i].name, asked[i].type);
 			h_errno = 77;
-			put_answer(query(asked[i].name, 1, asked[i].type, out, sizeof(out)), out);
+			put_answer(family[f].query(asked[i].name, 1, asked[i].type, out, sizeof(out)), out);
 		}
-		nquery = (nquery_fn)both("res_nquery", old);
-		put_answer(nquery(&st, "www." Z, 1, 1, out, sizeof(out)), out);
-		search = (query_fn)both("res_search", old);
-		put_answer(search("www." Z, 1, 1, out, sizeof(out)), out);
-		nsearch = (nquery_fn)both("res_nsearch", old);
-		put_answer(nsearch(&st, "nothing." Z, 1, 1, out, sizeof(out)), out);
-		search = (query_fn)both("res_search", old);
-		put_answer(search("www", 1, 1, out, sizeof(out)), out);
-		domain = (domain_fn)both("res_querydomain", old);
-		put_answer(domain("www", Z, 1, 1, out, sizeof(out)), out);
-		ndomain = (ndomain_fn)both("res_nquerydomain", old);
-		put_answer(ndomain(&st, "www", Z, 1, 16, out, sizeof(out)), out);
-		len = res_mkquery(ns_o_query, "www." Z, 1, 1, NULL, 0, NULL, q, sizeof(q));
-		send = (send_fn)both("res_send", old);
-		put_answer(send(q, len, out, sizeof(out)), out);
-		nsend = (nsend_fn)both("res_nsend", old);
-		put_answer(nsend(&st, q, len, out, sizeof(out)), out);
+		printf("res_nquery:");
+		put_answer(family[f].nquery(&st, "www." Z, 1, 1, out, sizeof(out)), out);
+		printf("res_search:");
+		put_answer(family[f].search("www." Z, 1, 1, out, sizeof(out)), out);
+		printf("res_nsearch:");
+		put_answer(family[f].nsearch(&st, "nothing." Z, 1, 1, out, sizeof(out)), out);
+		printf("res_search by search list:");
+		put_answer(family[f].search("www", 1, 1, out, sizeof(out)), out);
+		printf("res_querydomain:");
+		put_answer(family[f].querydomain("www", Z, 1, 1, out, sizeof(out)), out);
+		printf("res_nquerydomain:");
+		put_answer(family[f].nquerydomain(&st, "www", Z, 1, 16, out, sizeof(out)), out);
+		printf("res_send:");
+		put_answer(family[f].send(q, len, out, sizeof(out)), out);
+		printf("res_nsend:");
+		put_answer(family[f].nsend(&st, q, len, out, sizeof(out)), out);
+		printf("res_send small:");
+		put_answer(family[f].send(q, len, out, 20), out);
 	}
 	res_nclose(&st);
 }
