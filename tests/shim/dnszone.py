@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A DNS server for tests: one zone, UDP and TCP, every question remembered; scripted failures that a real server would not give on demand.
 
-Answers over UDP are cut at 512 bytes, or at what EDNS allows.
+Answers over UDP are cut at 512 bytes, or at what EDNS allows. "pair" is answered when both its A and its AAAA have been asked.
 """
 import collections
 import ipaddress
@@ -55,6 +55,8 @@ RECORDS = {
     f"82.net.{Z}": {PTR: [f"delegated.{Z}"]},
     ipaddress.ip_address(WWW6).reverse_pointer: {PTR: [f"www.{Z}"]},
 }
+RECORDS[f"fifty.{Z}"] = {A: [f"192.88.98.{n + 1}" for n in range(50)]}
+RECORDS[f"pair.{Z}"] = {A: [WWW4], AAAA: [WWW6]}
 TTLS = {f"short.{Z}": 1}
 # name: (rcode of A, rcode of AAAA); None: as the records say
 FAILURES = {f"servfail.{Z}": (SERVFAIL, SERVFAIL), f"refused.{Z}": (REFUSED, REFUSED), f"formerr.{Z}": (FORMERR, FORMERR),
@@ -127,7 +129,7 @@ class Zone:
     """Servers on port 53 of every address, in daemon threads."""
 
     def __init__(self, addresses=ADDRESSES):
-        self.asked = []
+        self.asked, self.held = [], {}
         for ip in addresses:
             udp, tcp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM), socket.socket()
             for s in (udp, tcp):
@@ -163,7 +165,15 @@ class Zone:
         """Datagrams."""
         while True:
             msg, peer = s.recvfrom(4096)
-            s.sendto(self.answer(msg, ip, "udp"), peer)
+            answer = self.answer(msg, ip, "udp")
+            if self.asked[-1].name != f"pair.{Z}":
+                s.sendto(answer, peer)
+                continue
+            self.held[self.asked[-1].type] = (answer, peer)
+            if {A, AAAA} <= self.held.keys():
+                for one in self.held.values():
+                    s.sendto(*one)
+                self.held.clear()
 
     def serve_tcp(self, s, ip):
         """Streams, each in a thread."""

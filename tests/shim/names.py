@@ -37,7 +37,7 @@ FILES = {
 }
 
 
-def enter_namespace():
+def enter_namespace(addresses=dnszone.ADDRESSES):
     """Goes on in namespaces whose addresses and files are ours."""
     if "T_INSIDE" not in os.environ:
         probe = subprocess.run([*UNSHARE, "true"], stderr=subprocess.PIPE, text=True, check=False)
@@ -49,7 +49,7 @@ def enter_namespace():
                  "addr add 10.0.84.151/16 dev tun4", "addr add fc00::5497/64 dev tun4 nodad", "route add default dev tun4",
                  "-6 route add default dev tun4"):
         subprocess.run(["ip", *args.split()], check=True)
-    for ip in dnszone.ADDRESSES:
+    for ip in addresses:
         subprocess.run(["ip", "addr", "add", f"{ip}/32", "dev", "lo"], check=True)
 
 
