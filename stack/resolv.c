@@ -260,6 +260,23 @@ static const struct ctl_rep *cached(struct resolv *r, const char *name, uint8_t 
 	return &e->rep;
 }
 
+/* What is known of one family: its own answer, or the one for both where that has an address of the family or says that there is no such
+ * name. Where it has none, that family's question may have failed. */
+static const struct ctl_rep *known(struct resolv *r, const char *name, uint8_t family)
+{
+	const struct ctl_rep *rep = cached(r, name, family);
+
+	if (!rep && family) {
+		rep = cached(r, name, 0);
+		for (unsigned i = 0; rep && rep->dns == CTL_DNS_OK && i < rep->n_addrs; i++)
+			if (rep->addrs[i].family == family)
+				return rep;
+		if (rep && rep->dns != CTL_DNS_NONAME)
+			rep = NULL;
+	}
+	return rep;
+}
+
 static void keep(struct question *q, const struct ctl_rep *rep, int ttl_s)
 {
 	struct entry *e = slot(q->r, q->name, q->family);
@@ -345,11 +362,11 @@ void resolv_name(struct resolv *r, const char *name, uint8_t family,
 	struct ares_addrinfo_hints hints = { .ai_flags = ARES_AI_NOSORT | ARES_AI_CANONNAME,
 					     .ai_family = family == 4 ? AF_INET : family == 6 ? AF_INET6 : AF_UNSPEC };
 	const struct ctl_rep failed = { .op = CTL_RESOLVE, .dns = CTL_DNS_FAIL };
-	const struct ctl_rep *known = cached(r, name, family);
+	const struct ctl_rep *rep = known(r, name, family);
 	struct question *q;
 
-	if (known) {
-		cb(owner, known);
+	if (rep) {
+		cb(owner, rep);
 		return;
 	}
 	q = ask(r, name, family, cb, owner);
@@ -380,16 +397,16 @@ void resolv_reverse(struct resolv *r, const struct addr *a, void (*cb)(void *own
 		    void *owner)
 {
 	const struct ctl_rep failed = { .op = CTL_REVERSE, .dns = CTL_DNS_FAIL };
-	const struct ctl_rep *known;
+	const struct ctl_rep *rep;
 	struct addr ip = *a;
 	char text[ADDR_TEXT];
 	struct question *q;
 
 	ip.port = 0;
 	addr_text(&ip, text);
-	known = cached(r, text, 255);
-	if (known) {
-		cb(owner, known);
+	rep = cached(r, text, 255);
+	if (rep) {
+		cb(owner, rep);
 		return;
 	}
 	q = ask(r, text, 255, cb, owner);
