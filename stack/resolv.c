@@ -37,6 +37,7 @@
 #define FDS_MAX 64
 #define TIMEOUT_MS 5000
 #define TRIES 2
+#define EDNS_SIZE 1232 /* DNS flag day 2020: fits into any IPv6 packet, and in the tunnel's MTU */
 
 struct entry {
 	char name[CTL_NAME_MAX + 1];
@@ -441,10 +442,10 @@ int resolv_new(struct resolv **ret, struct socks *socks)
 {
 	struct resolv *r = calloc(1, sizeof(*r));
 	struct in_addr nowhere = { 0 };
-	struct ares_options o = { .flags = ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES, .timeout = TIMEOUT_MS, .tries = TRIES,
-				  .ndots = 1, .servers = &nowhere, .nservers = 1, .lookups = (char *)"b",
+	struct ares_options o = { .flags = ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES | ARES_FLAG_EDNS, .timeout = TIMEOUT_MS, .tries = TRIES,
+				  .ednspsz = EDNS_SIZE, .ndots = 1, .servers = &nowhere, .nservers = 1, .lookups = (char *)"b",
 				  .sock_state_cb = on_state };
-	int mask = ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_NDOTS | ARES_OPT_SERVERS |
+	int mask = ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_EDNSPSZ | ARES_OPT_NDOTS | ARES_OPT_SERVERS |
 		   ARES_OPT_LOOKUPS | ARES_OPT_SOCK_STATE_CB | ARES_OPT_DOMAINS | ARES_OPT_SORTLIST;
 
 	if (!r)
