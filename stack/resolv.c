@@ -8,6 +8,9 @@
  *
  * Everything c-ares would read from the host (servers, search list, hosts file, lookup order) is given instead, so that it reads nothing.
  *
+ * A question for both families is one for each, sent together: what is known of one is not asked again, and one that failed is not taken for
+ * an answer.
+ *
  * Cache: direct-mapped by name and family; TTL 1 s to 1 h, negative answers 30 s, failures not at all.
  */
 #include "stack/resolv.h"
@@ -261,17 +264,13 @@ static const struct ctl_rep *cached(struct resolv *r, const char *name, uint8_t 
 	return &e->rep;
 }
 
-/* What is known of one family: its own answer, or the one for both where that has an address of the family or says that there is no such
- * name. Where it has none, that family's question may have failed. */
+/* A name that does not exist has no records of the other family either (RFC 8020). */
 static const struct ctl_rep *known(struct resolv *r, const char *name, uint8_t family)
 {
 	const struct ctl_rep *rep = cached(r, name, family);
 
-	if (!rep && family) {
-		rep = cached(r, name, 0);
-		for (unsigned i = 0; rep && rep->dns == CTL_DNS_OK && i < rep->n_addrs; i++)
-			if (rep->addrs[i].family == family)
-				return rep;
+	if (!rep) {
+		rep = cached(r, name, family == 4 ? 6 : 4);
 		if (rep && rep->dns != CTL_DNS_NONAME)
 			rep = NULL;
 	}
@@ -341,6 +340,8 @@ static void on_addrinfo(void *arg, int status, int timeouts, struct ares_addrinf
 	free(q);
 }
 
+static const struct ctl_rep no_answer = { .op = CTL_RESOLVE, .dns = CTL_DNS_FAIL };
+
 static struct question *ask(struct resolv *r, const char *name, uint8_t family,
 			    void (*cb)(void *owner, const struct ctl_rep *rep), void *owner)
 {
@@ -357,12 +358,11 @@ static struct question *ask(struct resolv *r, const char *name, uint8_t family,
 	return q;
 }
 
-void resolv_name(struct resolv *r, const char *name, uint8_t family,
-		 void (*cb)(void *owner, const struct ctl_rep *rep), void *owner)
+static void one_family(struct resolv *r, const char *name, uint8_t family,
+		       void (*cb)(void *owner, const struct ctl_rep *rep), void *owner)
 {
 	struct ares_addrinfo_hints hints = { .ai_flags = ARES_AI_NOSORT | ARES_AI_CANONNAME,
-					     .ai_family = family == 4 ? AF_INET : family == 6 ? AF_INET6 : AF_UNSPEC };
-	const struct ctl_rep failed = { .op = CTL_RESOLVE, .dns = CTL_DNS_FAIL };
+					     .ai_family = family == 4 ? AF_INET : AF_INET6 };
 	const struct ctl_rep *rep = known(r, name, family);
 	struct question *q;
 
@@ -372,11 +372,64 @@ void resolv_name(struct resolv *r, const char *name, uint8_t family,
 	}
 	q = ask(r, name, family, cb, owner);
 	if (!q) {
-		cb(owner, &failed);
+		cb(owner, &no_answer);
 		return;
 	}
 	ares_getaddrinfo(r->channel, name, NULL, &hints, on_addrinfo, q);
 	rearm(r);
+}
+
+/* ---- both families ---- */
+
+struct both {
+	struct ctl_rep rep;
+	unsigned left;
+	void (*cb)(void *owner, const struct ctl_rep *rep);
+	void *owner;
+};
+
+/* One family's addresses are an answer, whatever became of the other. Without any: trouble, in which the other answer may be missing, before
+ * what is known. */
+static void join(struct ctl_rep *all, const struct ctl_rep *one)
+{
+	static const int rank[] = { [CTL_DNS_OK] = 0, [CTL_DNS_AGAIN] = 1, [CTL_DNS_FAIL] = 2, [CTL_DNS_NODATA] = 3, [CTL_DNS_NONAME] = 4 };
+
+	if (rank[one->dns] < rank[all->dns]) {
+		all->dns = one->dns;
+		memcpy(all->name, one->name, sizeof(all->name));
+	}
+	for (unsigned i = 0; i < one->n_addrs && all->n_addrs < CTL_ADDRS_MAX; i++)
+		all->addrs[all->n_addrs++] = one->addrs[i];
+}
+
+static void on_half(void *owner, const struct ctl_rep *rep)
+{
+	struct both *b = owner;
+
+	join(&b->rep, rep);
+	if (--b->left)
+		return;
+	b->cb(b->owner, &b->rep);
+	free(b);
+}
+
+void resolv_name(struct resolv *r, const char *name, uint8_t family,
+		 void (*cb)(void *owner, const struct ctl_rep *rep), void *owner)
+{
+	struct both *b;
+
+	if (family) {
+		one_family(r, name, family, cb, owner);
+		return;
+	}
+	b = calloc(1, sizeof(*b));
+	if (!b) {
+		cb(owner, &no_answer);
+		return;
+	}
+	*b = (struct both){ .rep = { .op = CTL_RESOLVE, .dns = CTL_DNS_NONAME }, .left = 2, .cb = cb, .owner = owner };
+	one_family(r, name, 6, on_half, b);
+	one_family(r, name, 4, on_half, b);
 }
 
 static void on_host(void *arg, int status, int timeouts, struct hostent *host)

@@ -12,8 +12,7 @@ struct resolv;
 /* 0 or -errno. */
 int resolv_new(struct resolv **ret, struct socks *socks);
 void resolv_free(struct resolv *r); /* pending questions are answered CTL_DNS_FAIL first */
-/* family 0: A and AAAA in one round trip. cb once, maybe inside this call (cache); the answer may have addresses of the other family
- * too. */
+/* family 0: A and AAAA in one round trip. cb once, maybe inside this call (cache). */
 void resolv_name(struct resolv *r, const char *name, uint8_t family,
 		 void (*cb)(void *owner, const struct ctl_rep *rep), void *owner);
 void resolv_reverse(struct resolv *r, const struct addr *a, void (*cb)(void *owner, const struct ctl_rep *rep),
