@@ -149,6 +149,9 @@ def rules(rig):
     got = rig.resolve(f"www.{Z}", f"v4only.{Z}", f"V6only.{Z}.", Z, options=["--rule", f"tunnel www.{Z}", "--rule", f"deny *.{Z}"])
     expect("a denied name does not exist and is not asked", got[0] == [2] + [socket.EAI_NONAME] * 3 and {n for n, _ in got[1]} == {f"www.{Z}", Z},
            got)
+    script = "import ctypes, sys; print(ctypes.CDLL(None).res_query(sys.argv[1].encode(), 1, 1, ctypes.create_string_buffer(512), 512))"
+    lines, asked = rig.run(sys.executable, "-c", script, f"www.{Z}", options=["--rule", f"deny *.{Z}"])
+    expect("by res_query neither", lines == ["-1"] and not asked, (lines, asked))
     got = rig.resolve(f"www.{Z}", options=["--rule", "deny *"])
     expect("with every address denied names are still found", got[0] == [2], got)
     lines, _ = rig.run("dig", "+timeout=20", "+tries=1", "+short", "@127.0.0.53", f"whoami.{Z}", "TXT", options=["--rule", "deny *"])

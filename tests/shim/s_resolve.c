@@ -511,7 +511,8 @@ static void raw(void)
 		const char *name;
 		int type;
 	} asked[] = { { "www." Z, 1 }, { "www." Z, 28 }, { "www." Z, 16 }, { "alias." Z, 1 }, { "nothing." Z, 1 }, { "empty." Z, 1 },
-		      { "servfail." Z, 1 }, { "big." Z, 1 }, { "bigtxt." Z, 16 }, { "www", 1 }, { "", 1 }, { "a..b", 1 } };
+		      { "servfail." Z, 1 }, { "big." Z, 1 }, { "bigtxt." Z, 16 }, { "www", 1 }, { "", 1 }, { "a..b", 1 }, { "abcdef.onion", 1 },
+		      { "printer.local.", 1 }, { "x.localhost", 1 } };
 	struct __res_state st = { 0 };
 	unsigned char out[8192], q[512];
 	int len;
