@@ -237,6 +237,18 @@ static bool ends_in(const char *name, const char *domain)
 	return n >= d && !strcasecmp(name + n - d, domain) && (n == d || name[n - d - 1] == '.');
 }
 
+bool names_unasked(const char *full)
+{
+	char name[CTL_NAME_MAX + 1];
+	size_t len;
+
+	copy_name(name, full);
+	len = strlen(name);
+	if (len && name[len - 1] == '.')
+		name[len - 1] = '\0';
+	return ends_in(name, "onion") || ends_in(name, "local") || ends_in(name, "localhost");
+}
+
 static bool is_this_host(const char *name)
 {
 	struct utsname u;
@@ -312,7 +324,7 @@ enum ctl_dns names_lookup(const char *full, uint8_t family, struct names *ret)
 	memcpy(name, full, len);
 	name[len] = '\0';
 	if (ends_in(name, "onion"))
-		return CTL_DNS_NONAME; /* RFC 7686 */
+		return CTL_DNS_NONAME; /* in a hosts file neither */
 	search_hosts(judge_name, &q);
 	if (q.known)
 		return ret->n ? CTL_DNS_OK : CTL_DNS_NODATA;
@@ -320,8 +332,8 @@ enum ctl_dns names_lookup(const char *full, uint8_t family, struct names *ret)
 		loopback(name, family, ret);
 		return CTL_DNS_OK;
 	}
-	if (ends_in(name, "local"))
-		return CTL_DNS_NONAME; /* RFC 6762: belongs to the link */
+	if (names_unasked(name))
+		return CTL_DNS_NONAME;
 	return ask(name, family, ret);
 }
 

@@ -22,6 +22,8 @@ struct names {
 
 /* Name to addresses. family 0 (both), 4, 6. Canonical name and addresses are filled with CTL_DNS_OK (n >= 1). */
 enum ctl_dns names_lookup(const char *name, uint8_t family, struct names *ret);
+/* Names no resolver may hear of: .onion, .local, .localhost (RFC 7686, 6762, 6761). A final dot makes no difference. */
+bool names_unasked(const char *name);
 /* Address to name. Private addresses are never asked outside. */
 enum ctl_dns names_reverse(const struct addr *a, struct names *ret);
 /* Legacy forms of inet_aton too ("127.1", "0x7f000001"), scope ids by name or number; the port is 0. */

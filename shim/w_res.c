@@ -21,8 +21,10 @@
 #include <time.h>
 
 #include "shim/hooks.h"
+#include "shim/names.h"
 #include "shim/real.h"
 #include "shim/sock.h"
+#include "shim/state.h"
 
 #define DNS_HDR 12
 #define QUESTION_MAX 512
@@ -151,6 +153,10 @@ static int query(const char *name, int class, int type, uint8_t *out, int cap)
 
 	if (n < 0) {
 		h_errno = NO_RECOVERY;
+		return -1;
+	}
+	if (names_unasked(name) || rules_name(state_rules(), name) == RULE_DENY) {
+		h_errno = HOST_NOT_FOUND;
 		return -1;
 	}
 	n = transact(q, n, out, cap);
