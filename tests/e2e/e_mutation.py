@@ -22,7 +22,7 @@ PROBE = w.BUILD / "tests/e2e/probe"
 SHIM = w.BUILD / "shim/libsmolmix-shim.so"
 ARGS = (w.WEB4, "9.9.9.9", w.NAME)
 # What the kernel or the design refuses in any case.
-REFUSED = {"tcp fast open", "mptcp", "udp broadcast", "getaddrinfo_a", "raw socket", "packet socket"}
+REFUSED = {"tcp fast open", "mptcp", "udp broadcast", "raw socket", "packet socket"}
 PARALLEL = 6
 
 
