@@ -5,6 +5,7 @@
 #   tests/run.sh              everything
 #   tests/run.sh quick        the plain build only: no sanitizers, no clang, no coverage
 #   tests/run.sh SUITE...     meson suites of the plain build (unit kat sim platform shim e2e fuzz lint abi)
+#   tests/run.sh interop      against the published Rust crates, fetched with cargo; not part of everything
 set -u
 cd "$(dirname "$0")/.." || exit 1
 tools/setup.sh || exit 1
@@ -88,6 +89,7 @@ check "build with gcc" build build || finish
 if [ $# -gt 0 ] && [ "$1" != quick ]; then
 	args=()
 	for s in "$@"; do args+=(--suite "$s"); done
+	[ "$1" = interop ] && args+=(--verbose) # its figures are the point
 	run build plain "${args[@]}"
 	finish
 fi
