@@ -114,9 +114,34 @@ static json_t *rewarded(const struct nymapi *a)
 
 static json_t *rotation(const struct nymapi *a)
 {
-	return json_pack("{s:{s:i,s:i},s:i,s:o,s:{s:i,s:i}}", "key_rotation_state", "validity_epochs", 1,
+	json_t *progress = json_pack("{s:i,s:i,s:i}", "current_key_rotation_id", (int)a->dir->rotation,
+				     "current_rotation_starting_epoch", (int)a->dir->epoch,
+				     "current_rotation_ending_epoch", (int)a->dir->epoch);
+
+	return json_pack("{s:{s:i,s:i},s:i,s:o,s:{s:i,s:i},s:o}", "key_rotation_state", "validity_epochs", 1,
 			 "initial_epoch_id", 0, "current_absolute_epoch_id", (int)a->dir->epoch, "current_epoch_start",
-			 rfc3339(a->started), "epoch_duration", "secs", 3600, "nanos", 0);
+			 rfc3339(a->started), "epoch_duration", "secs", 3600, "nanos", 0, "progress", progress);
+}
+
+static json_t *host(const struct nymapi *a, const struct node_info *n)
+{
+	json_t *sphinx = json_pack("{s:i,s:o}", "rotation_id", (int)a->dir->rotation, "public_key", key(n->sphinx_pk));
+
+	return json_pack("{s:o,s:n,s:{s:o,s:o,s:o}}", "ip_address", ip(n), "hostname", "keys", "ed25519",
+			 key(n->identity_pk), "x25519", key(n->sphinx_pk), "current_x25519_sphinx_key", sphinx);
+}
+
+/* The reference reads a node only if all ten are there (bootstrap.md 4.5). */
+static json_t *build(const struct nymapi *a)
+{
+	static const char *const unknown[] = { "build_timestamp", "commit_sha", "commit_timestamp", "commit_branch",
+					       "rustc_version", "rustc_channel", "cargo_profile", "cargo_triple" };
+	json_t *b = json_pack("{s:s,s:s}", "binary_name", "smolmix-localnet", "build_version",
+			      a->cfg->exit_version >= 10 ? "1.37.0" : "1.31.0");
+
+	for (size_t i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++)
+		json_object_set_new(b, unknown[i], json_string("unknown"));
+	return b;
 }
 
 static json_t *described_node(const struct nymapi *a, const struct node_info *n)
@@ -124,12 +149,11 @@ static json_t *described_node(const struct nymapi *a, const struct node_info *n)
 	char text[NYM_RECIPIENT_TEXT];
 	json_t *ipr = n->has_ipr ? json_pack("{s:s}", "address", recipient_text(&n->ipr, text)) : json_null();
 
-	return json_pack("{s:i,s:s,s:{s:{s:o,s:n,s:{s:o,s:o}},s:o,s:{s:s,s:b},s:{s:s,s:s},s:o}}", "node_id", (int)n->id,
-			 "contract_node_type", "nym_node", "description", "host_information", "ip_address", ip(n),
-			 "hostname", "keys", "ed25519", key(n->identity_pk), "x25519", key(n->sphinx_pk), "declared_role",
-			 roles(n), "auxiliary_details", "location", "XX", "accepted_operator_terms_and_conditions", 1,
-			 "build_information", "binary_name", "smolmix-localnet", "build_version",
-			 a->cfg->exit_version >= 10 ? "1.37.0" : "1.31.0", "ip_packet_router", ipr);
+	return json_pack("{s:i,s:s,s:{s:o,s:o,s:{s:n,s:b},s:o,s:o,s:{s:i,s:n}}}", "node_id", (int)n->id,
+			 "contract_node_type", "nym_node", "description", "host_information", host(a, n), "declared_role",
+			 roles(n), "auxiliary_details", "location", "accepted_operator_terms_and_conditions", 1,
+			 "build_information", build(a), "ip_packet_router", ipr, "mixnet_websockets", "ws_port",
+			 (int)n->ws_port, "wss_port");
 }
 
 static json_t *described(const struct nymapi *a)
