@@ -51,21 +51,18 @@ fn main() {
         .map(|(k, i)| Node::new(NodeAddressBytes::from_bytes([i; NODE_ADDRESS_LENGTH]), PublicKey::from(k)))
         .collect();
     let delays = [Delay::new_from_nanos(15_000_000); HOPS as usize];
-    let dest = Destination::new(
-        DestinationAddressBytes::from_bytes([9; DESTINATION_ADDRESS_LENGTH]),
-        [0; IDENTIFIER_LENGTH],
-    );
+    let dest =
+        Destination::new(DestinationAddressBytes::from_bytes([9; DESTINATION_ADDRESS_LENGTH]), [0; IDENTIFIER_LENGTH]);
     let message = [7u8; PLAIN];
     let builder = SphinxPacketBuilder::new()
         .with_payload_size(PLAIN + PAYLOAD_OVERHEAD_SIZE)
         .with_version(PAYLOAD_KEYS_SEEDS_VERSION);
     let build = || builder.build_packet(message, &route, &dest, &delays).expect("a packet").to_bytes();
-    let process = |bytes: &[u8]| {
-        match SphinxPacket::from_bytes(bytes).and_then(|p| p.process(&keys[0])).expect("a hop").data {
+    let process =
+        |bytes: &[u8]| match SphinxPacket::from_bytes(bytes).and_then(|p| p.process(&keys[0])).expect("a hop").data {
             ProcessedPacketData::ForwardHop { next_hop_packet, .. } => next_hop_packet.to_bytes(),
             ProcessedPacketData::FinalHop { .. } => panic!("the first hop is not the last"),
-        }
-    };
+        };
     let packet = build();
     assert_eq!((packet.len(), process(&packet).len()), (PACKET, PACKET));
 

@@ -1,0 +1,59 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The published nym-sdk in our network, and our client at an exit made of the published crates.
+
+client  the SDK registers at smolmix-localnet, messages itself, answers itself with SURBs and pings through our exit;
+exit    smolmix-run reaches an exit that is the SDK: both ends of every datagram, SURB and IP packet are the crates', only
+        the network between is ours. Once with an exit of version 10, once with one that knows no version above 9.
+"""
+import subprocess
+import sys
+
+from crates import build
+
+from world import WEB4, WEB6, World  # crates has made the folder known
+
+DATAGRAMS = 200
+EXIT_HOST = ("10.0.0.1", "fc00::1")  # the exit's own addresses in the tunnel (spec ipr.md); libslirp answers for them
+ECHO = f"""
+import socket, sys
+for family, to in ((socket.AF_INET, "{WEB4}"), (socket.AF_INET6, "{WEB6}")):
+    s = socket.socket(family, socket.SOCK_DGRAM)
+    s.settimeout(60)
+    sent = [bytes([i % 256]) * (1 + 6 * i) for i in range({DATAGRAMS})]
+    for i in range(0, len(sent), 20):
+        for d in sent[i:i + 20]:
+            s.sendto(d, (to, 4000))
+        back = [s.recvfrom(2000) for d in sent[i:i + 20]]
+        if sorted(d for d, _ in back) != sorted(sent[i:i + 20]) or {{a[:2] for _, a in back}} != {{(to, 4000)}}:
+            sys.exit(f"the echo from {{to}} differs")
+print("echoed")
+"""
+
+
+def as_client(program):
+    """What the SDK does in our network."""
+    with World(web=False, dns=False, localnet_args=["--allow-local"]) as w:
+        subprocess.run([program, "client", w.api, w.gateway, w.exit, *EXIT_HOST], timeout=600, check=True)
+
+
+def as_exit(program, newest):
+    """What our client does with an exit that is the SDK."""
+    with World(web=False, dns=False) as w:
+        sdk = w.spawn([program, "exit", w.api, w.gateway, newest], stdout=subprocess.PIPE, text=True)
+        address = sdk.stdout.readline().strip()
+        run = w.run(sys.executable, "-c", ECHO, options=["--exit", address], timeout=300)
+        if run.returncode or run.stdout != "echoed\n":
+            raise SystemExit(f"exit of version {newest}, {address}: {run.stdout}{run.stderr}")
+        print(f"ok exit of version {newest}: {2 * DATAGRAMS} datagrams")
+
+
+def main():
+    program = build("client", "smolmix-interop-client")
+    as_client(program)
+    as_exit(program, 10)
+    as_exit(program, 9)
+
+
+if __name__ == "__main__":
+    main()
