@@ -69,7 +69,7 @@ fn serve(payload: Vec<u8>, newest: u8) -> Outcome<Vec<(Vec<u8>, bool)>> {
         IpPacketRequestData::Data(data) => {
             let packets = unbundle(&data.ip_packets);
             println!("data version={version} packets={}", packets.len());
-            packets.into_iter().filter_map(turned).map(|p| (data_answer(p, version), true)).collect()
+            packets.into_iter().filter_map(turned).flat_map(repeated).map(|p| (data_answer(p, version), true)).collect()
         }
     })
 }
@@ -142,6 +142,15 @@ fn turned(mut p: Vec<u8>) -> Option<Vec<u8>> {
         _ => return None,
     }
     Some(p)
+}
+
+/// An answer from UDP port 4000 + N of IPv4 comes N times: that takes more SURBs than the question brought.
+fn repeated(p: Vec<u8>) -> Vec<Vec<u8>> {
+    let times = match (p[0] >> 4, p[9]) {
+        (4, UDP) => usize::from(u16::from_be_bytes([p[20], p[21]]).saturating_sub(4000)).max(1),
+        _ => 1,
+    };
+    vec![p; times]
 }
 
 /// Two neighbours of `len` bytes each.
