@@ -71,7 +71,8 @@ def mutants(folder):
     def without(hook):
         env = dict(os.environ, LD_PRELOAD=f"{folder}/unhook_{hook}.so:{os.environ['LD_PRELOAD']}")
         p = subprocess.run([str(PROBE), *ARGS], env=env, capture_output=True, text=True, check=False, timeout=500)
-        print(json.dumps([hook, p.returncode, p.stdout]), flush=True)
+        line = json.dumps([hook, p.returncode, p.stdout]) + "\n"
+        os.write(1, line.encode())  # in one piece: print() ends lines in a second one
 
     with concurrent.futures.ThreadPoolExecutor(PARALLEL) as pool:
         list(pool.map(without, hooks()))
