@@ -22,7 +22,7 @@ int unixdiag_open(void)
 	return fd < 0 ? -errno : fd;
 }
 
-bool unixdiag_peer_alive(int netlink_fd, int fd)
+int64_t unixdiag_peer(int netlink_fd, int fd)
 {
 	struct {
 		struct nlmsghdr h;
@@ -40,7 +40,7 @@ bool unixdiag_peer_alive(int netlink_fd, int fd)
 
 	memset(&q, 0, sizeof(q));
 	if (fstat(fd, &st) < 0)
-		return true;
+		return -1;
 	q.h.nlmsg_len = sizeof(q);
 	q.h.nlmsg_type = SOCK_DIAG_BY_FAMILY;
 	q.h.nlmsg_flags = NLM_F_REQUEST;
@@ -50,15 +50,15 @@ bool unixdiag_peer_alive(int netlink_fd, int fd)
 	q.r.udiag_show = UDIAG_SHOW_PEER;
 	q.r.udiag_cookie[0] = q.r.udiag_cookie[1] = UINT32_MAX; /* any */
 	if (send(netlink_fd, &q, sizeof(q), 0) < 0)
-		return true;
+		return -1;
 	n = recv(netlink_fd, &a, sizeof(a), 0);
 	if (n < (ssize_t)NLMSG_LENGTH(sizeof(*m)) || a.h.nlmsg_type != SOCK_DIAG_BY_FAMILY)
-		return true;
+		return -1;
 	m = NLMSG_DATA(&a.h);
 	at = (struct rtattr *)(m + 1);
 	left = (int)(a.h.nlmsg_len - NLMSG_LENGTH(sizeof(*m)));
 	for (; RTA_OK(at, left); at = RTA_NEXT(at, left))
 		if (at->rta_type == UNIX_DIAG_PEER)
-			return *(uint32_t *)RTA_DATA(at) != 0;
-	return true;
+			return *(uint32_t *)RTA_DATA(at);
+	return -1;
 }
