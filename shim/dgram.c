@@ -3,23 +3,31 @@
  * Datagrams with their header.
  *
  * Theory of operation (interposition.md 2.7). Every datagram on the pair starts with struct ctl_dgram, put in front and taken off by one more
- * iovec, so that boundaries, zero length, MSG_PEEK and MSG_TRUNC stay the kernel's work. The tunnel reports an ICMP error as a datagram
- * without payload: a connected socket gets it as errno, once, from the next send or receive; an unconnected one never sees it. Something
+ * iovec, so that boundaries, zero length, MSG_PEEK and MSG_TRUNC stay the kernel's work. An error the network reported is the pair's own
+ * ECONNRESET (stack/pairerr.h): whichever call meets it asks the tunnel for the errno; so poll and epoll report it as for UDP. Something
  * without a valid header is dropped, it is nobody's datagram.
+ *
+ * What the tunnel would only find out later is checked here, so that the call itself fails as in Linux: addresses, the header of an echo
+ * request, and, for datagrams that may be too long, the tunnel's MTU.
  */
 #include "shim/dgram.h"
 
 #include <errno.h>
 #include <netinet/in.h>
-#include <netinet/udp.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
+#include "shim/cmsg.h"
 #include "shim/policy.h"
 #include "shim/real.h"
 #include "shim/state.h"
 
 #define IOV_MANY 1023 /* the kernel takes 1024, one is the header's */
 #define IOV_FEW 15
+#define SURELY_FITS 528 /* bytes of payload in the smallest MTU a tunnel may have (576), also of IPv6 */
+#define ECHO_HDR 8
+#define ECHO4 8
+#define ECHO6 128
 
 struct header {
 	uint8_t bytes[CTL_DGRAM_HDR];
@@ -42,28 +50,22 @@ static bool connected(struct sock *s)
 
 /* ---- errors ---- */
 
-static void tunnel_error(const struct sock *s, int *err)
+/* The errno behind an ECONNRESET of the pair. 0: somebody else has taken it. */
+static int pending(const struct sock *s)
 {
 	struct ctl_req req = { 0 };
 	struct ctl_rep rep;
+	int r = sock_ask(s, CTL_TAKE_ERROR, &req, &rep);
 
-	/* The same error is recorded for SO_ERROR: whoever sees it first takes both. */
-	if (sock_ask(s, CTL_TAKE_ERROR, &req, &rep) == 0 && rep.value > 0)
-		*err = rep.value;
+	return r < 0 ? r : -rep.value;
 }
 
-/* Reads the header of the next datagram without taking it. Payload length, or -errno. */
-static ssize_t peek(int fd, struct header *h)
+int dgram_take_error(int fd, const struct sock *s)
 {
-	struct iovec iov = { h->bytes, sizeof(h->bytes) };
-	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
-	long r = real_syscall(SYS_recvmsg, fd, (long)&m, MSG_PEEK | MSG_DONTWAIT | MSG_TRUNC, 0, 0, 0);
+	int native;
 
-	if (r < 0)
-		return r;
-	if (ctl_get_dgram(&h->d, h->bytes, (size_t)r < sizeof(h->bytes) ? (size_t)r : sizeof(h->bytes)) < 0)
-		return -EPROTO;
-	return r - CTL_DGRAM_HDR;
+	real_getsockopt_int(fd, SOL_SOCKET, SO_ERROR, &native);
+	return -pending(s);
 }
 
 static void drop_head(int fd)
@@ -73,99 +75,73 @@ static void drop_head(int fd)
 	real_syscall(SYS_recvfrom, fd, (long)&byte, 1, MSG_DONTWAIT, 0, 0);
 }
 
-int dgram_take_error(int fd, const struct sock *s)
-{
-	struct header h;
-	int err = 0;
-
-	if (peek(fd, &h) >= 0 && h.d.flags & CTL_DGRAM_ERROR) {
-		err = h.d.err;
-		drop_head(fd);
-	}
-	tunnel_error(s, &err);
-	return err;
-}
-
 int dgram_next_len(int fd)
 {
-	struct header h;
-	ssize_t r = peek(fd, &h);
+	int n = 0;
 
-	return r > 0 ? (int)r : 0;
+	real_syscall(SYS_ioctl, fd, FIONREAD, (long)&n, 0, 0, 0);
+	return n > CTL_DGRAM_HDR ? n - CTL_DGRAM_HDR : 0;
 }
 
 /* ---- sending ---- */
 
-static int cmsg_value(const struct cmsghdr *c, int *ret)
+static int option(const struct sock *s, int level, int name)
 {
-	if (c->cmsg_len != CMSG_LEN(sizeof(int)))
-		return -EINVAL;
-	memcpy(ret, CMSG_DATA(c), sizeof(int));
-	return *ret < 0 || *ret > 255 ? -EINVAL : 0;
+	struct ctl_req req = { .level = level, .name_opt = name };
+	struct ctl_rep rep;
+
+	return sock_ask(s, CTL_GETOPT, &req, &rep) == 0 ? rep.value : 0;
 }
 
-static int take_cmsg(const struct cmsghdr *c, struct ctl_dgram *d)
+int dgram_peer(const struct sock *s, const struct addr *to)
 {
-	int v = 0, r;
-	bool tos = (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TOS) ||
-		   (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_TCLASS);
-	bool ttl = (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TTL) ||
-		   (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_HOPLIMIT);
-	bool source = (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) ||
-		      (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO);
+	struct policy p = policy_peer(state_rules(), to);
 
-	/* UDP ignores passed descriptors and credentials; there is one source address only. */
-	if (source || (c->cmsg_level == SOL_SOCKET &&
-		       (c->cmsg_type == SCM_RIGHTS || c->cmsg_type == SCM_CREDENTIALS)))
+	if (s->flags & SOCK_V6ONLY && to->family == 4)
+		return -ENETUNREACH;
+	if (p.verdict == POLICY_TUNNEL)
 		return 0;
-	if (!tos && !ttl)
-		return -EINVAL;
-	r = cmsg_value(c, &v);
-	if (r < 0)
-		return r;
-	if (tos)
-		d->tos = (uint8_t)v;
-	else
-		d->ttl = (uint8_t)v;
-	return 0;
+	if (p.verdict == POLICY_LOOPBACK)
+		p = (struct policy){ POLICY_DENY, ENETUNREACH, "UDP to this machine itself" };
+	if (addr_classify(to) == ADDR_BROADCAST && !option(s, SOL_SOCKET, SO_BROADCAST))
+		return -EACCES;
+	state_say(STATE_WARN, "destination refused: ", p.why, NULL);
+	return -p.err;
 }
 
-static int take_control(const struct msghdr *m, struct ctl_dgram *d)
+/* Linux: an address without a family is IPv4 for an IPv4 socket and none for an IPv6 one. */
+static int given_address(const struct sock *s, const struct msghdr *m, struct addr *ret)
 {
-	struct msghdr copy = *m;
-	int r;
+	const struct sockaddr *sa = m->msg_name;
+	struct sockaddr_in in;
 
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(&copy); c; c = CMSG_NXTHDR(&copy, c)) {
-		if (c->cmsg_len < sizeof(*c))
-			return -EINVAL;
-		r = take_cmsg(c, d);
-		if (r < 0)
-			return r;
+	if (s->family == 4 && m->msg_namelen >= sizeof(in) && sa->sa_family == AF_UNSPEC) {
+		memcpy(&in, sa, sizeof(in));
+		in.sin_family = AF_INET;
+		return sock_addr_in(s, (struct sockaddr *)&in, sizeof(in), ret);
 	}
-	return 0;
+	return sock_addr_in(s, sa, m->msg_namelen, ret);
 }
 
 static int destination(struct sock *s, const struct msghdr *m, struct ctl_dgram *d)
 {
-	struct policy p;
+	const struct sockaddr *sa = m->msg_name;
+	bool none = !sa || m->msg_namelen == 0 ||
+		    (s->family == 6 && m->msg_namelen >= sizeof(sa->sa_family) && sa->sa_family == AF_UNSPEC);
 	int r;
 
-	if (!m->msg_name || m->msg_namelen == 0) {
+	if (none) {
 		if (!connected(s))
 			return -EDESTADDRREQ;
 		d->flags = CTL_DGRAM_NO_ADDR;
 		return 0;
 	}
-	r = sock_addr_in(s, m->msg_name, m->msg_namelen, &d->addr);
+	r = given_address(s, m, &d->addr);
 	if (r < 0)
 		return r;
 	if (d->addr.port == 0 && s->kind == CTL_DGRAM)
 		return -EINVAL;
-	p = policy_peer(state_rules(), &d->addr);
-	if (p.verdict != POLICY_DENY)
-		return 0;
-	state_say(STATE_WARN, "destination refused: ", p.why, NULL);
-	return -p.err;
+	return dgram_peer(s, &d->addr);
 }
 
 static ssize_t payload_len(const struct msghdr *m)
@@ -180,51 +156,89 @@ static ssize_t payload_len(const struct msghdr *m)
 	return (ssize_t)n;
 }
 
-static ssize_t transmit(int fd, struct header *h, const struct msghdr *m, struct iovec *iov, int flags)
+/* Kernel: ping_supported(). */
+static int echo_request(const struct sock *s, const struct msghdr *m)
+{
+	uint8_t head[ECHO_HDR];
+	size_t have = 0;
+
+	for (size_t i = 0; i < m->msg_iovlen && have < sizeof(head); i++) {
+		size_t n = m->msg_iov[i].iov_len < sizeof(head) - have ? m->msg_iov[i].iov_len : sizeof(head) - have;
+
+		memcpy(head + have, m->msg_iov[i].iov_base, n);
+		have += n;
+	}
+	return have == sizeof(head) && head[0] == (s->family == 6 ? ECHO6 : ECHO4) && head[1] == 0 ? 0 : -EINVAL;
+}
+
+/* The exit drops fragments: what is longer than the tunnel's MTU could not arrive. */
+static int fits(const struct sock *s, const struct ctl_dgram *d, size_t len)
+{
+	struct ctl_req hello = { .op = CTL_HELLO };
+	struct ctl_rep rep;
+	size_t headers = (d->addr.family == 6 ? 40u : 20u) + (s->kind == CTL_ICMP ? 0u : 8u);
+	int r;
+
+	if (len <= SURELY_FITS)
+		return 0;
+	r = sock_request(&hello, NULL, 0, &rep);
+	if (r < 0)
+		return r;
+	return headers + len > (size_t)rep.value ? -EMSGSIZE : 0;
+}
+
+static ssize_t transmit(int fd, const struct sock *s, struct header *h, const struct msghdr *m, struct iovec *iov, int flags)
 {
 	struct msghdr out = { .msg_iov = iov, .msg_iovlen = m->msg_iovlen + 1 };
 	ssize_t r;
+	int err;
 
 	ctl_put_dgram(h->bytes, &h->d);
 	iov[0] = (struct iovec){ h->bytes, sizeof(h->bytes) };
 	memcpy(iov + 1, m->msg_iov, m->msg_iovlen * sizeof(*iov));
-	r = real_sendmsg(fd, &out, (flags & MSG_DONTWAIT) | MSG_NOSIGNAL);
-	if (r == -ECONNREFUSED || r == -EPIPE || r == -ECONNRESET || r == -ENOTCONN)
+	while ((r = real_sendmsg(fd, &out, (flags & MSG_DONTWAIT) | MSG_NOSIGNAL)) == -ECONNRESET) {
+		err = pending(s);
+		if (err)
+			return err;
+	}
+	if (r == -ECONNREFUSED || r == -ENOTCONN)
 		return -ENETDOWN; /* the pair's other end is gone: no tunnel */
 	return r < 0 ? r : r - CTL_DGRAM_HDR;
 }
 
-static __attribute__((noinline)) ssize_t transmit_many(int fd, struct header *h, const struct msghdr *m, int flags)
+static __attribute__((noinline)) ssize_t transmit_many(int fd, const struct sock *s, struct header *h,
+						       const struct msghdr *m, int flags)
 {
 	struct iovec iov[IOV_MANY + 1];
 
-	return transmit(fd, h, m, iov, flags);
+	return transmit(fd, s, h, m, iov, flags);
 }
 
 ssize_t dgram_send(int fd, struct sock *s, const struct msghdr *m, int flags)
 {
-	struct header h = { .d = { .flags = 0 } }, head;
+	struct header h = { .d = { .flags = 0 } };
 	struct iovec iov[IOV_FEW + 1];
-	ssize_t r;
+	ssize_t len, r;
 
 	if (flags & MSG_OOB)
 		return -EOPNOTSUPP;
 	if (m->msg_iovlen > IOV_MANY)
 		return -EMSGSIZE;
-	r = payload_len(m);
-	if (r < 0)
-		return r;
-	r = destination(s, m, &h.d);
+	len = payload_len(m);
+	if (len < 0)
+		return len;
+	r = s->kind == CTL_ICMP ? echo_request(s, m) : 0;
 	if (r == 0)
-		r = take_control(m, &h.d);
+		r = destination(s, m, &h.d);
+	if (r == 0)
+		r = cmsg_take(m, &h.d);
+	if (r == 0)
+		r = fits(s, &h.d, (size_t)len);
 	if (r < 0)
 		return r;
-	/* A pending error of a connected socket is reported by whatever call comes first. */
-	if (s->flags & SOCK_PEER && peek(fd, &head) >= 0 && head.d.flags & CTL_DGRAM_ERROR)
-		return -dgram_take_error(fd, s);
 	if (m->msg_iovlen <= IOV_FEW)
-		return transmit(fd, &h, m, iov, flags);
-	return transmit_many(fd, &h, m, flags);
+		return transmit(fd, s, &h, m, iov, flags);
+	return transmit_many(fd, s, &h, m, flags);
 }
 
 /* ---- receiving ---- */
@@ -247,25 +261,37 @@ static __attribute__((noinline)) ssize_t receive_many(int fd, struct header *h, 
 	return receive(fd, h, m, iov, flags, in);
 }
 
-/* An ICMP error at the head of the queue. Negative: tell the program. 0: go on. */
-static int handle_error(int fd, struct sock *s, const struct header *h, int flags)
+/* Copies what came back of the datagram that failed. */
+static ssize_t give_quote(const struct ctl_report *e, struct msghdr *m)
 {
-	int err = h->d.err;
+	size_t done = 0;
 
-	if (flags & MSG_PEEK)
-		drop_head(fd);
-	if (!(s->flags & SOCK_PEER))
-		return 0;
-	tunnel_error(s, &err);
-	return -err;
+	for (size_t i = 0; i < m->msg_iovlen && done < e->len; i++) {
+		size_t n = m->msg_iov[i].iov_len < e->len - done ? m->msg_iov[i].iov_len : e->len - done;
+
+		memcpy(m->msg_iov[i].iov_base, e->quote + done, n);
+		done += n;
+	}
+	if (done < e->len)
+		m->msg_flags |= MSG_TRUNC;
+	return (ssize_t)done;
 }
 
-static void deliver(const struct sock *s, const struct header *h, const struct msghdr *in, struct msghdr *m)
+/* MSG_ERRQUEUE never waits. The pair's own error goes first: the tunnel shows it again if there is more. */
+static ssize_t receive_report(int fd, const struct sock *s, struct msghdr *m)
 {
+	struct ctl_req req = { 0 };
+	struct ctl_rep rep;
+	int native, r;
+
+	real_getsockopt_int(fd, SOL_SOCKET, SO_ERROR, &native);
+	r = sock_ask(s, CTL_TAKE_REPORT, &req, &rep);
+	if (r < 0)
+		return r;
 	if (m->msg_name)
-		sock_addr_out(s, &h->d.addr, m->msg_name, &m->msg_namelen);
-	m->msg_controllen = in->msg_controllen;
-	m->msg_flags = in->msg_flags;
+		sock_addr_out(s, &rep.addr2, m->msg_name, &m->msg_namelen);
+	cmsg_give_report(s, &rep, m);
+	return give_quote(&rep.report, m);
 }
 
 ssize_t dgram_recv(int fd, struct sock *s, struct msghdr *m, int flags)
@@ -277,9 +303,9 @@ ssize_t dgram_recv(int fd, struct sock *s, struct msghdr *m, int flags)
 	int err;
 
 	if (flags & MSG_ERRQUEUE)
-		return -EAGAIN;
-	if (flags & MSG_OOB)
-		return -EINVAL;
+		return receive_report(fd, s, m);
+	if (flags & MSG_OOB && s->kind == CTL_ICMP)
+		return -EOPNOTSUPP;
 	if (m->msg_iovlen > IOV_MANY)
 		return -EMSGSIZE;
 	for (;;) {
@@ -287,21 +313,21 @@ ssize_t dgram_recv(int fd, struct sock *s, struct msghdr *m, int flags)
 			r = receive(fd, &h, m, iov, flags, &in);
 		else
 			r = receive_many(fd, &h, m, flags, &in);
-		if (r == -ECONNRESET)
-			return -ENETDOWN;
-		if (r < 0)
-			return r;
-		if (r < CTL_DGRAM_HDR || ctl_get_dgram(&h.d, h.bytes, sizeof(h.bytes)) < 0) {
-			if (flags & MSG_PEEK)
-				drop_head(fd);
+		if (r == -ECONNRESET) {
+			err = pending(s);
+			if (err)
+				return err;
 			continue;
 		}
-		if (!(h.d.flags & CTL_DGRAM_ERROR))
+		if (r <= 0) /* 0: the program has shut reading down; a datagram has a header */
+			return r;
+		if (r >= CTL_DGRAM_HDR && ctl_get_dgram(&h.d, h.bytes, sizeof(h.bytes)) == 0)
 			break;
-		err = handle_error(fd, s, &h, flags);
-		if (err < 0)
-			return err;
+		if (flags & MSG_PEEK)
+			drop_head(fd);
 	}
-	deliver(s, &h, &in, m);
+	if (m->msg_name)
+		sock_addr_out(s, &h.d.addr, m->msg_name, &m->msg_namelen);
+	cmsg_give(s, &h.d, &in, m);
 	return r - CTL_DGRAM_HDR;
 }

@@ -115,6 +115,14 @@ int sock_ask(const struct sock *s, enum ctl_op op, struct ctl_req *req, struct c
 	return r == -ENOTSOCK ? -ENOTCONN : r;
 }
 
+static bool v6_only(const struct sock *s)
+{
+	struct ctl_req req = { .level = IPPROTO_IPV6, .name_opt = IPV6_V6ONLY };
+	struct ctl_rep rep;
+
+	return sock_ask(s, CTL_GETOPT, &req, &rep) == 0 && rep.value;
+}
+
 /* Could fd be ours at all, and does the tunnel know it? */
 static bool ask_tunnel(int fd, struct sock *s)
 {
@@ -136,6 +144,8 @@ static bool ask_tunnel(int fd, struct sock *s)
 			s->flags |= SOCK_STARTED;
 		if (rep.addr2.family && s->kind != CTL_STREAM)
 			s->flags |= SOCK_PEER;
+		if (s->family == 6 && s->kind != CTL_STREAM && v6_only(s))
+			s->flags |= SOCK_V6ONLY;
 	}
 	remember(s, r == 0);
 	return r == 0;
@@ -208,6 +218,9 @@ int sock_new(uint8_t family, enum ctl_kind kind, int flags)
 	r = real_socketpair(type, pair);
 	if (r < 0)
 		return r;
+	/* stack/pairerr.h: unix(7), autobind. */
+	if (kind != CTL_STREAM)
+		real_syscall(SYS_bind, pair[0], (long)&(sa_family_t){ AF_UNIX }, sizeof(sa_family_t), 0, 0, 0);
 	r = announce(pair, family, kind, &s);
 	if (r < 0) {
 		real_close(pair[0]);

@@ -28,6 +28,7 @@
 #include <sys/un.h>
 #include <time.h>
 
+#include "shim/dgram.h"
 #include "shim/hooks.h"
 #include "shim/policy.h"
 #include "shim/real.h"
@@ -291,13 +292,11 @@ static int connect_dgram(struct sock *s, const struct sockaddr *sa, socklen_t le
 			sock_flags(s, 0, SOCK_PEER);
 		return r;
 	}
+	if (s->flags & SOCK_V6ONLY && sa && len >= sizeof(struct sockaddr_in) && sa->sa_family == AF_INET)
+		return -EAFNOSUPPORT;
 	r = sock_addr_in(s, sa, len, &req.addr);
-	if (r == 0) {
-		struct policy p = policy_peer(state_rules(), &req.addr);
-
-		if (p.verdict == POLICY_DENY)
-			r = refuse_peer(&req.addr, p);
-	}
+	if (r == 0)
+		r = dgram_peer(s, &req.addr);
 	if (r == 0)
 		r = sock_ask(s, CTL_CONNECT, &req, NULL);
 	if (r == 0)

@@ -115,8 +115,8 @@ int shim_ioctl(int fd, unsigned long request, void *arg)
 		*(int *)arg = 0;
 		return 0;
 	}
-	/* The pair's queue says nothing about what the far end has acknowledged. */
-	if (request == SIOCOUTQ || request == SIOCOUTQNSD)
+	/* The pair's queue says nothing about what the far end has acknowledged; a datagram in it is not sent yet. */
+	if (s.kind == CTL_STREAM && (request == SIOCOUTQ || request == SIOCOUTQNSD))
 		return -EINVAL;
 	if (request >> 8 == 0x89 && request != SIOCSPGRP && request != FIOSETOWN && request != SIOCGPGRP &&
 	    request != FIOGETOWN)

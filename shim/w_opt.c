@@ -95,6 +95,11 @@ static const struct option options[] = {
 	{ IPPROTO_IP, IP_TTL, ANY, false, ACT_TUNNEL, 64, -1, 255 },
 	{ IPPROTO_IP, IP_MTU_DISCOVER, ANY, false, ACT_TUNNEL, IP_PMTUDISC_WANT, 0, 5 },
 	{ IPPROTO_IP, IP_RECVERR, ANY, false, ACT_TUNNEL, 0, TRUTH },
+	{ IPPROTO_IP, IP_PKTINFO, DGRAM, false, ACT_TUNNEL, 0, TRUTH },
+	{ IPPROTO_IP, IP_RECVTTL, DGRAM, false, ACT_TUNNEL, 0, TRUTH },
+	{ IPPROTO_IP, IP_RECVTOS, DGRAM, false, ACT_TUNNEL, 0, TRUTH },
+	{ IPPROTO_IP, IP_RECVOPTS, DGRAM, false, ACT_TUNNEL, 0, TRUTH }, /* there never are any */
+	{ IPPROTO_IP, IP_RETOPTS, DGRAM, false, ACT_TUNNEL, 0, TRUTH },
 	{ IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, ANY, false, ACT_TUNNEL, 0, TRUTH },
 	{ IPPROTO_IP, IP_MULTICAST_TTL, DGRAM, false, ACT_TUNNEL, 1, -1, 255 }, /* no group can be joined: hints */
 	{ IPPROTO_IP, IP_MULTICAST_LOOP, DGRAM, false, ACT_TUNNEL, 1, TRUTH },
@@ -107,6 +112,9 @@ static const struct option options[] = {
 	{ IPPROTO_IPV6, IPV6_TCLASS, ANY, true, ACT_TUNNEL, 0, -1, 255 },
 	{ IPPROTO_IPV6, IPV6_MTU_DISCOVER, ANY, true, ACT_TUNNEL, IPV6_PMTUDISC_WANT, 0, 5 },
 	{ IPPROTO_IPV6, IPV6_RECVERR, ANY, true, ACT_TUNNEL, 0, TRUTH },
+	{ IPPROTO_IPV6, IPV6_RECVPKTINFO, DGRAM, true, ACT_TUNNEL, 0, TRUTH },
+	{ IPPROTO_IPV6, IPV6_RECVHOPLIMIT, DGRAM, true, ACT_TUNNEL, 0, TRUTH },
+	{ IPPROTO_IPV6, IPV6_RECVTCLASS, DGRAM, true, ACT_TUNNEL, 0, TRUTH },
 	{ IPPROTO_IPV6, IPV6_DONTFRAG, ANY, true, ACT_TUNNEL, 0, TRUTH },
 };
 
@@ -368,10 +376,22 @@ static int set_value(const struct sock *s, const struct option *o, const void *v
 	return tell_tunnel(s, o, v);
 }
 
+/* Every datagram is judged by it: not worth a question each. */
+static int note_v6only(struct sock *s, const void *val)
+{
+	int on;
+
+	memcpy(&on, val, sizeof(on));
+	if (s->kind != CTL_STREAM)
+		sock_flags(s, on ? SOCK_V6ONLY : 0, on ? 0 : SOCK_V6ONLY);
+	return 0;
+}
+
 int shim_setsockopt(int fd, int level, int name, const void *val, socklen_t len)
 {
 	struct sock s;
 	const struct option *o;
+	int r;
 
 	if (!sock_find(fd, &s))
 		return real_setsockopt(fd, level, name, val, len);
@@ -390,7 +410,8 @@ int shim_setsockopt(int fd, int level, int name, const void *val, socklen_t len)
 	case ACT_KERNEL:
 		return real_setsockopt(fd, level, name, val, len);
 	case ACT_TUNNEL:
-		return set_value(&s, o, val, len);
+		r = set_value(&s, o, val, len);
+		return r == 0 && level == IPPROTO_IPV6 && name == IPV6_V6ONLY ? note_v6only(&s, val) : r;
 	case ACT_CONST:
 		return -ENOPROTOOPT;
 	case ACT_EPERM:

@@ -148,11 +148,13 @@ static int on_sock(struct sock *s, const struct ctl_req *q, int *fd, struct ctl_
 		s->error = 0;
 		return 0;
 	case CTL_SETOPT:
-		r = stream ? conn_setopt(conn_from_sock(s), q->level, q->name_opt, q->value) : ENOPROTOOPT;
+		r = stream ? conn_setopt(conn_from_sock(s), q->level, q->name_opt, q->value) :
+			     dgram_setopt(dgram_from_sock(s), q->level, q->name_opt, q->value);
 		return r == ENOPROTOOPT ? sock_keep_option(s, q->level, q->name_opt, q->value) : r;
 	case CTL_GETOPT:
 		r = stream ? conn_getopt(conn_from_sock(s), q->level, q->name_opt, &rep->value) : ENOPROTOOPT;
 		return r == ENOPROTOOPT ? sock_kept_option(s, q->level, q->name_opt, &rep->value) : r;
+	case CTL_TAKE_REPORT: return stream ? EAGAIN : dgram_take_report(dgram_from_sock(s), rep);
 	case CTL_HELLO:
 	case CTL_SOCKET:
 	case CTL_RESOLVE:

@@ -172,7 +172,7 @@ static uint16_t checksum(const uint8_t *p, size_t len, uint32_t acc)
 	return (uint16_t)~acc;
 }
 
-int device_send_icmp(const struct addr *to, uint8_t *msg, size_t len, uint8_t ttl)
+int device_send_icmp(const struct addr *to, uint8_t *msg, size_t len, uint8_t ttl, uint8_t tos)
 {
 	const struct addr *from = to->family == 4 ? &dev.ip4 : &dev.ip6;
 	uint8_t *h = dev.out;
@@ -188,6 +188,7 @@ int device_send_icmp(const struct addr *to, uint8_t *msg, size_t len, uint8_t tt
 	msg[2] = msg[3] = 0;
 	if (to->family == 4) {
 		h[0] = 0x45;
+		h[1] = tos;
 		h[2] = (uint8_t)((hl + len) >> 8);
 		h[3] = (uint8_t)(hl + len);
 		h[6] = 0x40; /* do not fragment */
@@ -200,7 +201,8 @@ int device_send_icmp(const struct addr *to, uint8_t *msg, size_t len, uint8_t tt
 		h[11] = (uint8_t)ck;
 		ck = checksum(msg, len, 0);
 	} else {
-		h[0] = 0x60;
+		h[0] = (uint8_t)(0x60 | tos >> 4);
+		h[1] = (uint8_t)(tos << 4);
 		h[4] = (uint8_t)(len >> 8);
 		h[5] = (uint8_t)len;
 		h[6] = IPPROTO_ICMPV6;
@@ -219,38 +221,94 @@ int device_send_icmp(const struct addr *to, uint8_t *msg, size_t len, uint8_t tt
 
 /* ---- in ---- */
 
-static int error_of(uint8_t family, uint8_t type, uint8_t code)
+/* Kernel: icmp_err_convert and udp_err(), icmpv6_err_convert and udpv6_err(). */
+static void classify4(struct device_icmp *e, const uint8_t *icmp)
 {
-	if (family == 6)
-		return type == 1 ? (code == 4 ? ECONNREFUSED : code == 1 || code == 6 ? EACCES : EHOSTUNREACH) : 0;
-	if (type != 3)
-		return 0;
-	switch (code) {
-	case 0: return ENETUNREACH;
-	case 2: return ENOPROTOOPT;
-	case 3: return ECONNREFUSED;
-	case 4: return 0; /* fragmentation needed: our packets fit the exit's MTU */
-	default: return EHOSTUNREACH;
+	static const struct {
+		int err;
+		bool hard;
+	} unreach[] = {
+		{ ENETUNREACH, false }, { EHOSTUNREACH, false }, { ENOPROTOOPT, true },	 { ECONNREFUSED, true },
+		{ EMSGSIZE, true },	{ EOPNOTSUPP, false },	 { ENETUNREACH, true },	 { EHOSTDOWN, true },
+		{ ENONET, true },	{ ENETUNREACH, true },	 { EHOSTUNREACH, true }, { ENETUNREACH, false },
+		{ EHOSTUNREACH, false }, { EHOSTUNREACH, true }, { EHOSTUNREACH, true }, { EHOSTUNREACH, true },
+	};
+
+	if (e->type == 3 && e->code < sizeof(unreach) / sizeof(unreach[0])) {
+		e->err = unreach[e->code].err;
+		e->hard = unreach[e->code].hard;
+		e->unreachable = e->code != 4;
+		e->info = e->code == 4 ? (uint32_t)(icmp[6] << 8 | icmp[7]) : 0;
+	} else if (e->type == 11) {
+		e->err = EHOSTUNREACH;
+	} else if (e->type == 12) {
+		e->err = EPROTO;
+		e->hard = true;
 	}
 }
 
-/* The packet an ICMP error quotes: ours, so source is local. */
-static void quoted(uint8_t type, uint8_t code, const uint8_t *q, size_t len)
+static void classify6(struct device_icmp *e, const uint8_t *icmp)
 {
-	uint8_t family = len ? q[0] >> 4 : 0;
-	size_t hl = family == 6 ? 40 : 20;
-	struct addr remote = { .family = family };
-	int err = error_of(family, type, code);
+	static const struct {
+		int err;
+		bool hard;
+	} unreach[] = {
+		{ ENETUNREACH, false }, { EACCES, true }, { EHOSTUNREACH, false }, { EHOSTUNREACH, false },
+		{ ECONNREFUSED, true }, { EACCES, true }, { EACCES, true },
+	};
 
-	if ((family != 4 && family != 6) || !err || len < hl + 4)
+	if (e->type == 1 && e->code < sizeof(unreach) / sizeof(unreach[0])) {
+		e->err = unreach[e->code].err;
+		e->hard = unreach[e->code].hard;
+		e->unreachable = true;
+	} else if (e->type == 2) {
+		e->err = EMSGSIZE;
+		e->hard = true;
+		e->info = (uint32_t)icmp[4] << 24 | (uint32_t)icmp[5] << 16 | (uint32_t)icmp[6] << 8 | icmp[7];
+	} else if (e->type == 3) {
+		e->err = EHOSTUNREACH;
+	} else if (e->type == 4) {
+		e->err = EPROTO;
+		e->hard = true;
+	}
+}
+
+/* An error from another host about the packet it quotes: ours, so source is local. */
+static void icmp_error(const struct addr *from, const uint8_t *icmp, size_t len)
+{
+	const uint8_t *q = icmp + 8;
+	bool six = from->family == 6;
+	size_t hl = six ? 40 : 20;
+	struct device_icmp e = { .offender = *from, .type = icmp[0], .code = icmp[1], .remote = { .family = from->family } };
+
+	len -= 8;
+	if (len < hl + 8 || q[0] >> 4 != from->family)
 		return;
-	if (family == 4)
+	if (!six)
 		hl = (size_t)(q[0] & 15) * 4;
-	if (hl < 20 || len < hl + 4)
+	if (hl < 20 || len < hl + 8)
 		return;
-	memcpy(remote.ip, family == 4 ? q + 16 : q + 24, family == 4 ? 4 : 16);
-	remote.port = (uint16_t)(q[hl + 2] << 8 | q[hl + 3]);
-	dev.ops.icmp_error(dev.ops.owner, family == 4 ? q[9] : q[6], (uint16_t)(q[hl] << 8 | q[hl + 1]), &remote, err);
+	if (six)
+		classify6(&e, icmp);
+	else
+		classify4(&e, icmp);
+	if (!e.err)
+		return;
+	memcpy(e.remote.ip, six ? q + 24 : q + 16, six ? 16 : 4);
+	e.proto = six ? q[6] : q[9];
+	if (e.proto == (six ? IPPROTO_ICMPV6 : IPPROTO_ICMP)) {
+		if (q[hl] != (six ? 128 : 8))
+			return;
+		e.local_port = (uint16_t)(q[hl + 4] << 8 | q[hl + 5]);
+		e.quote = q + hl;
+		e.len = len - hl;
+	} else {
+		e.local_port = (uint16_t)(q[hl] << 8 | q[hl + 1]);
+		e.remote.port = (uint16_t)(q[hl + 2] << 8 | q[hl + 3]);
+		e.quote = q + hl + 8;
+		e.len = len - hl - 8;
+	}
+	dev.ops.icmp_error(dev.ops.owner, &e);
 }
 
 /* True when the packet was ICMP and is done with. */
@@ -258,19 +316,25 @@ static bool take_icmp(const uint8_t *p, size_t len)
 {
 	bool six = p[0] >> 4 == 6;
 	size_t hl = six ? 40 : (size_t)(p[0] & 15) * 4;
-	struct addr from = { .family = six ? 6 : 4 };
+	struct device_echo e = { .from = { .family = six ? 6 : 4 } };
 	uint8_t type;
 
 	if ((six ? p[6] != IPPROTO_ICMPV6 : p[9] != IPPROTO_ICMP))
 		return false;
-	if (len < hl + 8)
+	if (len < hl + 8 || (!six && (p[6] & 0x3f || p[7]))) { /* a fragment: no request of ours is that long */
+		dev.dropped++;
 		return true;
+	}
 	type = p[hl];
-	memcpy(from.ip, six ? p + 8 : p + 12, six ? 16 : 4);
+	memcpy(e.from.ip, six ? p + 8 : p + 12, six ? 16 : 4);
+	e.ttl = six ? p[7] : p[8];
+	e.tos = six ? (uint8_t)(p[0] << 4 | p[1] >> 4) : p[1];
+	e.msg = p + hl;
+	e.len = len - hl;
 	if (type == (six ? 129 : 0))
-		dev.ops.echo_reply(dev.ops.owner, &from, six ? p[7] : p[8], p + hl, len - hl);
-	else if (six ? type < 128 : type == 3 || type == 11)
-		quoted(type, p[hl + 1], p + hl + 8, len - hl - 8);
+		dev.ops.echo_reply(dev.ops.owner, &e);
+	else if (six ? type < 128 : type == 3 || type == 11 || type == 12)
+		icmp_error(&e.from, e.msg, e.len);
 	return true;
 }
 

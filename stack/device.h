@@ -15,15 +15,35 @@
 #include "lwip/ip_addr.h"
 #include "mixnet/pktlink.h"
 
+/* An ICMP error about a packet of ours, as Linux reads it. */
+struct device_icmp {
+	uint8_t proto;	     /* of the packet: IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP or IPPROTO_ICMPV6 (an echo request) */
+	uint16_t local_port; /* or the identifier */
+	struct addr remote;  /* where the packet was going, with its port */
+	struct addr offender; /* who reports it */
+	int err;
+	bool hard;	  /* a connected socket hears of it without having asked (RFC 1122 4.1.3.3, kernel: icmp_err_convert) */
+	bool unreachable; /* no way there: it can end a connection attempt */
+	uint8_t type, code;
+	uint32_t info;	     /* path MTU */
+	const uint8_t *quote; /* UDP: what came back of the payload; echo: of the ICMP message */
+	size_t len;
+};
+
+struct device_echo {
+	struct addr from;
+	uint8_t ttl, tos;
+	const uint8_t *msg; /* whole ICMP message, identifier in bytes 4 and 5 */
+	size_t len;
+};
+
 struct device_ops {
 	/* Addresses and MTU are set (again): changed = they differ from before, connections must go. */
 	void (*up)(void *owner, bool changed);
 	void (*down)(void *owner);
 	void (*writable)(void *owner);
-	/* An ICMP error about a packet of ours: protocol (IPPROTO_TCP, IPPROTO_UDP), its local port, remote address with port. */
-	void (*icmp_error)(void *owner, uint8_t proto, uint16_t local_port, const struct addr *remote, int err);
-	/* Echo reply: whole ICMP message, identifier in bytes 4 and 5. */
-	void (*echo_reply)(void *owner, const struct addr *from, uint8_t ttl, const uint8_t *msg, size_t len);
+	void (*icmp_error)(void *owner, const struct device_icmp *e);
+	void (*echo_reply)(void *owner, const struct device_echo *e);
 	void *owner;
 };
 
@@ -38,7 +58,7 @@ struct addr device_addr(uint8_t family);
 void device_after(void);
 uint64_t device_dropped(void); /* inbound packets not for us or malformed */
 /* Sends an ICMP message (checksum is filled in) from our address. 0 or -errno. */
-int device_send_icmp(const struct addr *to, uint8_t *msg, size_t len, uint8_t ttl);
+int device_send_icmp(const struct addr *to, uint8_t *msg, size_t len, uint8_t ttl, uint8_t tos);
 
 void device_to_lwip(ip_addr_t *out, const struct addr *a);
 void device_from_lwip(struct addr *out, const ip_addr_t *ip, uint16_t port);

@@ -3,30 +3,44 @@
  * Datagram sockets.
  *
  * Theory of operation. Program -> tunnel: header (destination or "the connected peer") and payload in one datagram of the pair; sent by a lwIP UDP
- * pcb, or for echo sockets as ICMP with our own identifier. Tunnel -> program: header with the source; when the program's queue is
- * full the newest is dropped, as UDP does (D17). Never blocks.
+ * pcb, or for echo sockets as ICMP with our own identifier. Tunnel -> program: header with the source, with the control messages the
+ * program asked for as options. QUEUE_MAX unread ones wait in the pair; then the newest is dropped, as UDP does (D17). How many wait is
+ * told by the kernel's count of the bytes of ours that are unread (SIOCOUTQ) and what each one added to it: they are read in order.
+ * Never blocks.
+ *
+ * Errors are Linux's (kernel: __udp4_lib_err): ICMP reaches a connected socket when it is hard, and with IP_RECVERR every socket, then also
+ * as an entry of its error queue. The errno is recorded (TAKE_ERROR) and the program's end is made to report an error (pairerr.h), after what
+ * it has sent is read. An error of our own about a datagram is treated the same.
  *
  * Port 53 of local resolvers is redirected (sock.c); the source of answers is put back to the address that was asked, remembered for the last few
  * destinations.
  *
  * A datagram pair tells nobody that its other end was closed: stack.c asks the kernel from time to time (unixdiag.h).
  *
- * A datagram larger than the tunnel's MTU is dropped and EMSGSIZE recorded: the exit drops fragments, so it could not arrive.
+ * A datagram larger than the tunnel's MTU is an EMSGSIZE: the exit drops fragments (ipr.md 11), so it could not arrive. Fragments that come
+ * from the exit are put together by lwIP.
  */
 #include "stack/dgram.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "lwip/ip.h"
 #include "lwip/udp.h"
-#include "stack/device.h"
+#include "stack/errqueue.h"
+#include "stack/pairerr.h"
 
 #define BATCH 32
+#define DRAIN_MAX 1024
+#define QUEUE_MAX 64
 #define REDIRECTS 4
 #define HEADERS(family) ((family) == 6 ? 48u : 28u)
 
@@ -37,13 +51,20 @@ struct redirect {
 struct dgram {
 	struct sock sock;
 	struct loop_watch watch;
-	struct loop_task end;
+	struct loop_task end, show;
 	struct udp_pcb *pcb;
 	struct addr target; /* connected: where packets go */
 	struct redirect redirect[REDIRECTS];
 	unsigned redirect_next;
 	uint16_t echo_id;
+	bool port_wanted; /* bind() named it: it outlives the connection */
 	bool gone;
+	struct errqueue errors;
+	struct {
+		int cost[QUEUE_MAX]; /* ring: bytes each unread datagram costs */
+		unsigned oldest, n;
+		int bytes;
+	} unread;
 };
 
 static uint8_t buffer[CTL_DGRAM_HDR + 65536]; /* one thread */
@@ -65,6 +86,7 @@ static void free_late(void *owner)
 	if (d->pcb)
 		udp_remove(d->pcb);
 	fd_close(&d->sock.fd);
+	errqueue_done(&d->errors);
 	free(d);
 }
 
@@ -85,18 +107,80 @@ void dgram_close(struct dgram *d)
 
 /* ---- tunnel -> program ---- */
 
-static void deliver(struct dgram *d, const struct ctl_dgram *h, const void *payload, size_t len)
+static int unread_bytes(const struct dgram *d)
+{
+	int n = 0;
+
+	ioctl(d->sock.fd, SIOCOUTQ, &n);
+	return n;
+}
+
+/* Is there room for one more? Forgets what the program has read. */
+static bool room(struct dgram *d)
+{
+	int bytes = unread_bytes(d);
+
+	while (d->unread.n && (d->unread.bytes > bytes || !bytes)) {
+		d->unread.bytes -= d->unread.cost[d->unread.oldest];
+		d->unread.oldest = (d->unread.oldest + 1) % QUEUE_MAX;
+		d->unread.n--;
+	}
+	return d->unread.n < QUEUE_MAX;
+}
+
+static void count_unread(struct dgram *d)
+{
+	int cost = unread_bytes(d) - d->unread.bytes;
+
+	d->unread.cost[(d->unread.oldest + d->unread.n++) % QUEUE_MAX] = cost > 0 ? cost : 0;
+	d->unread.bytes += cost > 0 ? cost : 0;
+}
+
+/* The control messages the program asked for. */
+static uint8_t wanted(const struct dgram *d, uint8_t family)
+{
+	static const struct {
+		int level, name;
+		uint8_t flag;
+		bool v6_packet;
+	} option[] = {
+		{ IPPROTO_IP, IP_RECVTTL, CTL_DGRAM_TTL, false },
+		{ IPPROTO_IP, IP_RECVTOS, CTL_DGRAM_TOS, false },
+		{ IPPROTO_IP, IP_PKTINFO, CTL_DGRAM_PKTINFO, false },
+		{ IPPROTO_IPV6, IPV6_RECVHOPLIMIT, CTL_DGRAM_TTL6, true },
+		{ IPPROTO_IPV6, IPV6_RECVTCLASS, CTL_DGRAM_TOS6, true },
+		{ IPPROTO_IPV6, IPV6_RECVPKTINFO, CTL_DGRAM_PKTINFO6, true },
+	};
+	uint8_t flags = 0;
+
+	if (!d->sock.n_kept)
+		return 0;
+	/* Of an IPv4 packet an IPv6 socket can learn the address in its own way too (kernel: ip6_datagram_recv_common_ctl). */
+	for (size_t i = 0; i < sizeof(option) / sizeof(option[0]); i++)
+		if ((option[i].v6_packet == (family == 6) || option[i].flag == CTL_DGRAM_PKTINFO6) &&
+		    sock_option(&d->sock, option[i].level, option[i].name, 0))
+			flags |= option[i].flag;
+	return flags;
+}
+
+static void deliver(struct dgram *d, struct ctl_dgram *h, const struct addr *to, const void *payload, size_t len)
 {
 	uint8_t hdr[CTL_DGRAM_HDR];
 	struct iovec iov[2] = { { hdr, sizeof(hdr) }, { (void *)payload, len } };
 	struct msghdr mh = { .msg_iov = iov, .msg_iovlen = 2 };
 
+	h->flags = wanted(d, to->family);
+	memcpy(h->local, to->ip, sizeof(h->local));
 	ctl_put_dgram(hdr, h);
-	if (sendmsg(d->sock.fd, &mh, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
-		return;
+	if (room(d)) {
+		if (sendmsg(d->sock.fd, &mh, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) {
+			count_unread(d);
+			return;
+		}
+		if (errno == ECONNREFUSED) /* the program's end is closed */
+			finish(d);
+	}
 	d->sock.all->stats.udp_dropped++;
-	if (errno == ECONNREFUSED) /* the program's end is closed */
-		finish(d);
 }
 
 /* The address the program knows the sender by. */
@@ -111,46 +195,118 @@ static struct addr known_as(const struct dgram *d, const struct addr *from)
 static void on_udp(void *arg, struct udp_pcb *pcb, struct pbuf *p, const ip_addr_t *ip, u16_t port)
 {
 	struct dgram *d = arg;
-	struct ctl_dgram h = { .ttl = 64 };
-	struct addr from;
+	struct ctl_dgram h = { .flags = 0 };
+	struct addr from, to;
 	size_t len = p->tot_len;
 
 	(void)pcb;
 	device_from_lwip(&from, ip, port);
+	device_from_lwip(&to, ip_current_dest_addr(), 0);
+	if (ip_current_is_v6()) {
+		h.ttl = IP6H_HOPLIM(ip6_current_header());
+		h.tos = (uint8_t)IP6H_TC(ip6_current_header());
+	} else {
+		h.ttl = IPH_TTL(ip4_current_header());
+		h.tos = IPH_TOS(ip4_current_header());
+	}
 	if (!d->gone && (d->sock.state != CTL_CONNECTED || addr_equal(&from, &d->target))) {
 		h.addr = known_as(d, &from);
 		pbuf_copy_partial(p, buffer, (u16_t)len, 0);
-		deliver(d, &h, buffer, len);
+		deliver(d, &h, &to, buffer, len);
 	}
 	pbuf_free(p);
 }
 
-void dgram_echo(struct dgram *d, const struct addr *from, uint8_t ttl, const uint8_t *msg, size_t len)
+void dgram_echo(struct dgram *d, const struct device_echo *e)
 {
-	struct ctl_dgram h = { .ttl = ttl, .addr = *from };
+	struct ctl_dgram h = { .ttl = e->ttl, .tos = e->tos, .addr = e->from };
+	struct addr to = device_addr(e->from.family);
 
-	if (d->gone || !d->echo_id || msg[4] != d->echo_id >> 8 || msg[5] != (uint8_t)d->echo_id ||
-	    (d->sock.state == CTL_CONNECTED && !addr_equal_ip(from, &d->target)))
+	if (d->gone || !d->echo_id || e->from.family != d->sock.family || e->msg[4] != d->echo_id >> 8 ||
+	    e->msg[5] != (uint8_t)d->echo_id ||
+	    (d->sock.state == CTL_CONNECTED && !addr_equal_ip(&e->from, &d->target)))
 		return;
-	deliver(d, &h, msg, len);
+	deliver(d, &h, &to, e->msg, e->len);
 }
 
-void dgram_icmp(struct dgram *d, uint16_t local_port, const struct addr *remote, int err)
-{
-	struct ctl_dgram h = { .flags = CTL_DGRAM_ERROR, .err = (uint16_t)err };
+/* ---- errors ---- */
 
-	if (d->gone || !d->pcb || d->pcb->local_port != local_port || d->sock.state != CTL_CONNECTED ||
-	    !addr_equal(remote, &d->target))
+static int drain(struct dgram *d, int most);
+
+static void show(void *owner)
+{
+	struct dgram *d = owner;
+
+	if (d->gone)
 		return;
+	drain(d, DRAIN_MAX);
+	if (!d->gone && pairerr_raise(d->sock.all->diag, d->sock.fd) == -ENOTCONN)
+		finish(d);
+}
+
+/* Records an error and has the program's end report it. */
+static void fail(struct dgram *d, int err)
+{
 	d->sock.error = err;
-	h.addr = d->sock.peer;
-	deliver(d, &h, NULL, 0);
+	loop_defer(d->sock.all->loop, &d->show, show, d);
+}
+
+static bool sent_by(const struct dgram *d, const struct device_icmp *e)
+{
+	bool connected = d->sock.state == CTL_CONNECTED;
+
+	if (d->sock.kind == CTL_ICMP)
+		return e->proto == (d->sock.family == 6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP) && e->local_port == d->echo_id &&
+		       (!connected || addr_equal_ip(&e->remote, &d->target));
+	return e->proto == IPPROTO_UDP && d->pcb && d->pcb->local_port == e->local_port &&
+	       (!connected || addr_equal(&e->remote, &d->target));
+}
+
+void dgram_icmp(struct dgram *d, const struct device_icmp *e)
+{
+	bool asked = e->remote.family == 6 ? sock_option(&d->sock, IPPROTO_IPV6, IPV6_RECVERR, 0) :
+					     sock_option(&d->sock, IPPROTO_IP, IP_RECVERR, 0);
+	struct addr to;
+
+	if (d->gone || !sent_by(d, e) || (!asked && (!e->hard || d->sock.state != CTL_CONNECTED)))
+		return;
+	if (asked) {
+		to = known_as(d, &e->remote);
+		errqueue_add(&d->errors, e, &to);
+	}
+	fail(d, e->err);
+}
+
+/* An entry that was read takes its error with it; the next one's follows (kernel: sock_dequeue_err_skb). */
+int dgram_take_report(struct dgram *d, struct ctl_rep *rep)
+{
+	bool got = errqueue_take(&d->errors, rep);
+	int err = got ? errqueue_error(&d->errors) : d->sock.error;
+
+	d->sock.error = 0;
+	if (err)
+		fail(d, err);
+	return got ? 0 : EAGAIN;
 }
 
 /* ---- program -> tunnel ---- */
 
+static bool shares_port(const struct dgram *d)
+{
+	return sock_option(&d->sock, SOL_SOCKET, SO_REUSEADDR, 0) || sock_option(&d->sock, SOL_SOCKET, SO_REUSEPORT, 0);
+}
+
+/* The kind of address a socket is bound to decides what it shares a port with. */
+static const ip_addr_t *any_address(const struct dgram *d)
+{
+	if (d->sock.family == 4)
+		return IP4_ADDR_ANY;
+	return sock_option(&d->sock, IPPROTO_IPV6, IPV6_V6ONLY, 0) ? IP6_ADDR_ANY : IP_ANY_TYPE;
+}
+
 static int make_pcb(struct dgram *d)
 {
+	uint16_t port = d->sock.local.port;
 	err_t e = ERR_USE;
 
 	if (d->pcb)
@@ -158,16 +314,51 @@ static int make_pcb(struct dgram *d)
 	d->pcb = udp_new_ip_type(IPADDR_TYPE_ANY);
 	if (!d->pcb)
 		return ENOBUFS;
+	if (port && shares_port(d))
+		ip_set_option(d->pcb, SOF_REUSEADDR);
 	for (int i = 0; i < 50 && e == ERR_USE; i++)
-		e = udp_bind(d->pcb, IP_ANY_TYPE, d->sock.local.port ? d->sock.local.port : socks_port(d->sock.all));
+		e = udp_bind(d->pcb, any_address(d), port ? port : socks_port(d->sock.all));
 	if (e != ERR_OK) {
 		udp_remove(d->pcb);
 		d->pcb = NULL;
 		return EADDRINUSE;
 	}
+	if (shares_port(d))
+		ip_set_option(d->pcb, SOF_REUSEADDR);
 	udp_recv(d->pcb, on_udp, d);
 	d->sock.local.port = d->pcb->local_port;
 	return 0;
+}
+
+static bool echo_id_used(const struct dgram *d, uint16_t id)
+{
+	list_for_each(it, &d->sock.all->list) {
+		const struct sock *s = container_of(it, struct sock, link);
+
+		if (s->kind == CTL_ICMP && s->family == d->sock.family && dgram_from_sock((struct sock *)s)->echo_id == id)
+			return true;
+	}
+	return false;
+}
+
+static int make_echo_id(struct dgram *d)
+{
+	uint16_t id = d->sock.local.port;
+
+	if (d->echo_id)
+		return 0;
+	for (int i = 0; i < 50 && (!id || (!d->sock.local.port && echo_id_used(d, id))); i++)
+		id = socks_port(d->sock.all);
+	if (echo_id_used(d, id))
+		return EADDRINUSE;
+	d->echo_id = d->sock.local.port = id;
+	return 0;
+}
+
+/* A local port, or an identifier. */
+static int make_port(struct dgram *d)
+{
+	return d->sock.kind == CTL_ICMP ? make_echo_id(d) : make_pcb(d);
 }
 
 static void remember_redirect(struct dgram *d, const struct addr *asked, const struct addr *server)
@@ -195,46 +386,58 @@ static int route(struct dgram *d, struct addr *to)
 	return r;
 }
 
-static int send_udp(struct dgram *d, const struct addr *to, const struct ctl_dgram *h, const uint8_t *payload, size_t len)
+struct fields {
+	uint8_t ttl, tos;
+};
+
+/* What the IP header says: of this datagram, else of the socket, else the default. */
+static struct fields fields(const struct dgram *d, const struct ctl_dgram *h, uint8_t family)
+{
+	int ttl = family == 6 ? sock_option(&d->sock, IPPROTO_IPV6, IPV6_UNICAST_HOPS, -1) :
+				sock_option(&d->sock, IPPROTO_IP, IP_TTL, -1);
+	int tos = family == 6 ? sock_option(&d->sock, IPPROTO_IPV6, IPV6_TCLASS, 0) :
+				sock_option(&d->sock, IPPROTO_IP, IP_TOS, 0);
+
+	if (h->flags & CTL_DGRAM_TTL)
+		ttl = h->ttl;
+	if (h->flags & CTL_DGRAM_TOS)
+		tos = h->tos;
+	return (struct fields){ (uint8_t)(ttl < 0 ? UDP_TTL : ttl), (uint8_t)(tos < 0 ? 0 : tos) };
+}
+
+static int send_udp(struct dgram *d, const struct addr *to, const struct fields *f, const uint8_t *payload, size_t len)
 {
 	ip_addr_t ip;
 	struct pbuf *p;
 	err_t e;
-	int r = make_pcb(d);
 
-	if (r)
-		return r;
 	if (len + HEADERS(to->family) > device_mtu())
 		return EMSGSIZE;
 	p = pbuf_alloc(PBUF_TRANSPORT, (u16_t)len, PBUF_RAM);
 	if (!p)
 		return ENOBUFS;
 	pbuf_take(p, payload, (u16_t)len);
-	d->pcb->ttl = h->ttl ? h->ttl : 64;
-	d->pcb->tos = h->tos;
+	d->pcb->ttl = f->ttl;
+	d->pcb->tos = f->tos;
 	device_to_lwip(&ip, to);
 	e = udp_sendto(d->pcb, p, &ip, to->port);
 	pbuf_free(p);
 	return e == ERR_OK ? 0 : e == ERR_RTE ? ENETUNREACH : ENOBUFS;
 }
 
-static int send_echo(struct dgram *d, const struct addr *to, const struct ctl_dgram *h, uint8_t *msg, size_t len)
+static int send_echo(struct dgram *d, const struct addr *to, const struct fields *f, uint8_t *msg, size_t len)
 {
-	int r;
-
-	if (len < 8 || msg[0] != (to->family == 6 ? 128 : 8) || msg[1])
+	if (len < 8 || to->family != d->sock.family || msg[0] != (to->family == 6 ? 128 : 8) || msg[1])
 		return EINVAL;
-	if (!d->echo_id)
-		d->echo_id = socks_port(d->sock.all);
 	msg[4] = (uint8_t)(d->echo_id >> 8);
 	msg[5] = (uint8_t)d->echo_id;
-	r = device_send_icmp(to, msg, len, h->ttl ? h->ttl : 64);
-	return -r;
+	return -device_send_icmp(to, msg, len, f->ttl, f->tos);
 }
 
 static int send_one(struct dgram *d, uint8_t *bytes, size_t len)
 {
 	struct ctl_dgram h;
+	struct fields f;
 	struct addr to;
 	int r;
 
@@ -254,56 +457,94 @@ static int send_one(struct dgram *d, uint8_t *bytes, size_t len)
 		return ENETUNREACH;
 	bytes += CTL_DGRAM_HDR;
 	len -= CTL_DGRAM_HDR;
-	return d->sock.kind == CTL_ICMP ? send_echo(d, &to, &h, bytes, len) : send_udp(d, &to, &h, bytes, len);
+	f = fields(d, &h, to.family);
+	r = make_port(d);
+	if (r)
+		return r;
+	return d->sock.kind == CTL_ICMP ? send_echo(d, &to, &f, bytes, len) : send_udp(d, &to, &f, bytes, len);
+}
+
+/* Sends what the program has written, at most so many datagrams. Their number. */
+static int drain(struct dgram *d, int most)
+{
+	int i, r;
+
+	for (i = 0; i < most && !d->gone; i++) {
+		ssize_t n = recv(d->sock.fd, buffer, sizeof(buffer), MSG_DONTWAIT);
+
+		if (n < 0)
+			break;
+		r = send_one(d, buffer, (size_t)n);
+		if (r == 0)
+			continue;
+		d->sock.all->stats.udp_dropped++;
+		if (r != ENOBUFS) /* lost on the way like others: Linux says nothing either */
+			fail(d, r);
+	}
+	return i;
 }
 
 static void on_event(void *owner, uint32_t ev)
 {
-	struct dgram *d = owner;
-	ssize_t n;
-	int r;
-
 	(void)ev;
-	for (int i = 0; i < BATCH && !d->gone; i++) {
-		n = recv(d->sock.fd, buffer, sizeof(buffer), MSG_DONTWAIT);
-		if (n < 0)
-			break;
-		r = send_one(d, buffer, (size_t)n);
-		if (r) {
-			d->sock.all->stats.udp_dropped++;
-			d->sock.error = r;
-		}
-	}
+	drain(owner, BATCH);
 }
 
 /* ---- requests ---- */
 
+int dgram_setopt(struct dgram *d, int level, int name, int value)
+{
+	if (level == IPPROTO_IPV6 && name == IPV6_V6ONLY && d->sock.local.port)
+		return EINVAL;
+	if (level == SOL_SOCKET && (name == SO_REUSEADDR || name == SO_REUSEPORT) && d->pcb) {
+		if (value)
+			ip_set_option(d->pcb, SOF_REUSEADDR);
+		else
+			ip_reset_option(d->pcb, SOF_REUSEADDR);
+	}
+	return ENOPROTOOPT;
+}
+
 int dgram_connect(struct dgram *d, const struct addr *to)
 {
 	struct addr target = *to;
+	ip_addr_t ip;
 	int r = route(d, &target);
 
-	if (r == 0 && d->sock.kind == CTL_DGRAM)
-		r = make_pcb(d);
+	if (r == 0)
+		r = make_port(d);
 	if (r)
 		return r;
 	d->target = target;
 	d->sock.peer = *to;
 	d->sock.state = CTL_CONNECTED;
-	if (device_addr(target.family).family) {
-		uint16_t port = d->sock.local.port;
-
-		d->sock.local = device_addr(target.family);
-		d->sock.local.port = port;
+	if (d->pcb) { /* lwIP prefers a connected socket when two share a port */
+		device_to_lwip(&ip, &target);
+		udp_connect(d->pcb, &ip, target.port);
 	}
+	dgram_rebind(d);
 	return 0;
 }
 
+/* A port that was not asked for by bind() goes with the connection (kernel: __udp_disconnect). */
 void dgram_disconnect(struct dgram *d)
 {
+	uint16_t port = d->port_wanted ? d->sock.local.port : 0;
+
 	memset(&d->target, 0, sizeof(d->target));
 	memset(&d->sock.peer, 0, sizeof(d->sock.peer));
-	d->sock.state = d->pcb ? CTL_BOUND : CTL_FRESH;
+	memset(&d->sock.local, 0, sizeof(d->sock.local));
+	d->sock.local.family = d->sock.family;
+	d->sock.local.port = port;
+	d->sock.state = port ? CTL_BOUND : CTL_FRESH;
+	if (!port)
+		d->echo_id = 0;
+	if (d->pcb && port) {
+		udp_disconnect(d->pcb);
+	} else if (d->pcb) {
+		udp_remove(d->pcb);
+		d->pcb = NULL;
+	}
 }
 
 int dgram_bind(struct dgram *d, const struct addr *at)
@@ -311,7 +552,7 @@ int dgram_bind(struct dgram *d, const struct addr *at)
 	struct addr a = *at;
 	int r;
 
-	if (d->pcb || d->sock.state != CTL_FRESH)
+	if (d->sock.local.port || d->sock.state != CTL_FRESH)
 		return EINVAL;
 	addr_unmap(&a);
 	if (addr_classify(&a) != ADDR_UNSPEC && addr_classify(&a) != ADDR_LOOPBACK) {
@@ -321,11 +562,13 @@ int dgram_bind(struct dgram *d, const struct addr *at)
 			return EADDRNOTAVAIL;
 	}
 	d->sock.local = *at;
-	r = d->sock.kind == CTL_DGRAM ? make_pcb(d) : 0;
+	r = make_port(d);
 	if (r) {
 		memset(&d->sock.local, 0, sizeof(d->sock.local));
+		d->sock.local.family = d->sock.family;
 		return r;
 	}
+	d->port_wanted = at->port != 0;
 	d->sock.state = CTL_BOUND;
 	return 0;
 }
@@ -354,6 +597,8 @@ struct dgram *dgram_new(struct socks *all, uint64_t cookie, uint8_t family, enum
 	d->sock.fd = fd;
 	d->sock.local.family = family;
 	list_init(&d->end.node);
+	list_init(&d->show.node);
+	pairerr_name(fd);
 	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 	r = loop_watch_add(all->loop, &d->watch, fd, LOOP_IN | LOOP_RDHUP, on_event, d);
 	if (r < 0) {

@@ -5,6 +5,7 @@
 #ifndef STACK_DGRAM_H
 #define STACK_DGRAM_H
 
+#include "stack/device.h"
 #include "stack/sock.h"
 
 struct dgram;
@@ -17,10 +18,14 @@ struct dgram *dgram_from_sock(struct sock *s);
 int dgram_connect(struct dgram *d, const struct addr *to);
 void dgram_disconnect(struct dgram *d);
 int dgram_bind(struct dgram *d, const struct addr *at);
-/* An ICMP error about a datagram to remote: recorded and passed on when connected to it. */
-void dgram_icmp(struct dgram *d, uint16_t local_port, const struct addr *remote, int err);
+/* 0, an errno, or ENOPROTOOPT: an option that is only kept (sock.h). */
+int dgram_setopt(struct dgram *d, int level, int name, int value);
+/* The oldest entry of the error queue; EAGAIN: there is none. */
+int dgram_take_report(struct dgram *d, struct ctl_rep *rep);
+/* An ICMP error: for this socket if it sent the packet. */
+void dgram_icmp(struct dgram *d, const struct device_icmp *e);
 /* An echo reply: delivered when its identifier is this socket's. */
-void dgram_echo(struct dgram *d, const struct addr *from, uint8_t ttl, const uint8_t *msg, size_t len);
+void dgram_echo(struct dgram *d, const struct device_echo *e);
 /* The socket ends (the program's end is gone). */
 void dgram_close(struct dgram *d);
 /* The tunnel's address changed: local port and connection stay, silently (design D15). */

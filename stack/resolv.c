@@ -32,6 +32,7 @@
 #include "base/log.h"
 #include "stack/conn.h"
 #include "stack/dgram.h"
+#include "stack/pairerr.h"
 
 #define CACHE 1024u
 #define TTL_MIN 1
@@ -101,6 +102,8 @@ static ares_socket_t open_fd(int domain, int type, int protocol, void *user)
 		return ARES_SOCKET_BAD;
 	}
 	fd_cookie(p[0], &cookie);
+	if (!stream)
+		pairerr_name(p[0]);
 	s = stream ? (void *)conn_new(r->socks, cookie, domain == AF_INET6 ? 6 : 4, p[1]) :
 		     (void *)dgram_new(r->socks, cookie, domain == AF_INET6 ? 6 : 4, CTL_DGRAM, p[1]);
 	if (!s) {
@@ -162,7 +165,7 @@ static ares_ssize_t recv_fd(ares_socket_t fd, void *buf, size_t len, int flags, 
 	n = recvmsg(fd, &mh, flags | MSG_DONTWAIT);
 	if (n < 0)
 		return n;
-	if (ctl_get_dgram(&h, hdr, (size_t)n < sizeof(hdr) ? (size_t)n : sizeof(hdr)) < 0 || h.flags & CTL_DGRAM_ERROR) {
+	if (ctl_get_dgram(&h, hdr, (size_t)n < sizeof(hdr) ? (size_t)n : sizeof(hdr)) < 0) {
 		errno = ECONNREFUSED;
 		return -1;
 	}

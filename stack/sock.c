@@ -76,6 +76,13 @@ int sock_kept_option(const struct sock *s, int level, int name, int *ret)
 	return ENOPROTOOPT;
 }
 
+int sock_option(const struct sock *s, int level, int name, int initial)
+{
+	int v;
+
+	return sock_kept_option(s, level, name, &v) == 0 ? v : initial;
+}
+
 uint16_t socks_port(struct socks *a)
 {
 	return (uint16_t)(32768 + rng_below(a->rng, 28232)); /* Linux's default dynamic range */

@@ -15,7 +15,7 @@
 #include "stack/ctl/ctl.h"
 #include "stack/stack.h"
 
-#define SOCK_KEPT_MAX 12
+#define SOCK_KEPT_MAX 32
 
 struct sock {
 	struct list link, hash;
@@ -44,6 +44,7 @@ struct socks {
 	struct list bucket[SOCKS_BUCKETS];
 	struct stack_stats stats;
 	unsigned dns_next;
+	int diag; /* unixdiag.h */
 };
 
 void socks_init(struct socks *a, struct loop *loop, const struct stack_cfg *cfg);
@@ -54,6 +55,8 @@ void socks_remove(struct socks *a, struct sock *s);
 /* An option the socket itself has no use for. 0, or ENOPROTOOPT: not kept (so many are set by no program). */
 int sock_keep_option(struct sock *s, int level, int name, int value);
 int sock_kept_option(const struct sock *s, int level, int name, int *ret);
+/* The same, or initial where the program has set none. */
+int sock_option(const struct sock *s, int level, int name, int initial);
 
 /* Random port of the dynamic range. */
 uint16_t socks_port(struct socks *a);

@@ -25,7 +25,6 @@ struct stack {
 	struct resolv *resolv;
 	struct ctlsrv *ctl;
 	struct loop_timer sweep;
-	int diag;
 	void (*drained)(void *owner);
 	void *drained_owner;
 };
@@ -65,21 +64,22 @@ static void on_writable(void *owner)
 	}
 }
 
-static void on_icmp_error(void *owner, uint8_t proto, uint16_t local_port, const struct addr *remote, int err)
+static void on_icmp_error(void *owner, const struct device_icmp *e)
 {
 	struct stack *s = owner;
 
 	list_for_each_safe(it, tmp, &s->socks.list) {
 		struct sock *k = container_of(it, struct sock, link);
 
-		if (proto == IPPROTO_TCP && k->kind == CTL_STREAM && conn_matches(conn_from_sock(k), local_port, remote))
-			conn_icmp(conn_from_sock(k), err);
-		if (proto == IPPROTO_UDP && k->kind == CTL_DGRAM)
-			dgram_icmp(dgram_from_sock(k), local_port, remote, err);
+		if (k->kind != CTL_STREAM)
+			dgram_icmp(dgram_from_sock(k), e);
+		else if (e->proto == IPPROTO_TCP && e->unreachable &&
+			 conn_matches(conn_from_sock(k), e->local_port, &e->remote))
+			conn_icmp(conn_from_sock(k), e->err);
 	}
 }
 
-static void on_echo_reply(void *owner, const struct addr *from, uint8_t ttl, const uint8_t *msg, size_t len)
+static void on_echo_reply(void *owner, const struct device_echo *e)
 {
 	struct stack *s = owner;
 
@@ -87,7 +87,7 @@ static void on_echo_reply(void *owner, const struct addr *from, uint8_t ttl, con
 		struct sock *k = container_of(it, struct sock, link);
 
 		if (k->kind == CTL_ICMP)
-			dgram_echo(dgram_from_sock(k), from, ttl, msg, len);
+			dgram_echo(dgram_from_sock(k), e);
 	}
 }
 
@@ -119,7 +119,7 @@ static void sweep(void *owner)
 	list_for_each_safe(it, tmp, &s->socks.list) {
 		struct sock *k = container_of(it, struct sock, link);
 
-		if (k->kind != CTL_STREAM && s->diag >= 0 && !unixdiag_peer_alive(s->diag, k->fd))
+		if (k->kind != CTL_STREAM && unixdiag_peer(s->socks.diag, k->fd) == 0)
 			dgram_close(dgram_from_sock(k));
 	}
 	loop_timer_set(&s->sweep, loop_now(s->socks.loop) + SWEEP_US);
@@ -137,11 +137,11 @@ int stack_new(struct stack **ret, struct loop *loop, struct pktlink *link, const
 		return -ENOMEM;
 	ops.owner = s;
 	socks_init(&s->socks, loop, cfg);
-	s->diag = unixdiag_open();
+	s->socks.diag = unixdiag_open();
 	loop_timer_init(loop, &s->sweep, sweep, s);
 	r = device_init(loop, link, cfg->rng, &ops);
 	if (r < 0) {
-		fd_close(&s->diag);
+		fd_close(&s->socks.diag);
 		free(s);
 		return r;
 	}
@@ -197,6 +197,6 @@ void stack_free(struct stack *s)
 	while (tcp_tw_pcbs)
 		tcp_abort(tcp_tw_pcbs);
 	device_done();
-	fd_close(&s->diag);
+	fd_close(&s->socks.diag);
 	free(s);
 }

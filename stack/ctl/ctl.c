@@ -118,6 +118,31 @@ int ctl_get_req(struct ctl_req *ret, const uint8_t *buf, size_t len)
 	return 0;
 }
 
+static void put_report(struct wire_wr *w, const struct ctl_report *r)
+{
+	uint16_t len = r->len < CTL_QUOTE_MAX ? r->len : CTL_QUOTE_MAX;
+
+	wire_put_u8(w, r->origin);
+	wire_put_u8(w, r->type);
+	wire_put_u8(w, r->code);
+	wire_put_u32(w, r->info);
+	wire_put_u16(w, len);
+	wire_put_bytes(w, r->quote, len);
+}
+
+static void get_report(struct wire_rd *r, struct ctl_report *ret)
+{
+	ret->origin = wire_get_u8(r);
+	ret->type = wire_get_u8(r);
+	ret->code = wire_get_u8(r);
+	ret->info = wire_get_u32(r);
+	ret->len = wire_get_u16(r);
+	if (ret->len > CTL_QUOTE_MAX)
+		wire_rd_fail(r);
+	else
+		wire_get_copy(r, ret->quote, ret->len);
+}
+
 int ctl_put_rep(uint8_t *buf, size_t cap, const struct ctl_rep *p)
 {
 	struct wire_wr w;
@@ -137,6 +162,7 @@ int ctl_put_rep(uint8_t *buf, size_t cap, const struct ctl_rep *p)
 	wire_put_u8(&w, p->n_addrs);
 	for (unsigned i = 0; i < p->n_addrs && i < CTL_ADDRS_MAX; i++)
 		put_addr(&w, &p->addrs[i]);
+	put_report(&w, &p->report);
 	return wire_wr_end(&w);
 }
 
@@ -160,6 +186,7 @@ int ctl_get_rep(struct ctl_rep *ret, const uint8_t *buf, size_t len)
 	p.n_addrs = get_enum(&r, CTL_ADDRS_MAX);
 	for (unsigned i = 0; i < p.n_addrs && !r.bad; i++)
 		get_addr(&r, &p.addrs[i]);
+	get_report(&r, &p.report);
 	if (wire_rd_end(&r) < 0)
 		return SMX_EPROTO;
 	*ret = p;
@@ -177,8 +204,8 @@ void ctl_put_dgram(uint8_t out[CTL_DGRAM_HDR], const struct ctl_dgram *d)
 	wire_put_u8(&w, d->ttl);
 	wire_put_u8(&w, d->tos);
 	wire_put_u8(&w, 0);
-	wire_put_u16(&w, d->err);
 	put_addr(&w, &d->addr);
+	wire_put_bytes(&w, d->local, sizeof(d->local));
 }
 
 int ctl_get_dgram(struct ctl_dgram *ret, const uint8_t *in, size_t len)
@@ -196,8 +223,8 @@ int ctl_get_dgram(struct ctl_dgram *ret, const uint8_t *in, size_t len)
 	d.ttl = wire_get_u8(&r);
 	d.tos = wire_get_u8(&r);
 	wire_get_u8(&r);
-	d.err = wire_get_u16(&r);
 	get_addr(&r, &d.addr);
+	wire_get_copy(&r, d.local, sizeof(d.local));
 	if (wire_rd_ok(&r) < 0)
 		return SMX_EPROTO;
 	*ret = d;

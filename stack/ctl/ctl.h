@@ -17,6 +17,9 @@
  *   BIND          cookie, addr                               -                     addr (with the port that was chosen)
  *   NAMES         cookie                                     -                     addr = local, addr2 = peer, state, family, kind
  *   TAKE_ERROR    cookie                                     -                     value = errno recorded (then cleared), state
+ *   TAKE_REPORT   cookie                                     -                     oldest entry of the error queue (IP_RECVERR): value = errno,
+ *                                                                                  addr = who said it, addr2 = destination, report;
+ *                                                                                  result EAGAIN: none
  *   SETOPT        cookie, level, name, value                 -                     -
  *   GETOPT        cookie, level, name                        -                     value
  *   RESOLVE       family (0 both, 4, 6), name                -                     names/addresses below
@@ -29,7 +32,9 @@
  * byte (lag byte), and SO_SNDBUF restored through the duplicate of the program's end, which is closed as soon as the attempt ends.
  * Failure: error recorded, tunnel's end closed with gate bytes unread.
  *
- * Datagram sockets: each datagram in both directions is struct ctl_dgram followed by the payload (design D4).
+ * Datagram sockets: each datagram in both directions is struct ctl_dgram followed by the payload (design D4). An error of the
+ * network (ICMP) is recorded and shown by the kernel: the program's end reports ECONNRESET once (poll: POLLERR), which means TAKE_ERROR
+ * (stack/pairerr.h). Both ends have names for that.
  */
 #ifndef STACK_CTL_CTL_H
 #define STACK_CTL_CTL_H
@@ -45,6 +50,7 @@
 #define CTL_NAME_MAX 255
 #define CTL_ADDRS_MAX 128 /* what an answer of about 4 KB holds, and a reply of CTL_MSG_MAX */
 #define CTL_GATE_MAX 8192 /* bytes */
+#define CTL_QUOTE_MAX 512 /* bytes of ours that an ICMP error quoted */
 
 enum ctl_op {
 	CTL_HELLO = 1,
@@ -59,7 +65,8 @@ enum ctl_op {
 	CTL_RESOLVE,
 	CTL_REVERSE,
 	CTL_LOOPBACK,
-	CTL_OP_LAST = CTL_LOOPBACK,
+	CTL_TAKE_REPORT,
+	CTL_OP_LAST = CTL_TAKE_REPORT,
 };
 
 enum ctl_kind { CTL_STREAM = 1, CTL_DGRAM = 2, CTL_ICMP = 3 };
@@ -81,6 +88,14 @@ struct ctl_req {
 	char name[CTL_NAME_MAX + 1]; /* RESOLVE; NUL-terminated, no NUL inside */
 };
 
+/* What IP_RECVERR tells: Linux's struct sock_extended_err, and what of our packet came back. */
+struct ctl_report {
+	uint8_t origin, type, code; /* SO_EE_ORIGIN_*, ICMP */
+	uint32_t info;		    /* path MTU */
+	uint16_t len;
+	uint8_t quote[CTL_QUOTE_MAX];
+};
+
 struct ctl_rep {
 	enum ctl_op op;	 /* repeats the request's */
 	int32_t result;	 /* 0, or an errno as Linux would give it */
@@ -93,6 +108,7 @@ struct ctl_rep {
 	char name[CTL_NAME_MAX + 1]; /* canonical name; REVERSE: the name */
 	uint8_t n_addrs;
 	struct addr addrs[CTL_ADDRS_MAX];
+	struct ctl_report report;
 };
 
 /* Message length, or SMX_ELIMIT. */
@@ -105,19 +121,25 @@ int ctl_get_rep(struct ctl_rep *r, const uint8_t *buf, size_t len);
 /* ---- header of a datagram on a datagram pair (native byte order inside: same machine) ---- */
 
 #define CTL_DGRAM_MAGIC 0x534d5844u /* "SMXD" */
-#define CTL_DGRAM_HDR 40
+#define CTL_DGRAM_HDR 48
 #define CTL_DGRAM_PAYLOAD_MAX 65507
 
 enum ctl_dgram_flag {
 	CTL_DGRAM_NO_ADDR = 1, /* towards the tunnel: to the connected peer */
-	CTL_DGRAM_ERROR = 2,   /* towards the program: no payload; err is an ICMP error for addr (IP_RECVERR queue) */
+	/* Towards the tunnel: this datagram has its own. Towards the program: the control message it asked for, by level. */
+	CTL_DGRAM_TTL = 2,
+	CTL_DGRAM_TOS = 4,
+	CTL_DGRAM_PKTINFO = 8,
+	CTL_DGRAM_TTL6 = 16,
+	CTL_DGRAM_TOS6 = 32,
+	CTL_DGRAM_PKTINFO6 = 64,
 };
 
 struct ctl_dgram {
 	uint8_t flags;
 	struct addr addr; /* to the tunnel: destination; to the program: source */
-	uint8_t ttl, tos; /* to the program: as received; to the tunnel: 0 = default */
-	uint16_t err;
+	uint8_t ttl, tos; /* to the program: as received */
+	uint8_t local[16]; /* to the program: the address it came to, of the source's family */
 };
 
 void ctl_put_dgram(uint8_t out[CTL_DGRAM_HDR], const struct ctl_dgram *d);

@@ -32,6 +32,7 @@
 #define IP_FORWARD 0
 #define IP_FRAG 0 /* the exit drops fragments (ipr.md 11) */
 #define IP_REASSEMBLY 1
+#define IP_REASS_MAX_PBUFS 128 /* two of the longest datagrams at once */
 #define IP_DEFAULT_TTL 64
 
 #define LWIP_IPV6 1
@@ -49,6 +50,7 @@
 #define LWIP_IPV6_NUM_ADDRESSES 3
 
 #define LWIP_UDP 1
+#define SO_REUSE 1
 #define LWIP_TCP 1
 #undef TCP_MSS /* netinet/tcp.h has one */
 #define TCP_MSS 1500		 /* the largest; the device's MTU lowers it per connection */

@@ -26,6 +26,8 @@
 
 #include "base/fd.h"
 #include "stack/ctl/ctl.h"
+#include "stack/pairerr.h"
+#include "stack/unixdiag.h"
 
 #define SOCKS_MAX 4096
 #define OPTS_MAX 64
@@ -50,6 +52,7 @@ struct stand {
 static struct stand sock[SOCKS_MAX];
 static unsigned n_sock;
 static unsigned delay_ms = 50;
+static int diag = -1;
 
 static void set_error(struct stand *s, int err, enum ctl_state state)
 {
@@ -242,6 +245,12 @@ static void *stream_thread(void *arg)
 
 /* ---- datagrams ---- */
 
+static void dgram_error(struct stand *s, int err)
+{
+	set_error(s, err, s->state);
+	pairerr_raise(diag, s->tunnel_fd);
+}
+
 static void dgram_up(struct stand *s)
 {
 	static __thread uint8_t buf[CTL_DGRAM_HDR + CTL_DGRAM_PAYLOAD_MAX];
@@ -255,8 +264,10 @@ static void dgram_up(struct stand *s)
 	if (!(d.flags & CTL_DGRAM_NO_ADDR))
 		len = addr_to_sockaddr(&d.addr, &ss, s->family == 6);
 	if (sendto(s->kernel_fd, buf + CTL_DGRAM_HDR, (size_t)n - CTL_DGRAM_HDR, 0, len ? (struct sockaddr *)&ss : NULL,
-		   len) < 0 && errno == ECONNREFUSED)
+		   len) < 0 && errno == ECONNREFUSED) {
 		sendto(s->kernel_fd, buf + CTL_DGRAM_HDR, (size_t)n - CTL_DGRAM_HDR, 0, NULL, 0);
+		dgram_error(s, ECONNREFUSED); /* that of an earlier one */
+	}
 }
 
 static void dgram_down(struct stand *s)
@@ -268,18 +279,13 @@ static void dgram_down(struct stand *s)
 	ssize_t n = recvfrom(s->kernel_fd, buf + CTL_DGRAM_HDR, sizeof(buf) - CTL_DGRAM_HDR, MSG_DONTWAIT,
 			     (struct sockaddr *)&ss, &len);
 
-	if (n < 0 && errno == EAGAIN)
-		return;
 	if (n < 0) {
-		d.flags = CTL_DGRAM_ERROR;
-		d.err = (uint16_t)errno;
-		d.addr = s->peer;
-		set_error(s, errno, s->state);
-		n = 0;
-	} else {
-		addr_from_sockaddr(&d.addr, (struct sockaddr *)&ss, len);
-		addr_unmap(&d.addr);
+		if (errno != EAGAIN)
+			dgram_error(s, errno);
+		return;
 	}
+	addr_from_sockaddr(&d.addr, (struct sockaddr *)&ss, len);
+	addr_unmap(&d.addr);
 	ctl_put_dgram(buf, &d);
 	send(s->tunnel_fd, buf, (size_t)n + CTL_DGRAM_HDR, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
@@ -336,6 +342,8 @@ static int op_socket(const struct ctl_req *q, int fd)
 	fcntl(fd, F_SETFL, O_NONBLOCK);
 	if (q->kind == CTL_STREAM)
 		fcntl(fd, F_SETFL, 0);
+	else
+		pairerr_name(fd);
 	n_sock++;
 	if (q->kind != CTL_STREAM)
 		spawn(dgram_thread, s);
@@ -495,6 +503,7 @@ static int about_socket(const struct ctl_req *q, struct ctl_rep *p, int fd)
 	case CTL_BIND: return op_bind(s, q, p);
 	case CTL_NAMES: local_names(s, p); return 0;
 	case CTL_TAKE_ERROR: return op_take_error(s, p);
+	case CTL_TAKE_REPORT: return EAGAIN;
 	case CTL_SETOPT: return op_setopt(s, q);
 	case CTL_GETOPT: return op_getopt(s, q, p);
 	case CTL_HELLO:
@@ -526,7 +535,7 @@ static int answer(const struct ctl_req *q, struct ctl_rep *p, int fd, int *ret_f
 	if (q->op == CTL_HELLO) {
 		addr_parse_ip(&p->addr, "10.0.0.2");
 		addr_parse_ip(&p->addr2, "fc00::2");
-		p->value = 1420;
+		p->value = 65536; /* the loopback device's */
 		return 0;
 	}
 	if (q->op == CTL_RESOLVE)
@@ -569,6 +578,7 @@ int main(int argc, char **argv)
 	if (argc > 2)
 		delay_ms = (unsigned)strtoul(argv[2], NULL, 10);
 	signal(SIGPIPE, SIG_IGN);
+	diag = unixdiag_open();
 	snprintf(un.sun_path, sizeof(un.sun_path), "%s", argv[1]);
 	unlink(un.sun_path);
 	if (fd < 0 || bind(fd, (struct sockaddr *)&un, sizeof(un)) < 0 || listen(fd, 128) < 0) {

@@ -144,7 +144,7 @@ static void refused(void)
 	printf("-- connected to a closed port\n");
 	SAY("connect", t_connect(fd, "T_UDPCLOSED"));
 	SAY("send", send(fd, "x", 1, 0));
-	printf("events %s\n", t_events(t_poll(fd, POLLIN, 3000) & (POLLIN | POLLHUP), text));
+	printf("events %s\n", t_events(t_poll(fd, POLLIN, 3000), text));
 	SAY("recv", recv(fd, &byte, 1, 0));
 	SAY("recv again", recv(fd, &byte, 1, MSG_DONTWAIT));
 	SAY("send", send(fd, "x", 1, 0));
