@@ -10,7 +10,8 @@
  * --map: a destination in the table is rewritten (checksums updated incrementally, RFC 1624) before libslirp sees it, and
  * the source of the answers is rewritten back by an entry in a small table of flows. 127.0.0.1 and ::1 as targets are
  * presented as libslirp's host address, which it connects to the loopback. Inner headers of ICMP errors are rewritten too, so that
- * a port-unreachable finds its socket.
+ * a port-unreachable finds its socket. Echo requests to an address that any entry names go to that entry's host; libslirp has no
+ * way to send ICMPv6 out, so its own address is all that can be pinged over IPv6.
  *
  * TTL: packets that arrive with TTL 1 end here, answered by ICMP time exceeded, as on a real exit host.
  *
@@ -172,6 +173,16 @@ static struct addr make_addr(const struct ip_view *v, const uint8_t *ip, uint16_
 	return a;
 }
 
+/* Rewrites one address; ck: the checksum that covers it through the pseudo header, or NULL. */
+static void rewrite_ip(const struct ip_view *v, uint8_t *ip, uint8_t *ck, const struct addr *to)
+{
+	if (ck)
+		ck_update(ck, ip, to->ip, v->addr_len);
+	if (v->hdr_ck)
+		ck_update(v->hdr_ck, ip, to->ip, v->addr_len);
+	memcpy(ip, to->ip, v->addr_len);
+}
+
 /* Rewrites one address and its port, keeping header, TCP and UDP checksums right. */
 static void rewrite(const struct ip_view *v, uint8_t *ip, uint8_t *port, const struct addr *to)
 {
@@ -179,15 +190,11 @@ static void rewrite(const struct ip_view *v, uint8_t *ip, uint8_t *port, const s
 	bool no_ck = v->proto == IPPROTO_UDP && !get16(ck);
 
 	put16(new_port, to->port);
-	if (!no_ck) {
-		ck_update(ck, ip, to->ip, v->addr_len);
+	if (!no_ck)
 		ck_update(ck, port, new_port, 2);
-		if (v->proto == IPPROTO_UDP && !get16(ck))
-			put16(ck, 0xffff);
-	}
-	if (v->hdr_ck)
-		ck_update(v->hdr_ck, ip, to->ip, v->addr_len);
-	memcpy(ip, to->ip, v->addr_len);
+	rewrite_ip(v, ip, no_ck ? NULL : ck, to);
+	if (v->proto == IPPROTO_UDP && !no_ck && !get16(ck))
+		put16(ck, 0xffff);
 	memcpy(port, new_port, 2);
 }
 
@@ -284,6 +291,42 @@ static void map_in(struct exit_if *e, struct ip_view *v)
 	rewrite(v, v->src, v->l4, &f->original);
 }
 
+/* Echo request (out) or reply, either family. */
+static bool is_echo(const struct ip_view *v, bool out)
+{
+	bool six = v->addr_len == 16;
+
+	return v->l4 && v->l4_len >= 8 && v->proto == (six ? IPPROTO_ICMPV6 : IPPROTO_ICMP) &&
+	       v->l4[0] == (out ? (six ? 128 : 8) : (six ? 129 : 0));
+}
+
+/* Flows of echoes have the identifier as the client's port. */
+static void map_echo_out(struct exit_if *e, struct ip_view *v)
+{
+	struct addr dst = make_addr(v, v->dst, 0), client = make_addr(v, v->src, get16(v->l4 + 4)), target;
+
+	for (unsigned i = 0; i < e->cfg->n_maps; i++) {
+		if (!addr_equal_ip(&e->cfg->map[i].from, &dst))
+			continue;
+		target = presented(&e->cfg->map[i].to);
+		target.port = 0;
+		flow_add(e, v->proto, &client, &target, &dst);
+		rewrite_ip(v, v->dst, v->proto == IPPROTO_ICMPV6 ? v->l4 + 2 : NULL, &target);
+		return;
+	}
+}
+
+static void map_echo_in(struct exit_if *e, struct ip_view *v)
+{
+	struct addr src = make_addr(v, v->src, 0), client = make_addr(v, v->dst, get16(v->l4 + 4));
+	struct flow *f = flow_find(e, v->proto, &client, &src);
+
+	if (!f)
+		return;
+	f->used_us = loop_now(e->loop);
+	rewrite_ip(v, v->src, v->proto == IPPROTO_ICMPV6 ? v->l4 + 2 : NULL, &f->original);
+}
+
 /* The packet quoted by an ICMPv4 error names the rewritten destination: put the original one back. */
 static void map_error(struct exit_if *e, struct ip_view *v)
 {
@@ -364,6 +407,8 @@ void exit_if_send(struct exit_if *e, const uint8_t *pkt, size_t len)
 	}
 	if (has_ports(&v))
 		map_out(e, &v);
+	else if (is_echo(&v, true))
+		map_echo_out(e, &v);
 	guest_mac(mac, v.src, v.addr_len);
 	to_slirp(e, mac, v.addr_len == 4 ? ETH_IP4 : ETH_IP6, len);
 }
@@ -457,6 +502,8 @@ static ssize_t from_slirp(const void *buf, size_t len, void *opaque)
 	refuse_failed(&v);
 	if (has_ports(&v))
 		map_in(e, &v);
+	else if (is_echo(&v, false))
+		map_echo_in(e, &v);
 	else
 		map_error(e, &v);
 	e->recv(e->owner, e->out, len - ETH_HDR);
