@@ -19,6 +19,8 @@
 #include "shim/state.h"
 #include "shim/stream.h"
 
+#define NS_PER_S 1000000000L
+
 void __chk_fail(void) __attribute__((noreturn));
 ssize_t __read_chk(int fd, void *buf, size_t len, size_t buf_len);
 ssize_t __recv_chk(int fd, void *buf, size_t len, size_t buf_len, int flags);
@@ -211,19 +213,36 @@ static struct timespec add(const struct timespec *timeout)
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	t.tv_sec += timeout->tv_sec;
 	t.tv_nsec += timeout->tv_nsec;
-	if (t.tv_nsec >= 1000000000L) {
-		t.tv_nsec -= 1000000000L;
+	if (t.tv_nsec >= NS_PER_S) {
+		t.tv_nsec -= NS_PER_S;
 		t.tv_sec++;
 	}
 	return t;
 }
 
-/* As in Linux the time-out is looked at between datagrams only. */
+static void set_left(const struct timespec *end, struct timespec *timeout)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	timeout->tv_sec = end->tv_sec - now.tv_sec;
+	timeout->tv_nsec = end->tv_nsec - now.tv_nsec;
+	if (timeout->tv_nsec < 0) {
+		timeout->tv_nsec += NS_PER_S;
+		timeout->tv_sec--;
+	}
+	if (timeout->tv_sec < 0)
+		*timeout = (struct timespec){ 0, 0 };
+}
+
+/* As in Linux the time-out is looked at between datagrams only, and what is left of it is told. */
 static int ours_recvmmsg(int fd, struct sock *s, struct mmsghdr *v, unsigned n, int flags, struct timespec *timeout)
 {
 	struct timespec end = { 0, 0 };
 	ssize_t r;
 
+	if (timeout && (timeout->tv_sec < 0 || timeout->tv_nsec < 0 || timeout->tv_nsec >= NS_PER_S))
+		return -EINVAL;
 	if (timeout)
 		end = add(timeout);
 	for (unsigned i = 0; i < n; i++) {
@@ -233,6 +252,8 @@ static int ours_recvmmsg(int fd, struct sock *s, struct mmsghdr *v, unsigned n, 
 		v[i].msg_len = (unsigned)r;
 		if (flags & MSG_WAITFORONE)
 			flags |= MSG_DONTWAIT;
+		if (timeout)
+			set_left(&end, timeout);
 		if (timeout && expired(&end))
 			return (int)i + 1;
 	}
