@@ -15,7 +15,8 @@
  * Port 53 of local resolvers is redirected (sock.c); the source of answers is put back to the address that was asked, remembered for the last few
  * destinations.
  *
- * A datagram pair tells nobody that its other end was closed: stack.c asks the kernel from time to time (unixdiag.h).
+ * A datagram pair tells nobody that its other end was closed: stack.c asks the kernel from time to time (unixdiag.h), and a port
+ * that is in use is asked about at once.
  *
  * A datagram larger than the tunnel's MTU is an EMSGSIZE: the exit drops fragments (ipr.md 11), so it could not arrive. Fragments that come
  * from the exit are put together by lwIP.
@@ -37,6 +38,7 @@
 #include "lwip/udp.h"
 #include "stack/errqueue.h"
 #include "stack/pairerr.h"
+#include "stack/unixdiag.h"
 
 #define BATCH 32
 #define DRAIN_MAX 1024
@@ -277,15 +279,18 @@ void dgram_icmp(struct dgram *d, const struct device_icmp *e)
 	fail(d, e->err);
 }
 
-/* An entry that was read takes its error with it; the next one's follows (kernel: sock_dequeue_err_skb). */
+/*
+ * An entry that was read takes its error with it; the next one's follows (kernel: sock_dequeue_err_skb), before the program hears of
+ * the first.
+ */
 int dgram_take_report(struct dgram *d, struct ctl_rep *rep)
 {
 	bool got = errqueue_take(&d->errors, rep);
-	int err = got ? errqueue_error(&d->errors) : d->sock.error;
 
-	d->sock.error = 0;
-	if (err)
-		fail(d, err);
+	if (got)
+		d->sock.error = errqueue_error(&d->errors);
+	if (d->sock.error)
+		show(d);
 	return got ? 0 : EAGAIN;
 }
 
@@ -304,6 +309,36 @@ static const ip_addr_t *any_address(const struct dgram *d)
 	return sock_option(&d->sock, IPPROTO_IPV6, IPV6_V6ONLY, 0) ? IP6_ADDR_ANY : IP_ANY_TYPE;
 }
 
+/* Ends the sockets with this port whose programs have closed them. True: there was one. */
+static bool reclaim(const struct dgram *d, uint16_t port)
+{
+	bool found = false;
+
+	list_for_each_safe(it, tmp, &d->sock.all->list) {
+		struct sock *s = container_of(it, struct sock, link);
+		struct dgram *other = dgram_from_sock(s);
+
+		if (s->kind != CTL_DGRAM || other == d || s->local.port != port ||
+		    unixdiag_peer(d->sock.all->diag, s->fd) != 0)
+			continue;
+		finish(other);
+		if (other->pcb)
+			udp_remove(other->pcb);
+		other->pcb = NULL;
+		found = true;
+	}
+	return found;
+}
+
+static err_t bind_pcb(struct dgram *d, uint16_t port)
+{
+	err_t e = udp_bind(d->pcb, any_address(d), port);
+
+	if (e == ERR_USE && reclaim(d, port))
+		e = udp_bind(d->pcb, any_address(d), port);
+	return e;
+}
+
 static int make_pcb(struct dgram *d)
 {
 	uint16_t port = d->sock.local.port;
@@ -317,7 +352,7 @@ static int make_pcb(struct dgram *d)
 	if (port && shares_port(d))
 		ip_set_option(d->pcb, SOF_REUSEADDR);
 	for (int i = 0; i < 50 && e == ERR_USE; i++)
-		e = udp_bind(d->pcb, any_address(d), port ? port : socks_port(d->sock.all));
+		e = bind_pcb(d, port ? port : socks_port(d->sock.all));
 	if (e != ERR_OK) {
 		udp_remove(d->pcb);
 		d->pcb = NULL;
@@ -341,6 +376,7 @@ static bool echo_id_used(const struct dgram *d, uint16_t id)
 	return false;
 }
 
+/* Linux lets echo sockets share an identifier that is asked for by name. */
 static int make_echo_id(struct dgram *d)
 {
 	uint16_t id = d->sock.local.port;
@@ -349,8 +385,6 @@ static int make_echo_id(struct dgram *d)
 		return 0;
 	for (int i = 0; i < 50 && (!id || (!d->sock.local.port && echo_id_used(d, id))); i++)
 		id = socks_port(d->sock.all);
-	if (echo_id_used(d, id))
-		return EADDRINUSE;
 	d->echo_id = d->sock.local.port = id;
 	return 0;
 }
