@@ -113,7 +113,7 @@ static int take_ipv6(const struct cmsghdr *c, struct ctl_dgram *d)
 	return -EINVAL;
 }
 
-static int take_one(const struct cmsghdr *c, struct ctl_dgram *d)
+static int take_one(const struct sock *s, const struct cmsghdr *c, struct ctl_dgram *d)
 {
 	switch (c->cmsg_level) {
 	case SOL_SOCKET:
@@ -122,13 +122,13 @@ static int take_one(const struct cmsghdr *c, struct ctl_dgram *d)
 			return 0;
 		return c->cmsg_type == SO_MARK ? -EPERM : -EINVAL;
 	case IPPROTO_IP: return take_ip(c, d);
-	case IPPROTO_IPV6: return take_ipv6(c, d);
+	case IPPROTO_IPV6: return s->family == 6 ? take_ipv6(c, d) : 0;
 	case IPPROTO_UDP: return -EINVAL; /* UDP_SEGMENT: the option was refused */
 	}
 	return 0;
 }
 
-int cmsg_take(const struct msghdr *m, struct ctl_dgram *d)
+int cmsg_take(const struct sock *s, const struct msghdr *m, struct ctl_dgram *d)
 {
 	struct msghdr copy = *m;
 	const uint8_t *end = (const uint8_t *)m->msg_control + m->msg_controllen;
@@ -137,7 +137,7 @@ int cmsg_take(const struct msghdr *m, struct ctl_dgram *d)
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(&copy); c && r == 0; c = CMSG_NXTHDR(&copy, c)) {
 		if (c->cmsg_len < sizeof(*c) || c->cmsg_len > (size_t)(end - (const uint8_t *)c))
 			return -EINVAL;
-		r = take_one(c, d);
+		r = take_one(s, c, d);
 	}
 	return r;
 }

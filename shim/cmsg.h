@@ -8,7 +8,7 @@
 #include "shim/sock.h"
 
 /* What the program sends along: into d. 0, or -errno as Linux refuses it. */
-int cmsg_take(const struct msghdr *m, struct ctl_dgram *d);
+int cmsg_take(const struct sock *s, const struct msghdr *m, struct ctl_dgram *d);
 /* What the program asked to get along: behind the kernel's own (in: as recvmsg left it) in the room that m offers. m gets the rest of
  * in's results. */
 void cmsg_give(const struct sock *s, const struct ctl_dgram *d, const struct msghdr *in, struct msghdr *m);

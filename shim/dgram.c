@@ -97,8 +97,12 @@ int dgram_peer(const struct sock *s, const struct addr *to)
 {
 	struct policy p = policy_peer(state_rules(), to);
 
-	if (s->flags & SOCK_V6ONLY && to->family == 4)
-		return -ENETUNREACH;
+	if (s->family == 6 && to->family == 4) { /* mapped */
+		if (s->kind == CTL_ICMP)
+			return -EINVAL;
+		if (s->flags & SOCK_V6ONLY)
+			return -ENETUNREACH;
+	}
 	if (p.verdict == POLICY_TUNNEL)
 		return 0;
 	if (p.verdict == POLICY_LOOPBACK)
@@ -231,7 +235,7 @@ ssize_t dgram_send(int fd, struct sock *s, const struct msghdr *m, int flags)
 	if (r == 0)
 		r = destination(s, m, &h.d);
 	if (r == 0)
-		r = cmsg_take(m, &h.d);
+		r = cmsg_take(s, m, &h.d);
 	if (r == 0)
 		r = fits(s, &h.d, (size_t)len);
 	if (r < 0)

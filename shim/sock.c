@@ -291,12 +291,12 @@ int sock_to_loopback(int fd, const struct sock *s)
 	return replace(fd, fresh);
 }
 
-/* Linux: an IPv6 datagram socket takes IPv4 addresses, an IPv6 stream socket only mapped ones. */
+/* Linux: an IPv6 UDP socket takes IPv4 addresses, an IPv6 stream socket only mapped ones, an echo socket none (dgram.c). */
 int sock_addr_in(const struct sock *s, const struct sockaddr *sa, socklen_t len, struct addr *ret)
 {
 	struct addr a;
 	int want = s->family == 6 ? AF_INET6 : AF_INET;
-	bool v4_on_v6 = s->family == 6 && s->kind != CTL_STREAM && sa && len >= sizeof(struct sockaddr_in) &&
+	bool v4_on_v6 = s->family == 6 && s->kind == CTL_DGRAM && sa && len >= sizeof(struct sockaddr_in) &&
 			sa->sa_family == AF_INET;
 	socklen_t need = want == AF_INET || v4_on_v6 ? sizeof(struct sockaddr_in) : 24 /* RFC 2133: no scope id */;
 

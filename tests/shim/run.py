@@ -23,6 +23,8 @@ import threading
 
 HERE = pathlib.Path(__file__).resolve().parent
 PUBLIC = "192.88.99.80"
+PUBLIC6 = "2a0e:dead:beef::80"
+PING6 = "2a0e:dead:beef::81"  # the exit answers echo requests to IPv6 addresses that are mapped only
 UNSHARE = ["unshare", "-n"] if os.geteuid() == 0 else ["unshare", "-Urn"]
 
 
@@ -90,27 +92,30 @@ def hang():
     return s.getsockname()[1], [s, *fill]
 
 
-def udp_echo():
-    """A UDP echo server; its port."""
-    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+def udp_echo(host=PUBLIC, mirrors=0):
+    """A UDP echo server; its port. Each mirror is one more socket that answers too."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    s, *more = (socket.socket(family, socket.SOCK_DGRAM) for _ in range(1 + mirrors))
     s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-    s.bind((PUBLIC, 0))
+    for each in (s, *more):
+        each.bind((host, 0))
 
     def loop():
         while True:
             data, peer = s.recvfrom(70000)
-            try:
-                s.sendto(data, peer)
-            except OSError:
-                pass
+            for each in (s, *more):
+                try:
+                    each.sendto(data, peer)
+                except OSError:
+                    pass
     threading.Thread(target=loop, daemon=True).start()
     return s.getsockname()[1]
 
 
-def closed(kind):
+def closed(kind, host=PUBLIC):
     """A port nobody has."""
-    s = socket.socket(socket.AF_INET, kind)
-    s.bind((PUBLIC, 0))
+    s = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, kind)
+    s.bind((host, 0))
     port = s.getsockname()[1]
     s.close()
     return port
@@ -134,9 +139,10 @@ def servers():
     """Starts all servers; environment that tells the programs, and what must stay alive."""
     hang_port, keep = hang()
     ports = {"T_ECHO": serve(echo), "T_COUNT": serve(count), "T_RESET": serve(reset), "T_HANG": hang_port,
-             "T_CLOSED": closed(socket.SOCK_STREAM), "T_UDP": udp_echo(), "T_UDPCLOSED": closed(socket.SOCK_DGRAM)}
+             "T_CLOSED": closed(socket.SOCK_STREAM), "T_UDP": udp_echo(), "T_UDPCLOSED": closed(socket.SOCK_DGRAM),
+             "T_UDP6": udp_echo(PUBLIC6), "T_UDP6CLOSED": closed(socket.SOCK_DGRAM, PUBLIC6), "T_UDP3": udp_echo(mirrors=2)}
     env = {k: v for k, v in os.environ.items() if not k.startswith("SMOLMIX_")}
-    env.update({k: str(v) for k, v in ports.items()}, T_HOST=PUBLIC)
+    env.update({k: str(v) for k, v in ports.items()}, T_HOST=PUBLIC, T_HOST6=PUBLIC6, T_PORT="9")
     return env, keep
 
 
@@ -173,14 +179,19 @@ def enter_namespace():
         os.execvpe(UNSHARE[0], [*UNSHARE, sys.executable, *sys.argv], {**os.environ, "T_INSIDE": "1"})
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     subprocess.run(["ip", "addr", "add", f"{PUBLIC}/32", "dev", "lo"], check=True)
+    for address in (PUBLIC6, PING6):
+        subprocess.run(["ip", "addr", "add", f"{address}/128", "dev", "lo", "nodad"], check=True)
+    # Echo sockets for everybody: most distributions say so, the kernel by itself does not.
+    pathlib.Path("/proc/sys/net/ipv4/ping_group_range").write_text("0 0")
 
 
 def through_mixnet(program, smolmix_run, localnet):
     """Both runs; the tunnel is the real one."""
     env, keep = servers()
     env.update({"T_UDPMAX": "1200", "T_NOWHERE": "192.168.1.1"})
-    bare = run([program], env)
-    with subprocess.Popen([localnet], stdout=subprocess.PIPE) as net:
+    alone = pathlib.Path(program).name.startswith("x_")
+    bare = None if alone else run([program], env)
+    with subprocess.Popen([localnet, "--map", f"[{PING6}]:9=[::1]:9"], stdout=subprocess.PIPE) as net:
         api = json.loads(net.stdout.readline())["api"]
         shimmed = run([smolmix_run, "-q", "--api", api, "--profile", "fast", "--", program], env)
         net.terminate()

@@ -57,6 +57,26 @@ static inline struct sockaddr_in t_v4(const char *port_name)
 	return a;
 }
 
+static inline struct sockaddr_in6 t_v6(const char *port_name)
+{
+	struct sockaddr_in6 a = { .sin6_family = AF_INET6, .sin6_port = htons(t_port(port_name)) };
+	const char *host = secure_getenv("T_HOST6");
+
+	inet_pton(AF_INET6, host ? host : "::1", &a.sin6_addr);
+	return a;
+}
+
+/* The IPv4 server as an IPv6 socket names it. */
+static inline struct sockaddr_in6 t_mapped(const char *port_name)
+{
+	struct sockaddr_in6 a = { .sin6_family = AF_INET6, .sin6_port = htons(t_port(port_name)) };
+	char text[64];
+
+	snprintf(text, sizeof(text), "::ffff:%s", t_host());
+	inet_pton(AF_INET6, text, &a.sin6_addr);
+	return a;
+}
+
 static inline int t_connect(int fd, const char *port_name)
 {
 	struct sockaddr_in a = t_v4(port_name);
