@@ -229,7 +229,10 @@ void cmsg_give_report(const struct sock *s, const struct ctl_rep *rep, struct ms
 	} e = { .ee = { .ee_errno = (uint32_t)rep->value, .ee_origin = rep->report.origin, .ee_type = rep->report.type,
 			.ee_code = rep->report.code, .ee_info = rep->report.info } };
 	struct room r = { m->msg_control, m->msg_control ? m->msg_controllen : 0, 0 };
-	socklen_t len = addr_to_sockaddr(&rep->addr, &e.offender, s->family == 6);
+	socklen_t len = s->family == 6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+
+	if (rep->addr.family) /* an error of this machine has no offender */
+		addr_to_sockaddr(&rep->addr, &e.offender, s->family == 6);
 
 	if (s->family == 6)
 		put(&r, IPPROTO_IPV6, IPV6_RECVERR, &e, sizeof(e.ee) + len);

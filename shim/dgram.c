@@ -178,17 +178,9 @@ static int echo_request(const struct sock *s, const struct msghdr *m)
 /* The exit drops fragments: what is longer than the tunnel's MTU could not arrive. */
 static int fits(const struct sock *s, const struct ctl_dgram *d, size_t len)
 {
-	struct ctl_req hello = { .op = CTL_HELLO };
-	struct ctl_rep rep;
-	size_t headers = (d->addr.family == 6 ? 40u : 20u) + (s->kind == CTL_ICMP ? 0u : 8u);
-	int r;
+	struct ctl_req req = { .addr = d->addr, .value = (int32_t)len };
 
-	if (len <= SURELY_FITS)
-		return 0;
-	r = sock_request(&hello, NULL, 0, &rep);
-	if (r < 0)
-		return r;
-	return headers + len > (size_t)rep.value ? -EMSGSIZE : 0;
+	return len <= SURELY_FITS ? 0 : sock_ask(s, CTL_FITS, &req, NULL);
 }
 
 static ssize_t transmit(int fd, const struct sock *s, struct header *h, const struct msghdr *m, struct iovec *iov, int flags)

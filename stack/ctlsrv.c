@@ -155,6 +155,7 @@ static int on_sock(struct sock *s, const struct ctl_req *q, int *fd, struct ctl_
 		r = stream ? conn_getopt(conn_from_sock(s), q->level, q->name_opt, &rep->value) : ENOPROTOOPT;
 		return r == ENOPROTOOPT ? sock_kept_option(s, q->level, q->name_opt, &rep->value) : r;
 	case CTL_TAKE_REPORT: return stream ? EAGAIN : dgram_take_report(dgram_from_sock(s), rep);
+	case CTL_FITS: return stream ? EINVAL : dgram_fits(dgram_from_sock(s), &q->addr, q->value);
 	case CTL_HELLO:
 	case CTL_SOCKET:
 	case CTL_RESOLVE:

@@ -44,7 +44,6 @@
 #define DRAIN_MAX 1024
 #define QUEUE_MAX 64
 #define REDIRECTS 4
-#define HEADERS(family) ((family) == 6 ? 48u : 28u)
 
 struct redirect {
 	struct addr asked, server;
@@ -264,10 +263,15 @@ static bool sent_by(const struct dgram *d, const struct device_icmp *e)
 	       (!connected || addr_equal(&e->remote, &d->target));
 }
 
+static bool wants_errors(const struct dgram *d, uint8_t family)
+{
+	return family == 6 ? sock_option(&d->sock, IPPROTO_IPV6, IPV6_RECVERR, 0) :
+			     sock_option(&d->sock, IPPROTO_IP, IP_RECVERR, 0);
+}
+
 void dgram_icmp(struct dgram *d, const struct device_icmp *e)
 {
-	bool asked = e->remote.family == 6 ? sock_option(&d->sock, IPPROTO_IPV6, IPV6_RECVERR, 0) :
-					     sock_option(&d->sock, IPPROTO_IP, IP_RECVERR, 0);
+	bool asked = wants_errors(d, e->remote.family);
 	struct addr to;
 
 	if (d->gone || !sent_by(d, e) || (!asked && (!e->hard || d->sock.state != CTL_CONNECTED)))
@@ -289,7 +293,7 @@ int dgram_take_report(struct dgram *d, struct ctl_rep *rep)
 
 	if (got)
 		d->sock.error = errqueue_error(&d->errors);
-	if (d->sock.error)
+	if (d->sock.error || d->errors.n)
 		show(d);
 	return got ? 0 : EAGAIN;
 }
@@ -439,13 +443,18 @@ static struct fields fields(const struct dgram *d, const struct ctl_dgram *h, ui
 	return (struct fields){ (uint8_t)(ttl < 0 ? UDP_TTL : ttl), (uint8_t)(tos < 0 ? 0 : tos) };
 }
 
+static bool too_long(const struct dgram *d, const struct addr *to, size_t len)
+{
+	return len + (to->family == 6 ? 40 : 20) + (d->sock.kind == CTL_ICMP ? 0 : 8) > device_mtu();
+}
+
 static int send_udp(struct dgram *d, const struct addr *to, const struct fields *f, const uint8_t *payload, size_t len)
 {
 	ip_addr_t ip;
 	struct pbuf *p;
 	err_t e;
 
-	if (len + HEADERS(to->family) > device_mtu())
+	if (too_long(d, to, len))
 		return EMSGSIZE;
 	p = pbuf_alloc(PBUF_TRANSPORT, (u16_t)len, PBUF_RAM);
 	if (!p)
@@ -525,6 +534,21 @@ static void on_event(void *owner, uint32_t ev)
 }
 
 /* ---- requests ---- */
+
+int dgram_fits(struct dgram *d, const struct addr *to, int32_t len)
+{
+	const struct addr *dest = to->family ? to : &d->sock.peer;
+
+	if (len < 0)
+		return EINVAL;
+	if (!too_long(d, dest, (size_t)len))
+		return 0;
+	if (wants_errors(d, dest->family)) {
+		errqueue_add_too_long(&d->errors, dest, device_mtu());
+		show(d);
+	}
+	return EMSGSIZE;
+}
 
 int dgram_setopt(struct dgram *d, int level, int name, int value)
 {

@@ -22,9 +22,11 @@ struct errqueue {
 
 /* to: the destination as the program knows it. */
 void errqueue_add(struct errqueue *q, const struct device_icmp *e, const struct addr *to);
+/* A datagram to this address was longer than mtu. */
+void errqueue_add_too_long(struct errqueue *q, const struct addr *to, unsigned mtu);
 /* Takes the oldest: value, addr, addr2 and report of rep. False: there is none. */
 bool errqueue_take(struct errqueue *q, struct ctl_rep *rep);
-int errqueue_error(const struct errqueue *q); /* errno of the oldest, 0 = none */
+int errqueue_error(const struct errqueue *q); /* errno of the oldest if the network said it, else 0 */
 void errqueue_done(struct errqueue *q);
 
 #endif

@@ -17,6 +17,8 @@
  *   BIND          cookie, addr                               -                     addr (with the port that was chosen)
  *   NAMES         cookie                                     -                     addr = local, addr2 = peer, state, family, kind
  *   TAKE_ERROR    cookie                                     -                     value = errno recorded (then cleared), state
+ *   FITS          cookie, addr, value = payload's length     -                     result EMSGSIZE: longer than the tunnel's MTU, and
+ *                                                                                  with IP_RECVERR now an entry of the error queue
  *   TAKE_REPORT   cookie                                     -                     oldest entry of the error queue (IP_RECVERR): value = errno,
  *                                                                                  addr = who said it, addr2 = destination, report;
  *                                                                                  result EAGAIN: none
@@ -66,7 +68,8 @@ enum ctl_op {
 	CTL_REVERSE,
 	CTL_LOOPBACK,
 	CTL_TAKE_REPORT,
-	CTL_OP_LAST = CTL_TAKE_REPORT,
+	CTL_FITS,
+	CTL_OP_LAST = CTL_FITS,
 };
 
 enum ctl_kind { CTL_STREAM = 1, CTL_DGRAM = 2, CTL_ICMP = 3 };

@@ -504,6 +504,7 @@ static int about_socket(const struct ctl_req *q, struct ctl_rep *p, int fd)
 	case CTL_NAMES: local_names(s, p); return 0;
 	case CTL_TAKE_ERROR: return op_take_error(s, p);
 	case CTL_TAKE_REPORT: return EAGAIN;
+	case CTL_FITS: return 0;
 	case CTL_SETOPT: return op_setopt(s, q);
 	case CTL_GETOPT: return op_getopt(s, q, p);
 	case CTL_HELLO:

@@ -60,7 +60,9 @@ static void refused(void)
 	inet_pton(AF_INET, "224.0.0.251", &a.sin_addr);
 	FAILS("multicast, sendto", sendto(udp, "x", 1, 0, (struct sockaddr *)&a, sizeof(a)), ENETUNREACH);
 	inet_pton(AF_INET, "255.255.255.255", &a.sin_addr);
-	FAILS("broadcast", sendto(udp, "x", 1, 0, (struct sockaddr *)&a, sizeof(a)), ENETUNREACH);
+	FAILS("broadcast", sendto(udp, "x", 1, 0, (struct sockaddr *)&a, sizeof(a)), EACCES);
+	setsockopt(udp, SOL_SOCKET, SO_BROADCAST, &(int){ 1 }, sizeof(int));
+	FAILS("broadcast, allowed to", sendto(udp, "x", 1, 0, (struct sockaddr *)&a, sizeof(a)), ENETUNREACH);
 	FAILS("listen", listen(udp, 5), EOPNOTSUPP);
 	FAILS("name service cache", connect(local, (struct sockaddr *)&un, sizeof(un)), ECONNREFUSED);
 	FAILS("fast open", setsockopt(tcp, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &(int){ 1 }, sizeof(int)), ENOPROTOOPT);
@@ -116,7 +118,7 @@ static void interfaces(void)
 	int fd = socket(AF_INET, SOCK_DGRAM, 0);
 
 	fact("two interfaces", ioctl(fd, SIOCGIFCONF, &c) == 0 && c.ifc_len == 2 * (int)sizeof(list[0]));
-	fact("MTU of the tunnel", ioctl(fd, SIOCGIFMTU, &r) == 0 && r.ifr_mtu == 1420);
+	fact("MTU of the tunnel", ioctl(fd, SIOCGIFMTU, &r) == 0 && r.ifr_mtu == 65536);
 	snprintf(r.ifr_name, sizeof(r.ifr_name), "eth0");
 	FAILS("the host's interface", ioctl(fd, SIOCGIFADDR, &r), ENODEV);
 	close(fd);
