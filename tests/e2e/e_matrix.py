@@ -28,6 +28,24 @@ s.bind(('127.0.0.1', int(sys.argv[1])))
 while True:
     data, who = s.recvfrom(65535)
     s.sendto(data, who)"""
+NTP = """import socket, struct, sys, time
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(('127.0.0.1', int(sys.argv[1])))
+def now():
+    t = time.time() + 2208988800
+    return struct.pack('!II', int(t), int(t % 1 * 2**32))
+while True:
+    data, who = s.recvfrom(512)
+    came = now()
+    head = struct.pack('!BBbb8xI', data[0] & 0x38 | 4, 1, data[2], -20, 0x4c4f434c)
+    s.sendto(head + came + data[40:48] + came + now(), who)"""
+PING = """import socket, struct, time
+s = socket.socket(socket.{family}, socket.SOCK_DGRAM, socket.{proto})
+s.setsockopt({recv}, 1)
+s.settimeout(20)
+s.sendto(struct.pack('!BBHHH', {kind}, 0, 0, 1, 9) + b'python', ('{host}', 0))
+data, control, _, who = s.recvmsg(1500, 1500)
+print(who[0], data[6:], [struct.unpack('i', c[2])[0] > 9 for c in control])"""
 NODE_DNS = """const d = require('dns').promises; (async () => {{ console.log((await d.lookup('{name}')).address);
 const r = new d.Resolver(); r.setServers(['1.1.1.1']); console.log(await r.resolve4('{name}')) }})()"""
 NODE_UDP = """const s = require('dgram').createSocket('udp4'); s.on('message', m => {{ console.log('' + m); s.close() }});
@@ -66,7 +84,7 @@ class Matrix:
     def servers(self):
         """sshd, git daemon, echo, iperf3: each where it is installed."""
         path = os.environ["PATH"] + ":/usr/sbin"
-        ports = {port: w.free_port() for port in (7, 22, 5201, 9418)}
+        ports = {port: w.free_port() for port in (7, 22, 123, 5201, 9418)}
         if shutil.which("sshd", path=path):
             self.sshd(shutil.which("sshd", path=path), ports[22])
         if shutil.which("git"):
@@ -76,6 +94,7 @@ class Matrix:
         if shutil.which("socat"):
             self.spawn("socat", f"TCP-LISTEN:{ports[7]},bind=127.0.0.1,fork,reuseaddr", "EXEC:cat")
         self.spawn(sys.executable, "-c", UDP_ECHO, ports[7])
+        self.spawn(sys.executable, "-c", NTP, ports[123])
         if shutil.which("iperf3"):
             self.spawn("iperf3", "-s", "-B", "127.0.0.1", "-p", ports[5201])
         self.net.maps += [f"{w.WEB4}:{port}=127.0.0.1:{here}" for port, here in ports.items()]
@@ -110,8 +129,8 @@ class Matrix:
         subprocess.run([*git, "clone", "-q", "--bare", work, bare], check=True)
         subprocess.run([*git, "-C", bare, "update-server-info"], check=True)
 
-    def row(self, name, *cmd, want="", code=0, given=None, check=None):
-        """One program: exit code, a piece of its output, and what it should have left behind."""
+    def row(self, name, *cmd, want="", code=0, given=None, check=None, errors=False):
+        """One program: exit code, a piece of its output (errors: of its error output), and what it should have left behind."""
         if self.only and not any(o in name for o in self.only):
             return
         program = str(cmd[0])
@@ -121,7 +140,7 @@ class Matrix:
         start = time.monotonic()
         try:
             p = self.net.run(*cmd, options=["--profile", "fast"], timeout=60, input=given)
-            good = p.returncode == code and want in p.stdout and (check is None or check())
+            good = p.returncode == code and want in (p.stderr if errors else p.stdout) and (check is None or check())
             detail = "" if good else f"{p.returncode} {p.stdout[-300:]} {p.stderr[-600:]}"
         except subprocess.TimeoutExpired as e:
             good, detail = False, f"did not end: {e.stderr}"
@@ -177,6 +196,25 @@ class Matrix:
         for command in (["drill", name, "@1.1.1.1"], ["host", name, "1.1.1.1"], ["host", name], ["nslookup", name, "9.9.9.9"]):
             self.row(" ".join(command), *command, want=web)
 
+    def echo_rows(self):
+        """ICMP echo, and clocks."""
+        web, name = w.WEB4, w.NAME
+        self.row("ping", "ping", "-n", "-c", "3", web, want="3 received")
+        self.row("ping by name", "ping", "-4", "-n", "-c", "1", name, want=f"({web})")
+        self.row("ping -6", "ping", "-6", "-n", "-c", "2", w.WEB6, want="2 received")
+        self.row("ping, hops used up", "ping", "-n", "-c", "1", "-t", "1", web, want="Time to live exceeded", code=1)
+        self.row("ping -s, too long", "ping", "-n", "-c", "1", "-s", "2000", "-W", "1", web, want="100% packet loss", code=1)
+        self.row("ping a private address", "ping", "-n", "-c", "1", "10.0.0.1", code=2)
+        self.row("python ping", sys.executable, "-c", PING.format(family="AF_INET", proto="IPPROTO_ICMP", kind=8, host=web,
+                 recv="socket.IPPROTO_IP, 12"), want=r"{web} b'\x00\tpython' [True]".format(web=web))
+        self.row("python ping, IPv6", sys.executable, "-c", PING.format(
+            family="AF_INET6", proto="IPPROTO_ICMPV6", kind=128, host=w.WEB6,
+            recv="socket.IPPROTO_IPV6, socket.IPV6_RECVHOPLIMIT"), want=r"b'\x00\tpython' [True]")
+        self.row("ntpdate", "ntpdate", "-q", web, want=web)
+        # A user of its own could not use the launcher's tunnel.
+        self.row("chronyd -Q", "chronyd", "-u", "root", "-Q", "-t", "30", f"server {web} iburst maxsamples 1",
+                 errors=True, want="System clock wrong by")
+
     def language_rows(self):
         """Languages and their own network code."""
         web, name, d = w.WEB4, w.NAME, self.dir
@@ -205,6 +243,7 @@ def main():
                 shutil.copytree(m.dir / "repos/r.git", m.dir / "www/r.git")
             m.ssh_rows()
             m.tool_rows()
+            m.echo_rows()
             m.language_rows()
     finally:
         m.net.stop()
