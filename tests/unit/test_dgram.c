@@ -1,0 +1,645 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Datagram sockets over a packet link of the test's own: what the IP header says, fragments that come back, the bound of the queue, each
+ * ICMP error against Linux's tables, broken ICMP, echo identifiers.
+ */
+#include "stack/dgram.h"
+
+#include <errno.h>
+#include <linux/errqueue.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "stack/device.h"
+#include "stack/pairerr.h"
+#include "stack/unixdiag.h"
+#include "tests/unit/packets.h"
+
+#define MTU 1420
+#define FAR 0x08080808u
+#define OWN 0x0a000002u
+#define PORT 7
+
+static struct {
+	struct clock_fake clock;
+	struct loop *loop;
+	struct rng_seeded rng;
+	struct pktlink link;
+	struct socks socks;
+	struct dgram *d;
+	int program;
+	uint8_t sent[2000];
+	size_t sent_len;
+	unsigned n_sent;
+} rig;
+
+static int link_send(struct pktlink *l, const uint8_t *pkt, size_t len, uint64_t flow)
+{
+	(void)l;
+	(void)flow;
+	assert_true(len <= sizeof(rig.sent));
+	memcpy(rig.sent, pkt, len);
+	rig.sent_len = len;
+	rig.n_sent++;
+	return 0;
+}
+
+static void nothing(void *owner)
+{
+	(void)owner;
+}
+
+static void up(void *owner, bool changed)
+{
+	(void)owner;
+	(void)changed;
+}
+
+static void icmp_error(void *owner, const struct device_icmp *e)
+{
+	(void)owner;
+	dgram_icmp(rig.d, e);
+}
+
+static void echo_reply(void *owner, const struct device_echo *e)
+{
+	(void)owner;
+	dgram_echo(rig.d, e);
+}
+
+static int group_setup(void **state)
+{
+	struct device_ops ops = { .up = up, .down = nothing, .writable = nothing, .icmp_error = icmp_error, .echo_reply = echo_reply };
+	struct stack_cfg cfg = { .rng = &rig.rng.rng };
+
+	(void)state;
+	clock_fake_init(&rig.clock, 1000, 0);
+	rng_seeded_init(&rig.rng, 1);
+	rig.loop = loop_new(&rig.clock.clock);
+	rig.link.send = link_send;
+	rig.link.mtu = MTU;
+	addr_parse_ip(&rig.link.ip4, "10.0.0.2");
+	addr_parse_ip(&rig.link.ip6, "fc00::2");
+	if (!rig.loop || device_init(rig.loop, &rig.link, &rig.rng.rng, &ops) < 0)
+		return -1;
+	rig.link.event(rig.link.up, PKTLINK_UP);
+	socks_init(&rig.socks, rig.loop, &cfg);
+	rig.socks.diag = unixdiag_open();
+	return rig.socks.diag < 0 ? -1 : 0;
+}
+
+static int group_teardown(void **state)
+{
+	(void)state;
+	device_done();
+	fd_close(&rig.socks.diag);
+	loop_free(rig.loop);
+	return 0;
+}
+
+/* A socket; its program's end. */
+static struct dgram *make(uint8_t family, enum ctl_kind kind, int *program)
+{
+	uint64_t cookie = 0;
+	struct dgram *d;
+	int p[2];
+
+	assert_int_equal(fd_pair(SOCK_DGRAM | SOCK_NONBLOCK, p), 0);
+	fd_cookie(p[0], &cookie);
+	assert_int_equal(pairerr_name(p[0]), 0);
+	d = dgram_new(&rig.socks, cookie, family, kind, p[1]);
+	assert_non_null(d);
+	*program = p[0];
+	return d;
+}
+
+static void turn(void)
+{
+	while (loop_dispatch(rig.loop, 0) > 0)
+		;
+}
+
+static void end(void)
+{
+	dgram_close(rig.d);
+	turn();
+	close(rig.program);
+}
+
+static struct addr far_addr(uint8_t family, uint16_t port)
+{
+	struct addr a;
+
+	assert_int_equal(addr_parse_ip(&a, family == 6 ? "2a00:1450::8" : "8.8.8.8"), 0);
+	a.port = port;
+	return a;
+}
+
+static void begin(uint8_t family, enum ctl_kind kind, bool connect)
+{
+	struct addr to = far_addr(family, PORT);
+
+	rig.d = make(family, kind, &rig.program);
+	if (connect)
+		assert_int_equal(dgram_connect(rig.d, &to), 0);
+}
+
+static void option(int level, int name, int value)
+{
+	assert_int_equal(dgram_setopt(rig.d, level, name, value), ENOPROTOOPT);
+	assert_int_equal(sock_keep_option(dgram_sock(rig.d), level, name, value), 0);
+}
+
+static void program_sends(uint8_t flags, uint8_t ttl, uint8_t tos, const void *payload, size_t len)
+{
+	struct ctl_dgram h = { .flags = flags | CTL_DGRAM_NO_ADDR, .ttl = ttl, .tos = tos };
+	uint8_t msg[CTL_DGRAM_HDR + 2000];
+
+	ctl_put_dgram(msg, &h);
+	memcpy(msg + CTL_DGRAM_HDR, payload, len);
+	assert_int_equal(send(rig.program, msg, CTL_DGRAM_HDR + len, 0), CTL_DGRAM_HDR + len);
+	turn();
+}
+
+static uint8_t in[CTL_DGRAM_HDR + 65536];
+
+/* Payload length of what the program gets, -1 = nothing. */
+static ssize_t program_gets(struct ctl_dgram *h)
+{
+	ssize_t n = recv(rig.program, in, sizeof(in), MSG_DONTWAIT);
+
+	if (n < 0)
+		return -1;
+	assert_int_equal(ctl_get_dgram(h, in, (size_t)n), 0);
+	return n - CTL_DGRAM_HDR;
+}
+
+static bool program_sees_error(void)
+{
+	struct pollfd p = { rig.program, 0, 0 };
+	int e = 0;
+	socklen_t len = sizeof(e);
+
+	poll(&p, 1, 0);
+	getsockopt(rig.program, SOL_SOCKET, SO_ERROR, &e, &len);
+	return p.revents & POLLERR;
+}
+
+static void arrive(uint8_t *pkt, size_t len)
+{
+	uint32_t acc = 0;
+
+	if (pkt[0] >> 4 == 4) {
+		pk16(pkt + 10, 0);
+		for (int i = 0; i < 20; i += 2)
+			acc += (uint32_t)(pkt[i] << 8 | pkt[i + 1]);
+		acc = (acc & 0xffff) + (acc >> 16);
+		pk16(pkt + 10, (uint16_t)~acc);
+	}
+	rig.link.recv(rig.link.up, pkt, len);
+	turn();
+}
+
+/* ---- out ---- */
+
+static void header_fields(void **state)
+{
+	(void)state;
+	begin(4, CTL_DGRAM, true);
+	program_sends(0, 0, 0, "x", 1);
+	assert_int_equal(rig.sent_len, 29);
+	assert_int_equal(rig.sent[8], 64);
+	assert_int_equal(rig.sent[1], 0);
+	option(IPPROTO_IP, IP_TTL, 5);
+	option(IPPROTO_IP, IP_TOS, 0x28);
+	program_sends(0, 0, 0, "x", 1);
+	assert_int_equal(rig.sent[8], 5);
+	assert_int_equal(rig.sent[1], 0x28);
+	program_sends(CTL_DGRAM_TTL | CTL_DGRAM_TOS, 9, 0, "x", 1);
+	assert_int_equal(rig.sent[8], 9);
+	assert_int_equal(rig.sent[1], 0);
+	option(IPPROTO_IP, IP_TTL, -1);
+	program_sends(0, 0, 0, "x", 1);
+	assert_int_equal(rig.sent[8], 64);
+	end();
+	begin(6, CTL_DGRAM, true);
+	option(IPPROTO_IPV6, IPV6_UNICAST_HOPS, 5);
+	option(IPPROTO_IPV6, IPV6_TCLASS, 0x28);
+	option(IPPROTO_IP, IP_TTL, 99);
+	program_sends(0, 0, 0, "x", 1);
+	assert_int_equal(rig.sent[7], 5);
+	assert_int_equal((rig.sent[0] << 4 | rig.sent[1] >> 4) & 0xff, 0x28);
+	end();
+}
+
+static void echo_header_fields(void **state)
+{
+	static const uint8_t request[8] = { 8 }, request6[8] = { 128 };
+
+	(void)state;
+	begin(4, CTL_ICMP, true);
+	option(IPPROTO_IP, IP_TTL, 3);
+	option(IPPROTO_IP, IP_TOS, 0x10);
+	program_sends(0, 0, 0, request, 8);
+	assert_int_equal(rig.sent_len, 28);
+	assert_int_equal(rig.sent[8], 3);
+	assert_int_equal(rig.sent[1], 0x10);
+	assert_int_equal(rig.sent[24] << 8 | rig.sent[25], dgram_sock(rig.d)->local.port);
+	end();
+	begin(6, CTL_ICMP, true);
+	program_sends(CTL_DGRAM_TTL | CTL_DGRAM_TOS, 7, 0x20, request6, 8);
+	assert_int_equal(rig.sent[7], 7);
+	assert_int_equal(rig.sent[0], 0x62);
+	end();
+}
+
+/* What cannot be sent is dropped and told. */
+static void too_long_in_the_tunnel(void **state)
+{
+	static const uint8_t big[MTU];
+	unsigned before;
+	struct ctl_rep rep = { .value = 0 };
+
+	(void)state;
+	begin(4, CTL_DGRAM, true);
+	program_sends(0, 0, 0, big, MTU - 28);
+	assert_int_equal(rig.sent_len, MTU);
+	before = rig.n_sent;
+	program_sends(0, 0, 0, big, MTU - 27);
+	assert_int_equal(rig.n_sent, before);
+	assert_true(program_sees_error());
+	assert_int_equal(dgram_sock(rig.d)->error, EMSGSIZE);
+	assert_int_equal(dgram_fits(rig.d, &(struct addr){ .family = 0 }, MTU - 28), 0);
+	assert_int_equal(dgram_fits(rig.d, &(struct addr){ .family = 0 }, MTU - 27), EMSGSIZE);
+	dgram_sock(rig.d)->error = 0;
+	assert_int_equal(dgram_take_report(rig.d, &rep), EAGAIN);
+	option(IPPROTO_IP, IP_RECVERR, 1);
+	assert_int_equal(dgram_fits(rig.d, &(struct addr){ .family = 0 }, 5000), EMSGSIZE);
+	assert_true(program_sees_error());
+	assert_int_equal(dgram_take_report(rig.d, &rep), 0);
+	assert_int_equal(rep.value, EMSGSIZE);
+	assert_int_equal(rep.report.origin, SO_EE_ORIGIN_LOCAL);
+	assert_int_equal(rep.report.info, MTU);
+	end();
+}
+
+/* ---- in ---- */
+
+static size_t datagram(uint8_t *pkt, uint8_t first, size_t len)
+{
+	size_t n = pk_udp(pkt, FAR, PORT, OWN, dgram_sock(rig.d)->local.port, len);
+
+	memset(pkt + 28, first, len);
+	return n;
+}
+
+static void queue_bound(void **state)
+{
+	uint8_t pkt[200];
+	struct ctl_dgram h;
+
+	(void)state;
+	begin(4, CTL_DGRAM, true);
+	for (unsigned i = 0; i < 70; i++)
+		arrive(pkt, datagram(pkt, (uint8_t)i, 1 + i));
+	for (unsigned i = 0; i < 10; i++) {
+		assert_int_equal(program_gets(&h), 1 + i);
+		assert_int_equal(in[CTL_DGRAM_HDR], i);
+	}
+	for (unsigned i = 100; i < 120; i++)
+		arrive(pkt, datagram(pkt, (uint8_t)i, 1));
+	for (unsigned i = 10; i < 64; i++)
+		assert_int_equal(program_gets(&h), 1 + i);
+	for (unsigned i = 100; i < 110; i++) {
+		assert_int_equal(program_gets(&h), 1);
+		assert_int_equal(in[CTL_DGRAM_HDR], i);
+	}
+	assert_int_equal(program_gets(&h), -1);
+	assert_int_equal(rig.socks.stats.udp_dropped >= 16, 1);
+	end();
+}
+
+static void fragment(uint8_t *pkt, uint8_t proto, const uint8_t *whole, size_t at, size_t len, bool more)
+{
+	pk_ip4(pkt, proto, FAR, OWN, len);
+	memcpy(pkt + 20, whole + at, len);
+	pk16(pkt + 4, 0x4711);
+	pk16(pkt + 6, (uint32_t)(at / 8) | (more ? 0x2000 : 0));
+	arrive(pkt, 20 + len);
+}
+
+#define PIECE 1400
+
+static void reassembly(void **state)
+{
+	static uint8_t whole[8 + 65507];
+	uint8_t pkt[1600];
+	struct ctl_dgram h;
+	size_t pieces = (sizeof(whole) + PIECE - 1) / PIECE;
+
+	(void)state;
+	begin(4, CTL_DGRAM, true);
+	pk16(whole, PORT);
+	pk16(whole + 2, dgram_sock(rig.d)->local.port);
+	pk16(whole + 4, sizeof(whole));
+	for (size_t i = 8; i < sizeof(whole); i++)
+		whole[i] = (uint8_t)(i * 31 + i / 251);
+	for (int round = 0; round < 3; round++) {
+		for (size_t i = 0; i < pieces; i++) {
+			size_t k = round == 1 ? pieces - 1 - i : i; /* also backwards */
+			size_t at = k * PIECE, len = sizeof(whole) - at < PIECE ? sizeof(whole) - at : PIECE;
+
+			if (round != 2 || k != 5) /* and with a hole */
+				fragment(pkt, IPPROTO_UDP, whole, at, len, k + 1 < pieces);
+		}
+		assert_int_equal(program_gets(&h), round == 2 ? -1 : 65507);
+		if (round < 2)
+			assert_memory_equal(in + CTL_DGRAM_HDR, whole + 8, 65507);
+	}
+	end();
+}
+
+static void wanted_messages(void **state)
+{
+	static const struct {
+		int level, name;
+		uint8_t flag4, flag6;
+	} o[] = {
+		{ IPPROTO_IP, IP_PKTINFO, CTL_DGRAM_PKTINFO, CTL_DGRAM_PKTINFO },
+		{ IPPROTO_IP, IP_RECVTTL, CTL_DGRAM_TTL, CTL_DGRAM_TTL },
+		{ IPPROTO_IP, IP_RECVTOS, CTL_DGRAM_TOS, CTL_DGRAM_TOS },
+		{ IPPROTO_IPV6, IPV6_RECVPKTINFO, CTL_DGRAM_PKTINFO6, CTL_DGRAM_PKTINFO6 },
+		{ IPPROTO_IPV6, IPV6_RECVHOPLIMIT, 0, 0 },
+		{ IPPROTO_IPV6, IPV6_RECVTCLASS, 0, 0 },
+	};
+	struct addr mapped = far_addr(4, PORT);
+	uint8_t pkt[200];
+	struct ctl_dgram h;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(o) / sizeof(o[0]); i++) { /* IPv4 packets, on a socket of either family */
+		begin(i < 3 ? 4 : 6, CTL_DGRAM, false);
+		assert_int_equal(dgram_connect(rig.d, &mapped), 0);
+		option(o[i].level, o[i].name, 1);
+		datagram(pkt, 1, 4);
+		pkt[1] = 0x2e;
+		pkt[8] = 57;
+		arrive(pkt, 32);
+		assert_int_equal(program_gets(&h), 4);
+		assert_int_equal(h.flags, o[i].flag4);
+		assert_int_equal(h.ttl, 57);
+		assert_int_equal(h.tos, 0x2e);
+		assert_memory_equal(h.local, rig.link.ip4.ip, 16);
+		option(o[i].level, o[i].name, 0);
+		arrive(pkt, 32);
+		assert_int_equal(program_gets(&h), 4);
+		assert_int_equal(h.flags, 0);
+		end();
+	}
+}
+
+/* ---- ICMP ---- */
+
+/* An error of this type about the packet sent last. Its length. */
+static size_t error_about_last(uint8_t *pkt, uint8_t type, uint8_t code)
+{
+	bool six = rig.sent[0] >> 4 == 6;
+	size_t quote = rig.sent_len < 100 ? rig.sent_len : 100;
+
+	if (six) {
+		memset(pkt, 0, 48);
+		pkt[0] = 0x60;
+		pk16(pkt + 4, (uint32_t)(8 + quote));
+		pkt[6] = IPPROTO_ICMPV6;
+		pkt[7] = 64;
+		pkt[8] = 0x2a;
+		memcpy(pkt + 24, rig.link.ip6.ip, 16);
+	} else {
+		pk_ip4(pkt, IPPROTO_ICMP, 0x09090909, OWN, 8 + quote);
+	}
+	pkt += six ? 40 : 20;
+	pkt[0] = type;
+	pkt[1] = code;
+	pk32(pkt + 4, six && type == 2 ? 1280 : !six && type == 3 && code == 4 ? 1300 : 0);
+	memcpy(pkt + 8, rig.sent, quote);
+	return (six ? 48u : 28u) + quote;
+}
+
+struct known {
+	uint8_t type, code;
+	int err;
+	bool hard;
+	uint32_t info;
+};
+
+static void judge(uint8_t family, const struct known *k, bool connected, bool asked)
+{
+	struct ctl_rep rep = { .value = 0 };
+	uint8_t pkt[300];
+	bool heard = k->err && (asked || (connected && k->hard));
+	struct addr to = far_addr(family, PORT);
+
+	begin(family, CTL_DGRAM, true);
+	if (asked)
+		option(family == 6 ? IPPROTO_IPV6 : IPPROTO_IP, family == 6 ? IPV6_RECVERR : IP_RECVERR, 1);
+	program_sends(0, 0, 0, "question", 8);
+	if (!connected)
+		dgram_sock(rig.d)->state = CTL_BOUND; /* as if sent by sendto() */
+	arrive(pkt, error_about_last(pkt, k->type, k->code));
+	assert_int_equal(dgram_sock(rig.d)->error, heard ? k->err : 0);
+	assert_int_equal(program_sees_error(), heard);
+	assert_int_equal(dgram_take_report(rig.d, &rep), heard && asked ? 0 : EAGAIN);
+	if (heard && asked) {
+		assert_int_equal(rep.value, k->err);
+		assert_int_equal(rep.report.type, k->type);
+		assert_int_equal(rep.report.code, k->code);
+		assert_int_equal(rep.report.info, k->info);
+		assert_int_equal(rep.report.origin, family == 6 ? SO_EE_ORIGIN_ICMP6 : SO_EE_ORIGIN_ICMP);
+		assert_true(addr_equal(&rep.addr2, &to));
+		assert_int_equal(rep.addr.ip[0], family == 6 ? 0x2a : 9);
+		assert_int_equal(rep.report.len, 8);
+		assert_memory_equal(rep.report.quote, "question", 8);
+	}
+	end();
+}
+
+static void error_tables(void **state)
+{
+	/* Linux: icmp_err_convert; __udp4_lib_err; icmpv6_err_convert. */
+	static const struct known v4[] = {
+		{ 3, 0, ENETUNREACH, false, 0 },   { 3, 1, EHOSTUNREACH, false, 0 },  { 3, 2, ENOPROTOOPT, true, 0 },
+		{ 3, 3, ECONNREFUSED, true, 0 },   { 3, 4, EMSGSIZE, true, 1300 },    { 3, 5, EOPNOTSUPP, false, 0 },
+		{ 3, 6, ENETUNREACH, true, 0 },	   { 3, 7, EHOSTDOWN, true, 0 },      { 3, 8, ENONET, true, 0 },
+		{ 3, 9, ENETUNREACH, true, 0 },	   { 3, 10, EHOSTUNREACH, true, 0 },  { 3, 11, ENETUNREACH, false, 0 },
+		{ 3, 12, EHOSTUNREACH, false, 0 }, { 3, 13, EHOSTUNREACH, true, 0 },  { 3, 14, EHOSTUNREACH, true, 0 },
+		{ 3, 15, EHOSTUNREACH, true, 0 },  { 3, 16, 0, false, 0 },	      { 4, 0, 0, false, 0 },
+		{ 5, 0, 0, false, 0 },		   { 11, 0, EHOSTUNREACH, false, 0 }, { 12, 0, EPROTO, true, 0 },
+	};
+	static const struct known v6[] = {
+		{ 1, 0, ENETUNREACH, false, 0 },  { 1, 1, EACCES, true, 0 },	    { 1, 2, EHOSTUNREACH, false, 0 },
+		{ 1, 3, EHOSTUNREACH, false, 0 }, { 1, 4, ECONNREFUSED, true, 0 },  { 1, 5, EACCES, true, 0 },
+		{ 1, 6, EACCES, true, 0 },	  { 1, 7, 0, false, 0 },	    { 2, 0, EMSGSIZE, true, 1280 },
+		{ 3, 0, EHOSTUNREACH, false, 0 }, { 4, 0, EPROTO, true, 0 },
+	};
+
+	(void)state;
+	for (int how = 0; how < 4; how++) {
+		for (size_t i = 0; i < sizeof(v4) / sizeof(v4[0]); i++)
+			judge(4, &v4[i], how & 1, how & 2);
+		for (size_t i = 0; i < sizeof(v6) / sizeof(v6[0]); i++)
+			judge(6, &v6[i], how & 1, how & 2);
+	}
+}
+
+static void errors_of_others(void **state)
+{
+	uint8_t pkt[300];
+	size_t len;
+
+	(void)state;
+	begin(4, CTL_DGRAM, true);
+	program_sends(0, 0, 0, "question", 8);
+	len = error_about_last(pkt, 3, 3);
+	for (size_t i = 0; i < len; i++) { /* a different remote address, port, local port or protocol */
+		if ((i < 28 + 16 || i >= 28 + 24) && i != 28 + 9)
+			continue;
+		pkt[i] ^= 1;
+		arrive(pkt, len);
+		assert_int_equal(dgram_sock(rig.d)->error, 0);
+		pkt[i] ^= 1;
+	}
+	for (size_t n = 0; n < len; n++) { /* cut off anywhere before the ports are whole: said nothing */
+		uint8_t cut[300];
+
+		memcpy(cut, pkt, len);
+		arrive(cut, n);
+		assert_int_equal(dgram_sock(rig.d)->error != 0, n >= 20 + 8 + 28);
+		dgram_sock(rig.d)->error = 0;
+		program_sees_error();
+	}
+	pkt[28] = 0x4f; /* the quoted header claims to be longer than what is there */
+	arrive(pkt, 20 + 8 + 28);
+	assert_int_equal(dgram_sock(rig.d)->error, 0);
+	end();
+}
+
+static void error_queue_bound(void **state)
+{
+	struct ctl_rep rep = { .value = 0 };
+	uint8_t pkt[300];
+	unsigned n = 0;
+
+	(void)state;
+	begin(4, CTL_DGRAM, true);
+	option(IPPROTO_IP, IP_RECVERR, 1);
+	program_sends(0, 0, 0, "question", 8);
+	for (unsigned i = 0; i < 20; i++)
+		arrive(pkt, error_about_last(pkt, 3, (uint8_t)(i % 4)));
+	while (dgram_take_report(rig.d, &rep) == 0) {
+		assert_int_equal(rep.report.code, n % 4);
+		n++;
+		assert_int_equal(program_sees_error(), n < 16); /* shown again while there are more */
+	}
+	assert_int_equal(n, 16);
+	assert_int_equal(dgram_sock(rig.d)->error, 0);
+	end();
+}
+
+static size_t reply(uint8_t *pkt, uint16_t id, size_t len)
+{
+	pk_ip4(pkt, IPPROTO_ICMP, FAR, OWN, 8 + len);
+	pk16(pkt + 24, id);
+	return 28 + len;
+}
+
+static void echo_replies(void **state)
+{
+	static uint8_t whole[3000];
+	uint8_t pkt[1600];
+	struct ctl_dgram h;
+	struct addr at = { .family = 4, .port = 300 };
+
+	(void)state;
+	begin(4, CTL_ICMP, false);
+	arrive(pkt, reply(pkt, 0, 8));
+	assert_int_equal(program_gets(&h), -1); /* no identifier yet */
+	assert_int_equal(dgram_bind(rig.d, &at), 0);
+	arrive(pkt, reply(pkt, 300, 8));
+	assert_int_equal(program_gets(&h), 16);
+	assert_true(h.addr.family == 4 && h.addr.ip[0] == 8 && h.addr.port == 0);
+	arrive(pkt, reply(pkt, 301, 8));
+	assert_int_equal(program_gets(&h), -1);
+	pk16(whole + 4, 300);
+	fragment(pkt, IPPROTO_ICMP, whole, 0, 1400, true); /* a fragment is no message */
+	fragment(pkt, IPPROTO_ICMP, whole, 1400, 1400, true);
+	assert_int_equal(program_gets(&h), -1);
+	assert_int_equal(dgram_bind(rig.d, &at), EINVAL);
+	end();
+}
+
+/* ---- ports ---- */
+
+static void port_of_the_dead(void **state)
+{
+	struct addr at = { .family = 4, .port = 4242 };
+	struct dgram *old;
+	int program;
+
+	(void)state;
+	old = make(4, CTL_DGRAM, &program);
+	assert_int_equal(dgram_bind(old, &at), 0);
+	begin(4, CTL_DGRAM, false);
+	assert_int_equal(dgram_bind(rig.d, &at), EADDRINUSE);
+	close(program);
+	assert_int_equal(dgram_bind(rig.d, &at), 0);
+	end();
+}
+
+static void resolver_redirect(void **state)
+{
+	struct addr stub = { .family = 4, .port = 53, .ip = { 127, 0, 0, 53 } };
+	struct ctl_rep rep = { .value = 0 };
+	uint8_t pkt[300];
+
+	(void)state;
+	rig.socks.cfg.dns[0] = far_addr(4, 53);
+	rig.socks.cfg.n_dns = 1;
+	begin(4, CTL_DGRAM, false);
+	assert_int_equal(dgram_connect(rig.d, &stub), 0);
+	option(IPPROTO_IP, IP_RECVERR, 1);
+	program_sends(0, 0, 0, "question", 8);
+	assert_int_equal(rig.sent[16], 8);
+	arrive(pkt, error_about_last(pkt, 3, 3));
+	assert_int_equal(dgram_take_report(rig.d, &rep), 0);
+	assert_true(addr_equal(&rep.addr2, &stub)); /* an error too is about the address that was asked */
+	rig.socks.cfg.n_dns = 0;
+	end();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(header_fields),
+		cmocka_unit_test(echo_header_fields),
+		cmocka_unit_test(too_long_in_the_tunnel),
+		cmocka_unit_test(queue_bound),
+		cmocka_unit_test(reassembly),
+		cmocka_unit_test(wanted_messages),
+		cmocka_unit_test(error_tables),
+		cmocka_unit_test(errors_of_others),
+		cmocka_unit_test(error_queue_bound),
+		cmocka_unit_test(echo_replies),
+		cmocka_unit_test(port_of_the_dead),
+		cmocka_unit_test(resolver_redirect),
+	};
+
+	return cmocka_run_group_tests(tests, group_setup, group_teardown);
+}
