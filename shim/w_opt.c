@@ -35,7 +35,8 @@ enum action {
 	ACT_EPERM,  /* as for an unprivileged program */
 };
 
-enum { ANY = 3, STREAM = 1, DGRAM = 2 };
+/* Kinds of sockets: one bit for each enum ctl_kind. */
+enum { STREAM = 1, UDP = 2, ECHO = 4, DGRAM = UDP | ECHO, ANY = STREAM | DGRAM };
 
 struct option {
 	int level, name;
@@ -48,6 +49,7 @@ struct option {
 
 #define INT_ANY INT32_MIN, INT32_MAX
 #define TRUTH 1, 0 /* an empty range: any integer, kept as 0 or 1 */
+/* A least value of -1 stands for the initial one. */
 
 static const struct option options[] = {
 	{ SOL_SOCKET, SO_TYPE, ANY, false, ACT_CONST, 0, INT_ANY },
@@ -107,7 +109,8 @@ static const struct option options[] = {
 	{ IPPROTO_IPV6, IPV6_MULTICAST_HOPS, DGRAM, true, ACT_TUNNEL, 1, -1, 255 },
 	{ IPPROTO_IPV6, IPV6_MULTICAST_LOOP, DGRAM, true, ACT_TUNNEL, 1, 0, 1 },
 	{ IPPROTO_IPV6, IPV6_MULTICAST_ALL, DGRAM, true, ACT_TUNNEL, 1, 0, 1 },
-	{ IPPROTO_IPV6, IPV6_V6ONLY, ANY, true, ACT_TUNNEL, 0, TRUTH },
+	{ IPPROTO_IPV6, IPV6_V6ONLY, STREAM | UDP, true, ACT_TUNNEL, 0, TRUTH },
+	{ IPPROTO_IPV6, IPV6_V6ONLY, ECHO, true, ACT_TUNNEL, 1, TRUTH },
 	{ IPPROTO_IPV6, IPV6_UNICAST_HOPS, ANY, true, ACT_TUNNEL, 64, -1, 255 },
 	{ IPPROTO_IPV6, IPV6_TCLASS, ANY, true, ACT_TUNNEL, 0, -1, 255 },
 	{ IPPROTO_IPV6, IPV6_MTU_DISCOVER, ANY, true, ACT_TUNNEL, IPV6_PMTUDISC_WANT, 0, 5 },
@@ -120,7 +123,7 @@ static const struct option options[] = {
 
 static const struct option *find(const struct sock *s, int level, int name)
 {
-	unsigned kind = s->kind == CTL_STREAM ? STREAM : DGRAM;
+	unsigned kind = 1u << (s->kind - CTL_STREAM);
 
 	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
 		const struct option *o = &options[i];
@@ -265,6 +268,14 @@ static int refused(int level, int name)
 	return -ENOPROTOOPT;
 }
 
+/* Linux: ip_getsockopt() has another word for it than all others. */
+static bool foreign_level(const struct sock *s, int level)
+{
+	static const int own[] = { [CTL_STREAM] = IPPROTO_TCP, [CTL_DGRAM] = IPPROTO_UDP, [CTL_ICMP] = IPPROTO_IP };
+
+	return s->family == 4 && level != SOL_SOCKET && level != IPPROTO_IP && level != own[s->kind];
+}
+
 int shim_getsockopt(int fd, int level, int name, void *val, socklen_t *len)
 {
 	struct sock s;
@@ -278,6 +289,8 @@ int shim_getsockopt(int fd, int level, int name, void *val, socklen_t *len)
 	if (done)
 		return r;
 	o = find(&s, level, name);
+	if (!o && foreign_level(&s, level))
+		return -EOPNOTSUPP;
 	if (!o)
 		return refused(level, name);
 	switch (o->action) {
@@ -367,6 +380,8 @@ static int set_value(const struct sock *s, const struct option *o, const void *v
 		return r;
 	if (o->min > o->max)
 		v = v != 0;
+	else if (v == -1 && o->min == -1)
+		v = o->initial;
 	else if (v < o->min || v > o->max)
 		return o->level == SOL_SOCKET ? -EPERM : -EINVAL;
 	if (o->level == SOL_SOCKET && o->name == SO_SNDBUF)

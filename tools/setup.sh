@@ -14,7 +14,8 @@ build_packages=(
 	libglib2.0-dev libcmocka-dev)
 test_packages=(
 	clang nginx-light unbound bind9-dnsutils curl wget openssl python3 iproute2 procps tcpdump gcovr shellcheck
-	binutils openssh-client openssh-server netcat-openbsd socat rsync iperf3 ldnsutils aria2)
+	binutils openssh-client openssh-server netcat-openbsd socat rsync iperf3 ldnsutils aria2
+	iputils-ping ntpsec-ntpdate)
 
 lwip_tar=lwip_2.1.3+dfsg1.orig.tar.xz
 lwip_sha=0a8276d09fc4e97bbba2f953d74af2388fc2195ea156be9d7589e297a68fde24

@@ -28,6 +28,28 @@ static const struct opt tcp[] = {
 	{ "TCP_SYNCNT", IPPROTO_TCP, TCP_SYNCNT },
 };
 
+static const struct opt dgram[] = {
+	{ "SO_TIMESTAMP", SOL_SOCKET, SO_TIMESTAMP },	     { "SO_TIMESTAMPNS", SOL_SOCKET, SO_TIMESTAMPNS },
+	{ "IP_PKTINFO", IPPROTO_IP, IP_PKTINFO },	     { "IP_RECVTTL", IPPROTO_IP, IP_RECVTTL },
+	{ "IP_RECVTOS", IPPROTO_IP, IP_RECVTOS },	     { "IP_RECVOPTS", IPPROTO_IP, IP_RECVOPTS },
+	{ "IP_RETOPTS", IPPROTO_IP, IP_RETOPTS },	     { "IP_RECVERR", IPPROTO_IP, IP_RECVERR },
+	{ "IP_MULTICAST_TTL", IPPROTO_IP, IP_MULTICAST_TTL }, { "IP_MULTICAST_LOOP", IPPROTO_IP, IP_MULTICAST_LOOP },
+};
+
+static const struct opt six[] = {
+	{ "IPV6_V6ONLY", IPPROTO_IPV6, IPV6_V6ONLY },
+	{ "IPV6_UNICAST_HOPS", IPPROTO_IPV6, IPV6_UNICAST_HOPS },
+	{ "IPV6_TCLASS", IPPROTO_IPV6, IPV6_TCLASS },
+	{ "IPV6_MTU_DISCOVER", IPPROTO_IPV6, IPV6_MTU_DISCOVER },
+	{ "IPV6_RECVERR", IPPROTO_IPV6, IPV6_RECVERR },
+	{ "IPV6_RECVPKTINFO", IPPROTO_IPV6, IPV6_RECVPKTINFO },
+	{ "IPV6_RECVHOPLIMIT", IPPROTO_IPV6, IPV6_RECVHOPLIMIT },
+	{ "IPV6_RECVTCLASS", IPPROTO_IPV6, IPV6_RECVTCLASS },
+	{ "IPV6_DONTFRAG", IPPROTO_IPV6, IPV6_DONTFRAG },
+	{ "IPV6_MULTICAST_HOPS", IPPROTO_IPV6, IPV6_MULTICAST_HOPS },
+	{ "IPV6_MULTICAST_LOOP", IPPROTO_IPV6, IPV6_MULTICAST_LOOP },
+};
+
 static void get(int fd, const struct opt *o)
 {
 	int v = -1;
@@ -135,9 +157,35 @@ static void on(int family, int type)
 	close(fd);
 }
 
+/* Values at, and one beyond, their ends. */
+static void values(int family, int protocol)
+{
+	static const int value[] = { 1, 0, 7, -1, -2, 255, 256 };
+	int fd = socket(family, SOCK_DGRAM, protocol);
+
+	printf("-- family %d protocol %d\n", family, protocol);
+	for (size_t i = 0; i < 3; i++)
+		get(fd, &both[i]);
+	for (size_t i = 0; i < sizeof(dgram) / sizeof(dgram[0]); i++) {
+		get(fd, &dgram[i]);
+		for (size_t v = 0; v < sizeof(value) / sizeof(value[0]); v++)
+			set(fd, &dgram[i], value[v]);
+	}
+	for (size_t i = 0; i < sizeof(six) / sizeof(six[0]); i++) {
+		get(fd, &six[i]);
+		for (size_t v = 0; v < sizeof(value) / sizeof(value[0]); v++)
+			set(fd, &six[i], value[v]);
+	}
+	close(fd);
+}
+
 int main(void)
 {
 	on(AF_INET, SOCK_STREAM);
 	on(AF_INET, SOCK_DGRAM);
+	values(AF_INET, 0);
+	values(AF_INET6, 0);
+	values(AF_INET, IPPROTO_ICMP);
+	values(AF_INET6, IPPROTO_ICMPV6);
 	return 0;
 }
