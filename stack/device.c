@@ -328,7 +328,7 @@ static bool take_icmp(const uint8_t *p, size_t len)
 	type = p[hl];
 	memcpy(e.from.ip, six ? p + 8 : p + 12, six ? 16 : 4);
 	e.ttl = six ? p[7] : p[8];
-	e.tos = six ? (uint8_t)(p[0] << 4 | p[1] >> 4) : p[1];
+	e.tos = (uint8_t)(six ? p[0] << 4 | p[1] >> 4 : p[1]);
 	e.msg = p + hl;
 	e.len = len - hl;
 	if (type == (six ? 129 : 0))

@@ -53,6 +53,7 @@ struct dgram {
 	struct sock sock;
 	struct loop_watch watch;
 	struct loop_task end, show;
+	struct pairerr_peer program;
 	struct udp_pcb *pcb;
 	struct addr target; /* connected: where packets go */
 	struct redirect redirect[REDIRECTS];
@@ -513,7 +514,7 @@ static int drain(struct dgram *d, int most)
 	int i, r;
 
 	for (i = 0; i < most && !d->gone; i++) {
-		ssize_t n = recv(d->sock.fd, buffer, sizeof(buffer), MSG_DONTWAIT);
+		ssize_t n = pairerr_recv(d->sock.fd, &d->program, buffer, sizeof(buffer));
 
 		if (n < 0)
 			break;
@@ -656,9 +657,12 @@ struct dgram *dgram_new(struct socks *all, uint64_t cookie, uint8_t family, enum
 	d->sock.local.family = family;
 	list_init(&d->end.node);
 	list_init(&d->show.node);
-	pairerr_name(fd);
 	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
-	r = loop_watch_add(all->loop, &d->watch, fd, LOOP_IN | LOOP_RDHUP, on_event, d);
+	r = pairerr_peer(fd, &d->program);
+	if (r == 0)
+		r = pairerr_name(fd);
+	if (r == 0)
+		r = loop_watch_add(all->loop, &d->watch, fd, LOOP_IN | LOOP_RDHUP, on_event, d);
 	if (r < 0) {
 		free(d);
 		errno = -r;

@@ -36,7 +36,7 @@
  *
  * Datagram sockets: each datagram in both directions is struct ctl_dgram followed by the payload (design D4). An error of the
  * network (ICMP) is recorded and shown by the kernel: the program's end reports ECONNRESET once (poll: POLLERR), which means TAKE_ERROR
- * (stack/pairerr.h). Both ends have names for that.
+ * (stack/pairerr.h). Both ends have names for that; the program's is given before SOCKET.
  */
 #ifndef STACK_CTL_CTL_H
 #define STACK_CTL_CTL_H

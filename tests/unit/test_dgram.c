@@ -603,6 +603,46 @@ static void port_of_the_dead(void **state)
 	end();
 }
 
+/* While the program is shown an error our end has no peer for a moment. */
+static void strangers(void **state)
+{
+	const struct sockaddr none = { .sa_family = AF_UNSPEC };
+	struct ctl_dgram h = { .flags = CTL_DGRAM_NO_ADDR };
+	uint8_t forged[CTL_DGRAM_HDR + 1] = { 0 };
+	struct sockaddr_un name;
+	socklen_t len = sizeof(name);
+	int stranger = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	unsigned before;
+
+	(void)state;
+	begin(4, CTL_DGRAM, true);
+	before = rig.n_sent;
+	ctl_put_dgram(forged, &h);
+	assert_int_equal(getsockname(dgram_sock(rig.d)->fd, (struct sockaddr *)&name, &len), 0);
+	assert_int_equal(sendto(stranger, forged, sizeof(forged), 0, (struct sockaddr *)&name, len), -1);
+	assert_int_equal(connect(dgram_sock(rig.d)->fd, &none, sizeof(none)), 0);
+	assert_int_equal(sendto(stranger, forged, sizeof(forged), 0, (struct sockaddr *)&name, len), sizeof(forged));
+	assert_int_equal(pairerr_name(stranger), 0);
+	assert_int_equal(sendto(stranger, forged, sizeof(forged), 0, (struct sockaddr *)&name, len), sizeof(forged));
+	program_sends(0, 0, 0, "x", 1);
+	assert_int_equal(rig.n_sent, before + 1);
+	close(stranger);
+	end();
+}
+
+static void unnamed_program(void **state)
+{
+	int p[2];
+
+	(void)state;
+	assert_int_equal(fd_pair(SOCK_DGRAM | SOCK_NONBLOCK, p), 0);
+	errno = 0;
+	assert_null(dgram_new(&rig.socks, 1, 4, CTL_DGRAM, p[1]));
+	assert_int_equal(errno, EINVAL);
+	close(p[0]);
+	close(p[1]);
+}
+
 static void resolver_redirect(void **state)
 {
 	struct addr stub = { .family = 4, .port = 53, .ip = { 127, 0, 0, 53 } };
@@ -638,6 +678,8 @@ int main(void)
 		cmocka_unit_test(error_queue_bound),
 		cmocka_unit_test(echo_replies),
 		cmocka_unit_test(port_of_the_dead),
+		cmocka_unit_test(strangers),
+		cmocka_unit_test(unnamed_program),
 		cmocka_unit_test(resolver_redirect),
 	};
 
