@@ -22,6 +22,8 @@ static bool started(struct sock *s)
 	struct ctl_req req = { 0 };
 	struct ctl_rep rep;
 
+	if (s->flags & SOCK_FAILED)
+		return false; /* Linux: as if it had never been begun */
 	if (s->flags & SOCK_STARTED)
 		return true;
 	if (sock_ask(s, CTL_NAMES, &req, &rep) < 0 || rep.state < CTL_CONNECTING)
@@ -69,7 +71,7 @@ static ssize_t discard(int fd, size_t len, int flags)
 		struct iovec iov = { scratch, len - done < SCRATCH ? len - done : SCRATCH };
 		struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
 
-		r = real_recvmsg(fd, &m, (flags & ~MSG_TRUNC) | (done ? MSG_DONTWAIT : 0));
+		r = real_recvmsg(fd, &m, (flags & ~MSG_TRUNC) | (done && !(flags & MSG_WAITALL) ? MSG_DONTWAIT : 0));
 		if (r <= 0)
 			return done ? (ssize_t)done : r;
 		done += (size_t)r;

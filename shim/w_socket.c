@@ -154,9 +154,11 @@ static bool has_peer(struct sock *s)
 	struct ctl_req req = { 0 };
 	struct ctl_rep rep;
 
-	if (s->flags & (s->kind == CTL_STREAM ? SOCK_STARTED : SOCK_PEER))
+	if (s->flags & SOCK_PEER)
 		return true;
-	return sock_ask(s, CTL_NAMES, &req, &rep) == 0 && rep.addr2.family;
+	if (sock_ask(s, CTL_NAMES, &req, &rep) < 0)
+		return false;
+	return s->kind == CTL_STREAM ? rep.state == CTL_CONNECTING || rep.state == CTL_CONNECTED : rep.addr2.family != 0;
 }
 
 int shim_shutdown(int fd, int how)
