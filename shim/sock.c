@@ -253,12 +253,47 @@ static int replace(int fd, int fresh)
 	return r < 0 ? r : 0;
 }
 
+/* Options of a stream socket that were set before and are the tunnel's: a socket that takes its place has them too. The first ones
+ * matter on a loopback socket. */
+static const struct {
+	int level, name;
+} kept[] = {
+	{ SOL_SOCKET, SO_REUSEADDR },	 { SOL_SOCKET, SO_REUSEPORT },	  { SOL_SOCKET, SO_KEEPALIVE },
+	{ IPPROTO_TCP, TCP_NODELAY },	 { IPPROTO_IPV6, IPV6_V6ONLY },	  { SOL_SOCKET, SO_LINGER },
+	{ SOL_SOCKET, SO_SNDBUF },	 { SOL_SOCKET, SO_RCVBUF },	  { SOL_SOCKET, SO_OOBINLINE },
+	{ SOL_SOCKET, SO_PRIORITY },	 { IPPROTO_TCP, TCP_CORK },	  { IPPROTO_TCP, TCP_KEEPIDLE },
+	{ IPPROTO_TCP, TCP_KEEPINTVL },	 { IPPROTO_TCP, TCP_KEEPCNT },	  { IPPROTO_TCP, TCP_SYNCNT },
+	{ IPPROTO_TCP, TCP_USER_TIMEOUT }, { IPPROTO_IP, IP_TOS },	  { IPPROTO_IP, IP_TTL },
+	{ IPPROTO_IPV6, IPV6_TCLASS },	 { IPPROTO_IPV6, IPV6_UNICAST_HOPS },
+};
+#define KEPT_LOOPBACK 5
+
+static void carry_options(const struct sock *from, const struct sock *to)
+{
+	for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
+		struct ctl_req req = { .level = kept[i].level, .name_opt = kept[i].name };
+		struct ctl_rep rep;
+
+		if (sock_ask(from, CTL_GETOPT, &req, &rep) < 0)
+			continue;
+		req.value = rep.value;
+		sock_ask(to, CTL_SETOPT, &req, NULL);
+	}
+}
+
 int sock_renew(int fd, struct sock *s)
 {
+	/* Linux resets a connection that connect(AF_UNSPEC) dissolves. */
+	struct ctl_req reset = { .level = SOL_SOCKET, .name_opt = SO_LINGER, .value = CTL_LINGER(0) };
 	int fresh = sock_new(s->family, s->kind, SOCK_CLOEXEC), r;
+	struct sock new;
 
 	if (fresh < 0)
 		return fresh;
+	if (sock_find(fresh, &new)) {
+		carry_options(s, &new);
+		sock_ask(s, CTL_SETOPT, &reset, NULL);
+	}
 	r = replace(fd, fresh);
 	if (r < 0)
 		return r;
@@ -267,13 +302,6 @@ int sock_renew(int fd, struct sock *s)
 
 int sock_to_loopback(int fd, const struct sock *s)
 {
-	/* Set before, kept by the tunnel until now. */
-	static const struct {
-		int level, name;
-	} kept[] = {
-		{ SOL_SOCKET, SO_REUSEADDR }, { SOL_SOCKET, SO_REUSEPORT }, { SOL_SOCKET, SO_KEEPALIVE },
-		{ IPPROTO_TCP, TCP_NODELAY }, { IPPROTO_IPV6, IPV6_V6ONLY },
-	};
 	struct ctl_req req = { .op = CTL_LOOPBACK, .cookie = s->cookie, .family = s->family };
 	struct ctl_rep rep;
 	int fresh = -1, saved = errno, r = -ENETDOWN;
@@ -283,7 +311,7 @@ int sock_to_loopback(int fd, const struct sock *s)
 	errno = saved;
 	if (r < 0 || rep.result || fresh < 0)
 		return r < 0 ? transport_error(r) : rep.result ? -rep.result : -ENETDOWN;
-	for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
+	for (size_t i = 0; i < KEPT_LOOPBACK; i++) {
 		req = (struct ctl_req){ .level = kept[i].level, .name_opt = kept[i].name };
 		if (sock_ask(s, CTL_GETOPT, &req, &rep) == 0)
 			real_setsockopt(fresh, kept[i].level, kept[i].name, &rep.value, sizeof(rep.value));
