@@ -101,6 +101,20 @@ static int interface_call(unsigned long request, void *arg)
 	return -ENODEV;
 }
 
+/* The pair's queue says nothing about what the far end has acknowledged: the tunnel knows. */
+static int unsent(const struct sock *s, unsigned long request, int *ret)
+{
+	struct ctl_req req = { .level = IPPROTO_TCP, .name_opt = (int)request };
+	struct ctl_rep rep;
+	int r = sock_ask(s, CTL_GETOPT, &req, &rep);
+
+	if (r == 0 && !ret)
+		r = -EFAULT;
+	if (r == 0)
+		*ret = rep.value;
+	return r;
+}
+
 int shim_ioctl(int fd, unsigned long request, void *arg)
 {
 	struct sock s;
@@ -115,9 +129,8 @@ int shim_ioctl(int fd, unsigned long request, void *arg)
 		*(int *)arg = 0;
 		return 0;
 	}
-	/* The pair's queue says nothing about what the far end has acknowledged; a datagram in it is not sent yet. */
-	if (s.kind == CTL_STREAM && (request == SIOCOUTQ || request == SIOCOUTQNSD))
-		return -EINVAL;
+	if (s.kind == CTL_STREAM && (request == SIOCOUTQ || request == SIOCOUTQNSD)) /* a datagram in the pair is not sent yet */
+		return unsent(&s, request, arg);
 	if (request >> 8 == 0x89 && request != SIOCSPGRP && request != FIOSETOWN && request != SIOCGPGRP &&
 	    request != FIOGETOWN)
 		return interface_call(request, arg);

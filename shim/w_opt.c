@@ -170,7 +170,7 @@ static int get_error(int fd, const struct sock *s, void *val, socklen_t *len)
 static int get_linger(const struct sock *s, void *val, socklen_t *len)
 {
 	int v = kept_by_tunnel(s, SOL_SOCKET, SO_LINGER, 0);
-	struct linger l = { .l_onoff = v != 0, .l_linger = v ? v - 1 : 0 };
+	struct linger l = { .l_onoff = v != 0, .l_linger = v ? v - CTL_LINGER(0) : 0 };
 
 	return give(val, len, &l, sizeof(l));
 }
@@ -184,16 +184,9 @@ static int get_congestion(void *val, socklen_t *len)
 
 static int get_info(const struct sock *s, void *val, socklen_t *len)
 {
-	static const uint8_t states[] = { [CTL_FRESH] = 7, [CTL_BOUND] = 7, [CTL_CONNECTING] = 2, [CTL_CONNECTED] = 1,
-					  [CTL_CLOSED] = 7 }; /* kernel: TCP_CLOSE 7, SYN_SENT 2, ESTABLISHED 1 */
-	struct ctl_req req = { 0 };
-	struct ctl_rep rep;
 	struct tcp_info info = { 0 };
-	int r = sock_ask(s, CTL_NAMES, &req, &rep);
 
-	if (r < 0)
-		return r;
-	info.tcpi_state = states[rep.state];
+	info.tcpi_state = (uint8_t)kept_by_tunnel(s, IPPROTO_TCP, TCP_INFO, 7 /* TCP_CLOSE */);
 	info.tcpi_snd_mss = info.tcpi_rcv_mss = (uint32_t)kept_by_tunnel(s, IPPROTO_TCP, TCP_MAXSEG, 1380);
 	return give(val, len, &info, sizeof(info));
 }
@@ -340,7 +333,7 @@ static int set_linger(const struct sock *s, const void *val, socklen_t len)
 	memcpy(&l, val, sizeof(l));
 	if (l.l_linger < 0 || l.l_linger > 1 << 20)
 		l.l_linger = 1 << 20;
-	return tell_tunnel(s, &o, l.l_onoff ? l.l_linger + 1 : 0);
+	return tell_tunnel(s, &o, l.l_onoff ? CTL_LINGER(l.l_linger) : 0);
 }
 
 static int set_congestion(const void *val, socklen_t len)

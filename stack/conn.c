@@ -25,6 +25,7 @@
 #include "stack/conn.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -39,6 +40,7 @@
 #include "lwip/priv/tcp_priv.h"
 #include "lwip/tcp.h"
 #include "stack/device.h"
+#include "stack/unixdiag.h"
 
 enum { CONNECTING = 1, CONNECTED = 2, TX_EOF = 4, RX_EOF = 8, GONE = 16, DEAD = 32, WAITS_LINK = 64, FIN_SENT = 128,
        ABORTED = 256 /* tcp_abort() was called: lwIP's callbacks must say so */ };
@@ -342,10 +344,10 @@ static void send_fin(struct conn *c)
 {
 	struct tcp_pcb *pcb = c->pcb;
 
-	if (!pcb || c->bits & FIN_SENT)
+	if (!pcb)
 		return;
 	if (c->bits & GONE) {
-		/* lwIP finishes sending by itself. */
+		/* lwIP finishes by itself: sends what is left, or waits for the far FIN for a bounded time. */
 		if (tcp_close(pcb) == ERR_OK)
 			detach_pcb(c);
 		else
@@ -354,6 +356,8 @@ static void send_fin(struct conn *c)
 		maybe_done(c);
 		return;
 	}
+	if (c->bits & FIN_SENT)
+		return;
 	if (tcp_shutdown(pcb, 0, 1) == ERR_OK)
 		c->bits |= FIN_SENT;
 	if (c->bits & RX_EOF && !c->rx_n) {
@@ -464,6 +468,19 @@ static void pump_in(struct conn *c)
 
 /* ---- events of the socketpair ---- */
 
+/* Both directions shut down is no close: the program may still ask for names and errors. A later close is an event of its own. */
+static bool program_lives(const struct conn *c)
+{
+	return c->bits & CONNECTED && unixdiag_peer(c->sock.all->diag, c->sock.fd) > 0;
+}
+
+static bool lingers_not(const struct conn *c)
+{
+	int v = 0;
+
+	return sock_kept_option(&c->sock, SOL_SOCKET, SO_LINGER, &v) == 0 && v == CTL_LINGER(0);
+}
+
 static void program_closed(struct conn *c)
 {
 	int err = 0;
@@ -471,12 +488,12 @@ static void program_closed(struct conn *c)
 
 	c->bits |= GONE | TX_EOF;
 	getsockopt(c->sock.fd, SOL_SOCKET, SO_ERROR, &err, &len);
-	if (c->bits & CONNECTED && c->pcb && err != ECONNRESET && !c->rx_n) {
+	if (c->bits & CONNECTED && c->pcb && err != ECONNRESET && !c->rx_n && !lingers_not(c)) {
 		c->readable = true;
 		pump_out(c); /* what it wrote still goes, then FIN */
 		return;
 	}
-	abort_pcb(c); /* it left data unread, or was still connecting */
+	abort_pcb(c); /* it left data unread, asked for it (SO_LINGER 0), or was still connecting */
 	c->bits |= DEAD;
 	finish(c);
 }
@@ -489,7 +506,7 @@ static void on_event(void *owner, uint32_t ev)
 		c->readable = true;
 	if (ev & LOOP_RDHUP && !(c->bits & TX_EOF) && c->bits & CONNECTED)
 		c->bits |= TX_EOF;
-	if (ev & (LOOP_HUP | LOOP_ERR)) {
+	if (ev & LOOP_ERR || (ev & LOOP_HUP && !program_lives(c))) {
 		program_closed(c);
 		return;
 	}
@@ -578,6 +595,22 @@ static int dial(struct conn *c)
 	return 0;
 }
 
+/* What was written before connect by calls that no hook sees (splice, sendfile, stdio) must not pass for gate bytes. */
+static void drop_before_gate(struct conn *c)
+{
+	char scratch[4096];
+	int queued = 0;
+	ssize_t n = 1;
+
+	if (!c->gate || ioctl(c->sock.fd, FIONREAD, &queued) < 0)
+		return;
+	for (size_t left = queued > (int)c->gate ? (size_t)queued - c->gate : 0; left && n > 0; left -= (size_t)n) {
+		n = recv(c->sock.fd, scratch, left < sizeof(scratch) ? left : sizeof(scratch), MSG_DONTWAIT);
+		if (n < 0)
+			return;
+	}
+}
+
 int conn_connect(struct conn *c, const struct addr *to, unsigned gate, int prog_fd)
 {
 	struct addr target = *to;
@@ -590,6 +623,7 @@ int conn_connect(struct conn *c, const struct addr *to, unsigned gate, int prog_
 	}
 	c->gate = gate;
 	c->prog_fd = prog_fd;
+	drop_before_gate(c);
 	r = socks_route(c->sock.all, &target, &redirected);
 	if (r) {
 		open_gate(c);
@@ -691,6 +725,30 @@ int conn_setopt(struct conn *c, int level, int name, int value)
 	return 0;
 }
 
+/* Linux's number of the state the program's socket is in. */
+static int linux_state(const struct conn *c)
+{
+	static const uint8_t states[] = { [CLOSED] = 7,	    [LISTEN] = 10,    [SYN_SENT] = 2, [SYN_RCVD] = 3,
+					  [ESTABLISHED] = 1, [FIN_WAIT_1] = 4, [FIN_WAIT_2] = 5, [CLOSE_WAIT] = 8,
+					  [CLOSING] = 11,    [LAST_ACK] = 9,   [TIME_WAIT] = 7 /* the socket itself is closed */ };
+
+	if (c->bits & CONNECTING)
+		return states[SYN_SENT];
+	return states[c->pcb ? c->pcb->state : CLOSED];
+}
+
+/* SIOCOUTQ: bytes the far side has not acknowledged; SIOCOUTQNSD: those that were not sent yet. */
+static int unsent(const struct conn *c, bool sent_too)
+{
+	int queued = 0;
+
+	if (!(c->bits & CONNECTED) || !c->pcb)
+		return 0;
+	if (c->sock.fd >= 0 && ioctl(c->sock.fd, FIONREAD, &queued) == 0)
+		queued -= (int)c->lag;
+	return queued + (int)(c->pcb->snd_lbb - (sent_too ? c->pcb->lastack : c->pcb->snd_nxt));
+}
+
 int conn_getopt(struct conn *c, int level, int name, int *ret)
 {
 	if (level == SOL_SOCKET && name == SO_KEEPALIVE)
@@ -705,6 +763,10 @@ int conn_getopt(struct conn *c, int level, int name, int *ret)
 		*ret = c->keep_cnt;
 	else if (level == IPPROTO_TCP && name == TCP_MAXSEG)
 		*ret = c->pcb ? c->pcb->mss : 536;
+	else if (level == IPPROTO_TCP && name == TCP_INFO)
+		*ret = linux_state(c);
+	else if (level == IPPROTO_TCP && (name == SIOCOUTQ || name == SIOCOUTQNSD))
+		*ret = unsent(c, name == SIOCOUTQ);
 	else
 		return ENOPROTOOPT;
 	return 0;

@@ -39,6 +39,7 @@ struct sock {
 struct socks {
 	struct loop *loop;
 	struct rng *rng;
+	int diag; /* unixdiag.h; negative: none */
 	struct stack_cfg cfg;
 	struct list list;
 	struct list bucket[SOCKS_BUCKETS];

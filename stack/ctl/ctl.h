@@ -23,7 +23,9 @@
  *                                                                                  addr = who said it, addr2 = destination, report;
  *                                                                                  result EAGAIN: none
  *   SETOPT        cookie, level, name, value                 -                     -
- *   GETOPT        cookie, level, name                        -                     value
+ *   GETOPT        cookie, level, name                        -                     value   (SO_LINGER: CTL_LINGER; IPPROTO_TCP with
+ *                                                                                  TCP_INFO: the state's number; with SIOCOUTQ,
+ *                                                                                  SIOCOUTQNSD: that many bytes)
  *   RESOLVE       family (0 both, 4, 6), name                -                     names/addresses below
  *   REVERSE       addr                                       -                     name
  *   LOOPBACK      cookie, family                             -                     brings a TCP socket of the kernel that is bound to
@@ -53,6 +55,7 @@
 #define CTL_ADDRS_MAX 128 /* what an answer of about 4 KB holds, and a reply of CTL_MSG_MAX */
 #define CTL_GATE_MAX 8192 /* bytes */
 #define CTL_QUOTE_MAX 512 /* bytes of ours that an ICMP error quoted */
+#define CTL_LINGER(seconds) ((seconds) + 1) /* value of SO_LINGER when it is on; 0: off */
 
 enum ctl_op {
 	CTL_HELLO = 1,

@@ -11,6 +11,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -20,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -431,8 +433,24 @@ static int op_setopt(struct stand *s, const struct ctl_req *q)
 	return 0;
 }
 
+/* What the tunnel knows of lwIP, the kernel knows of its socket. */
+static int ask_kernel(const struct stand *s, int name, int32_t *ret)
+{
+	struct tcp_info info = { .tcpi_state = TCP_CLOSE };
+	socklen_t len = sizeof(info);
+
+	if (name == TCP_INFO) {
+		getsockopt(s->kernel_fd, IPPROTO_TCP, TCP_INFO, &info, &len);
+		*ret = info.tcpi_state;
+		return 0;
+	}
+	return ioctl(s->kernel_fd, (unsigned long)name, ret) < 0 ? errno : 0;
+}
+
 static int op_getopt(const struct stand *s, const struct ctl_req *q, struct ctl_rep *p)
 {
+	if (q->level == IPPROTO_TCP && (q->name_opt == TCP_INFO || q->name_opt == SIOCOUTQ || q->name_opt == SIOCOUTQNSD))
+		return ask_kernel(s, q->name_opt, &p->value);
 	for (unsigned i = 0; i < s->n_opt; i++) {
 		if (s->opt[i].level == q->level && s->opt[i].name == q->name_opt) {
 			p->value = s->opt[i].value;
