@@ -45,7 +45,6 @@ struct socks {
 	struct list bucket[SOCKS_BUCKETS];
 	struct stack_stats stats;
 	unsigned dns_next;
-	int diag; /* unixdiag.h */
 };
 
 void socks_init(struct socks *a, struct loop *loop, const struct stack_cfg *cfg);

@@ -21,6 +21,8 @@ import sys
 import tempfile
 import threading
 
+import script
+
 HERE = pathlib.Path(__file__).resolve().parent
 PUBLIC = "192.88.99.80"
 PUBLIC6 = "2a0e:dead:beef::80"
@@ -29,8 +31,9 @@ UNSHARE = ["unshare", "-n"] if os.geteuid() == 0 else ["unshare", "-Urn"]
 
 
 def listener(backlog=64):
-    """A TCP listener."""
+    """A TCP listener. Receive buffers are bounded, so that a program can fill them in a moment."""
     s = socket.socket()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
     s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     s.bind((PUBLIC, 0))
     s.listen(backlog)
@@ -138,8 +141,8 @@ def reviewed(program):
 def servers():
     """Starts all servers; environment that tells the programs, and what must stay alive."""
     hang_port, keep = hang()
-    ports = {"T_ECHO": serve(echo), "T_COUNT": serve(count), "T_RESET": serve(reset), "T_HANG": hang_port,
-             "T_CLOSED": closed(socket.SOCK_STREAM), "T_UDP": udp_echo(), "T_UDPCLOSED": closed(socket.SOCK_DGRAM),
+    ports = {"T_ECHO": serve(echo), "T_COUNT": serve(count), "T_RESET": serve(reset),
+             "T_DO": serve(script.script), "T_HANG": hang_port, "T_CLOSED": closed(socket.SOCK_STREAM), "T_UDP": udp_echo(), "T_UDPCLOSED": closed(socket.SOCK_DGRAM),
              "T_UDP6": udp_echo(PUBLIC6), "T_UDP6CLOSED": closed(socket.SOCK_DGRAM, PUBLIC6), "T_UDP3": udp_echo(mirrors=2)}
     env = {k: v for k, v in os.environ.items() if not k.startswith("SMOLMIX_")}
     env.update({k: str(v) for k, v in ports.items()}, T_HOST=PUBLIC, T_HOST6=PUBLIC6, T_PORT="9")
