@@ -79,6 +79,10 @@ static const struct option options[] = {
 	{ SOL_SOCKET, SO_DONTROUTE, ANY, false, ACT_TUNNEL, 0, TRUTH },
 	{ SOL_SOCKET, SO_PRIORITY, ANY, false, ACT_TUNNEL, 0, 0, 6 },
 	{ SOL_SOCKET, SO_INCOMING_CPU, ANY, false, ACT_TUNNEL, 0, INT_ANY },
+	{ SOL_SOCKET, SO_SNDLOWAT, ANY, false, ACT_CONST, 1, INT_ANY },
+	{ SOL_SOCKET, SO_ZEROCOPY, ANY, false, ACT_CONST, 0, INT_ANY },
+	{ SOL_SOCKET, SO_BUSY_POLL, ANY, false, ACT_CONST, 0, INT_ANY },
+	{ IPPROTO_TCP, TCP_FASTOPEN_CONNECT, STREAM, false, ACT_CONST, 0, INT_ANY },
 	{ SOL_SOCKET, SO_INCOMING_NAPI_ID, ANY, false, ACT_CONST, 0, INT_ANY },
 	{ IPPROTO_TCP, TCP_NODELAY, STREAM, false, ACT_TUNNEL, 0, TRUTH },
 	{ IPPROTO_TCP, TCP_CORK, STREAM, false, ACT_TUNNEL, 0, TRUTH },
@@ -377,6 +381,8 @@ static int set_value(const struct sock *s, const struct option *o, const void *v
 		v = o->initial;
 	else if (v < o->min || v > o->max)
 		return o->level == SOL_SOCKET ? -EPERM : -EINVAL;
+	if (o->level == IPPROTO_IP && o->name == IP_TTL && v == 0)
+		return -EINVAL; /* unlike IPv6's hops */
 	if (o->level == SOL_SOCKET && o->name == SO_SNDBUF)
 		v = buffer_size(v, 4608);
 	if (o->level == SOL_SOCKET && o->name == SO_RCVBUF)

@@ -753,6 +753,8 @@ int conn_getopt(struct conn *c, int level, int name, int *ret)
 {
 	if (level == SOL_SOCKET && name == SO_KEEPALIVE)
 		*ret = c->keepalive;
+	else if (level == SOL_SOCKET && name == SO_SNDBUF && c->sndbuf)
+		*ret = c->sndbuf;
 	else if (level == IPPROTO_TCP && name == TCP_NODELAY)
 		*ret = c->nodelay;
 	else if (level == IPPROTO_TCP && name == TCP_KEEPIDLE)
