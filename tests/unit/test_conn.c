@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How a TCP connection of the tunnel ends on the wire, by what the program does with its end. The far side here is a few lines that
+ * acknowledge everything and count what came: an exit of the test network would hide a reset.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <netinet/in.h>
+#include <netinet/ip.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/list.h"
+#include "stack/conn.h"
+#include "stack/ctl/ctl.h"
+#include "stack/device.h"
+#include "stack/unixdiag.h"
+
+#define QUEUE 8
+#define ROUNDS 50
+
+struct packet {
+	struct iphdr ip;
+	struct tcphdr tcp;
+	char data[8];
+};
+
+static struct far {
+	struct pktlink link;
+	struct packet queue[QUEUE]; /* answers that wait for the next round */
+	size_t n_queue;
+	struct packet last; /* addresses and ports towards the program */
+	uint32_t next, acked;
+	unsigned fins, resets;
+	size_t bytes;
+} far;
+
+static struct loop *loop;
+static struct socks socks;
+static struct conn *conn;
+static int program;
+
+static uint16_t sum(const void *data, size_t len, uint32_t s)
+{
+	const uint8_t *p = data;
+
+	for (size_t i = 0; i < len; i++)
+		s += (uint32_t)p[i] << (i % 2 ? 0 : 8);
+	while (s >> 16)
+		s = (s & 0xffff) + (s >> 16);
+	return (uint16_t)s;
+}
+
+/* Puts a segment into the queue. */
+static void far_says(bool syn, bool fin, const char *data)
+{
+	struct packet *p = &far.queue[far.n_queue++];
+	size_t len = strlen(data), tcp_len = sizeof(p->tcp) + len;
+	uint32_t pseudo;
+
+	assert_true(far.n_queue <= QUEUE && len <= sizeof(p->data));
+	*p = far.last;
+	memcpy(p->data, data, len);
+	p->ip.tot_len = htons((uint16_t)(sizeof(p->ip) + tcp_len));
+	p->tcp.seq = htonl(far.next);
+	p->tcp.ack_seq = htonl(far.acked);
+	p->tcp.syn = syn;
+	p->tcp.fin = fin;
+	p->tcp.psh = len != 0;
+	far.next += (uint32_t)len + syn + fin;
+	p->ip.check = htons((uint16_t)~sum(&p->ip, sizeof(p->ip), 0));
+	pseudo = sum(&p->ip.saddr, 8, IPPROTO_TCP + (uint32_t)tcp_len);
+	p->tcp.check = htons((uint16_t)~sum(&p->tcp, tcp_len, pseudo));
+}
+
+/* What the tunnel sends: counted and acknowledged. */
+static int far_gets(struct pktlink *l, const uint8_t *pkt, size_t len, uint64_t flow)
+{
+	struct packet p = { 0 };
+	size_t head, data;
+
+	(void)l;
+	(void)flow;
+	memcpy(&p, pkt, len < sizeof(p) ? len : sizeof(p));
+	head = sizeof(p.ip) + p.tcp.doff * 4u;
+	data = ntohs(p.ip.tot_len) - head;
+	if (p.tcp.rst) {
+		far.resets++;
+		return 0;
+	}
+	far.bytes += data;
+	far.fins += p.tcp.fin;
+	far.acked = ntohl(p.tcp.seq) + (uint32_t)data + p.tcp.syn + p.tcp.fin;
+	far.last = (struct packet){ .ip = { .version = 4, .ihl = 5, .ttl = 64, .protocol = IPPROTO_TCP, .saddr = p.ip.daddr,
+					    .daddr = p.ip.saddr },
+				    .tcp = { .source = p.tcp.dest, .dest = p.tcp.source, .doff = 5, .ack = 1,
+					     .window = htons(60000) } };
+	if (data || p.tcp.syn || p.tcp.fin)
+		far_says(p.tcp.syn, false, "");
+	return 0;
+}
+
+static void turn(void)
+{
+	for (int i = 0; i < ROUNDS; i++) {
+		struct packet p;
+
+		while (far.n_queue) {
+			p = far.queue[0];
+			memmove(far.queue, far.queue + 1, --far.n_queue * sizeof(p));
+			far.link.recv(far.link.up, (uint8_t *)&p, ntohs(p.ip.tot_len));
+		}
+		loop_dispatch(loop, 1);
+		device_after();
+	}
+}
+
+static void none(void *owner)
+{
+	(void)owner;
+}
+
+static void none_up(void *owner, bool changed)
+{
+	(void)owner;
+	(void)changed;
+}
+
+static void none_icmp(void *owner, uint8_t proto, uint16_t port, const struct addr *remote, int err)
+{
+	(void)owner;
+	(void)proto;
+	(void)port;
+	(void)remote;
+	(void)err;
+}
+
+static int connected(void **state)
+{
+	static const struct device_ops ops = { .up = none_up, .down = none, .writable = none, .icmp_error = none_icmp };
+	struct stack_cfg cfg = { .buffer = 65536, .connect_us = 5 * US_PER_S, .wait_ready_us = US_PER_S, .rng = rng_system() };
+	struct addr to;
+	int pair[2];
+
+	(void)state;
+	far = (struct far){ .link = { .send = far_gets, .mtu = 1420 }, .next = 1000 };
+	loop = loop_new(clock_system());
+	assert_non_null(loop);
+	socks_init(&socks, loop, &cfg);
+	socks.diag = unixdiag_open();
+	assert_int_equal(device_init(loop, &far.link, cfg.rng, &ops), 0);
+	addr_parse_ip(&far.link.ip4, "10.0.0.9");
+	far.link.event(far.link.up, PKTLINK_UP);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+	program = pair[0];
+	conn = conn_new(&socks, 77, 4, pair[1]);
+	assert_non_null(conn);
+	addr_parse(&to, "192.88.99.80", 80);
+	assert_int_equal(conn_connect(conn, &to, 0, -1), 0);
+	turn();
+	assert_int_equal(conn_sock(conn)->state, CTL_CONNECTED);
+	return 0;
+}
+
+static int ended(void **state)
+{
+	(void)state;
+	fd_close(&program);
+	turn();
+	if (socks_find(&socks, 77))
+		conn_free(conn);
+	turn();
+	fd_close(&socks.diag);
+	device_done();
+	loop_free(loop);
+	return 0;
+}
+
+static bool forgotten(void)
+{
+	return !socks_find(&socks, 77);
+}
+
+static void test_close(void **state)
+{
+	(void)state;
+	assert_int_equal(write(program, "abc", 3), 3);
+	fd_close(&program);
+	turn();
+	assert_int_equal(far.bytes, 3);
+	assert_int_equal(far.fins, 1);
+	assert_int_equal(far.resets, 0);
+	assert_true(forgotten());
+}
+
+static void test_linger_none(void **state)
+{
+	(void)state;
+	assert_int_equal(sock_keep_option(conn_sock(conn), SOL_SOCKET, SO_LINGER, CTL_LINGER(0)), 0);
+	fd_close(&program);
+	turn();
+	assert_int_equal(far.fins, 0);
+	assert_int_equal(far.resets, 1);
+	assert_true(forgotten());
+}
+
+static void test_linger_some(void **state)
+{
+	(void)state;
+	assert_int_equal(sock_keep_option(conn_sock(conn), SOL_SOCKET, SO_LINGER, CTL_LINGER(5)), 0);
+	fd_close(&program);
+	turn();
+	assert_int_equal(far.fins, 1);
+	assert_int_equal(far.resets, 0);
+}
+
+static void test_unread(void **state)
+{
+	(void)state;
+	far_says(false, false, "abc");
+	turn();
+	fd_close(&program);
+	turn();
+	assert_int_equal(far.fins, 0);
+	assert_int_equal(far.resets, 1);
+	assert_true(forgotten());
+}
+
+/* Both directions shut down is no close: names are still to be had, and a reset would be wrong. */
+static void test_shut_both(void **state)
+{
+	(void)state;
+	assert_int_equal(write(program, "abc", 3), 3);
+	assert_int_equal(shutdown(program, SHUT_RDWR), 0);
+	turn();
+	assert_int_equal(far.bytes, 3);
+	assert_int_equal(far.fins, 1);
+	assert_int_equal(far.resets, 0);
+	assert_false(forgotten());
+	assert_int_equal(conn_sock(conn)->state, CTL_CONNECTED);
+	fd_close(&program);
+	turn();
+	assert_true(forgotten());
+	assert_int_equal(far.resets, 0);
+}
+
+/* A half-closed connection whose program goes: it does not wait for the far FIN here, and what still comes is refused. */
+static void test_shut_then_close(void **state)
+{
+	(void)state;
+	assert_int_equal(shutdown(program, SHUT_WR), 0);
+	turn();
+	assert_int_equal(far.fins, 1);
+	assert_false(forgotten());
+	fd_close(&program);
+	turn();
+	assert_true(forgotten());
+	assert_int_equal(far.resets, 0);
+	far_says(false, false, "late");
+	turn();
+	assert_int_equal(far.resets, 1);
+}
+
+static void test_both_ends(void **state)
+{
+	char byte;
+
+	(void)state;
+	far_says(false, true, "");
+	turn();
+	assert_int_equal(read(program, &byte, 1), 0);
+	assert_int_equal(shutdown(program, SHUT_WR), 0);
+	turn();
+	assert_int_equal(far.fins, 1);
+	assert_int_equal(far.resets, 0);
+	assert_int_equal(conn_sock(conn)->state, CTL_CLOSED);
+	assert_false(forgotten());
+}
+
+/* splice and stdio reach the pair without a hook: what they wrote before connect is no part of the stream, nor of the gate. */
+static void test_written_before_gate(void **state)
+{
+	struct conn *c;
+	struct addr to;
+	int pair[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+	assert_int_equal(write(pair[0], "before", 6), 6);
+	assert_int_equal(write(pair[0], "GGGG", 4), 4);
+	c = conn_new(&socks, 78, 4, pair[1]);
+	assert_non_null(c);
+	addr_parse(&to, "192.88.99.80", 80);
+	assert_int_equal(conn_connect(c, &to, 4, -1), 0);
+	turn();
+	assert_int_equal(conn_sock(c)->state, CTL_CONNECTED);
+	assert_int_equal(far.bytes, 0);
+	assert_int_equal(write(pair[0], "abc", 3), 3);
+	turn();
+	assert_int_equal(far.bytes, 3);
+	close(pair[0]);
+	turn();
+	assert_null(socks_find(&socks, 78));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_close, connected, ended),
+		cmocka_unit_test_setup_teardown(test_linger_none, connected, ended),
+		cmocka_unit_test_setup_teardown(test_linger_some, connected, ended),
+		cmocka_unit_test_setup_teardown(test_unread, connected, ended),
+		cmocka_unit_test_setup_teardown(test_shut_both, connected, ended),
+		cmocka_unit_test_setup_teardown(test_shut_then_close, connected, ended),
+		cmocka_unit_test_setup_teardown(test_both_ends, connected, ended),
+		cmocka_unit_test_setup_teardown(test_written_before_gate, connected, ended),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
