@@ -497,7 +497,9 @@ static int send_one(struct dgram *d, uint8_t *bytes, size_t len)
 		if (r)
 			return r;
 	}
-	if (!device_up() || !device_addr(to.family).family)
+	if (!device_up()) /* lost: UDP goes on when the link is back (D15) */
+		return ENOBUFS;
+	if (!device_addr(to.family).family)
 		return ENETUNREACH;
 	bytes += CTL_DGRAM_HDR;
 	len -= CTL_DGRAM_HDR;

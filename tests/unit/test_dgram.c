@@ -291,6 +291,24 @@ static void too_long_in_the_tunnel(void **state)
 	end();
 }
 
+/* D15: datagram sockets do not hear of a link that comes back. */
+static void link_down(void **state)
+{
+	unsigned before;
+
+	(void)state;
+	begin(4, CTL_DGRAM, true);
+	rig.link.event(rig.link.up, PKTLINK_DOWN);
+	before = rig.n_sent;
+	program_sends(0, 0, 0, "x", 1);
+	assert_int_equal(rig.n_sent, before);
+	assert_false(program_sees_error());
+	rig.link.event(rig.link.up, PKTLINK_UP);
+	program_sends(0, 0, 0, "x", 1);
+	assert_int_equal(rig.n_sent, before + 1);
+	end();
+}
+
 /* ---- in ---- */
 
 static size_t datagram(uint8_t *pkt, uint8_t first, size_t len)
@@ -670,6 +688,7 @@ int main(void)
 		cmocka_unit_test(header_fields),
 		cmocka_unit_test(echo_header_fields),
 		cmocka_unit_test(too_long_in_the_tunnel),
+		cmocka_unit_test(link_down),
 		cmocka_unit_test(queue_bound),
 		cmocka_unit_test(reassembly),
 		cmocka_unit_test(wanted_messages),
