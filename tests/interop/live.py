@@ -13,6 +13,7 @@ from crates import build
 
 from world import WEB4, WEB6, World  # crates has made the folder known
 
+NETWORK = ("--gateways", "2", "--nodes", "2")  # who enters and who leaves by another gateway, over drawn routes
 DATAGRAMS = 200
 AGAIN = 300  # answers to one datagram: the SDK has to ask for SURBs
 EXIT_HOST = ("10.0.0.1", "fc00::1")  # the exit's own addresses in the tunnel (spec ipr.md); libslirp answers for them
@@ -42,13 +43,14 @@ print("echoed")
 
 def as_client(program):
     """What the SDK does in our network."""
-    with World(web=False, dns=False, localnet_args=["--allow-local"]) as w:
-        subprocess.run([program, "client", w.api, w.gateway, w.exit, *EXIT_HOST], timeout=600, check=True)
+    with World(web=False, dns=False, localnet_args=[*NETWORK, "--allow-local"]) as w:
+        entry = next(g for g in w.gateways if not w.exit.endswith(g))
+        subprocess.run([program, "client", w.api, entry, w.exit, *EXIT_HOST], timeout=600, check=True)
 
 
 def as_exit(program, newest):
     """What our client does with an exit that is the SDK."""
-    with World(web=False, dns=False) as w:
+    with World(web=False, dns=False, localnet_args=NETWORK) as w:
         sdk = w.spawn([program, "exit", w.api, w.gateway, newest], stdout=subprocess.PIPE, text=True)
         address = sdk.stdout.readline().strip()
         run = w.run(sys.executable, "-c", ECHO, options=["--exit", address], timeout=300)
