@@ -23,9 +23,9 @@
  * A connection internal to the tunnel (DNS over TCP) has no gate and no lag byte until data flows.
  */
 #include "stack/conn.h"
+#include "stack/conn_priv.h"
 
 #include <errno.h>
-#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -42,30 +42,9 @@
 #include "stack/device.h"
 #include "stack/unixdiag.h"
 
-enum { CONNECTING = 1, CONNECTED = 2, TX_EOF = 4, RX_EOF = 8, GONE = 16, DEAD = 32, WAITS_LINK = 64, FIN_SENT = 128,
-       ABORTED = 256 /* tcp_abort() was called: lwIP's callbacks must say so */ };
-
 #define CHUNK 16384
-#define RX_MAX 1024	      /* segments that wait for the program; then lwIP keeps the next */
 #define CLOSED_US (60 * US_PER_S) /* how long an ended connection answers for its error and names */
 #define SNDBUF_DEFAULT (212992 / 2) /* what the kernel doubles to its default */
-
-struct conn {
-	struct sock sock;
-	unsigned bits;
-	struct loop_watch watch;
-	struct loop_timer timer; /* connect, waiting for the link */
-	struct loop_task end;
-	struct tcp_pcb *pcb;
-	struct addr target; /* where packets go (peer may be redirected or mapped) */
-	int prog_fd;
-	size_t lag;	   /* forwarded bytes still unread in our queue: 0 or 1 */
-	unsigned gate;
-	struct pbuf *rx[RX_MAX]; /* ring, for the program */
-	unsigned rx_first, rx_n;
-	bool readable, nodelay, keepalive;
-	int keep_idle_s, keep_intvl_s, keep_cnt, sndbuf;
-};
 
 static void pump_out(struct conn *c);
 static void pump_in(struct conn *c);
@@ -533,23 +512,6 @@ static void late(void *owner)
 		conn_abort(c, c->bits & WAITS_LINK ? ENETDOWN : ETIMEDOUT);
 }
 
-static void apply_options(struct conn *c)
-{
-	if (!c->pcb)
-		return;
-	if (c->nodelay)
-		tcp_nagle_disable(c->pcb);
-	else
-		tcp_nagle_enable(c->pcb);
-	if (c->keepalive)
-		ip_set_option(c->pcb, SOF_KEEPALIVE);
-	else
-		ip_reset_option(c->pcb, SOF_KEEPALIVE);
-	c->pcb->keep_idle = (u32_t)c->keep_idle_s * 1000;
-	c->pcb->keep_intvl = (u32_t)c->keep_intvl_s * 1000;
-	c->pcb->keep_cnt = (u32_t)c->keep_cnt;
-}
-
 /* lwIP would give up after its twelfth SYN, 36 s; how long an attempt lasts is for late() to say. */
 static err_t on_poll(void *arg, struct tcp_pcb *pcb)
 {
@@ -582,7 +544,7 @@ static int dial(struct conn *c)
 	tcp_recv(c->pcb, on_recv);
 	tcp_sent(c->pcb, on_sent);
 	tcp_poll(c->pcb, on_poll, 1); /* each 500 ms; lwIP tries to send at that pace as well */
-	apply_options(c);
+	conn_apply_options(c);
 	if (e == ERR_OK)
 		e = tcp_connect(c->pcb, &remote, c->target.port, on_connected);
 	if (e != ERR_OK) {
@@ -701,76 +663,6 @@ int conn_bind(struct conn *c, const struct addr *at)
 	if (!c->sock.local.port)
 		c->sock.local.port = socks_port(c->sock.all);
 	c->sock.state = CTL_BOUND;
-	return 0;
-}
-
-/* ---- options ---- */
-
-int conn_setopt(struct conn *c, int level, int name, int value)
-{
-	if (level == SOL_SOCKET && name == SO_KEEPALIVE) {
-		c->keepalive = value != 0;
-	} else if (level == SOL_SOCKET && name == SO_SNDBUF) {
-		c->sndbuf = value;
-	} else if (level == IPPROTO_TCP && name == TCP_NODELAY) {
-		c->nodelay = value != 0;
-	} else if (level == IPPROTO_TCP && (name == TCP_KEEPIDLE || name == TCP_KEEPINTVL || name == TCP_KEEPCNT)) {
-		if (value < 1 || value > (name == TCP_KEEPCNT ? 127 : 32767))
-			return EINVAL;
-		*(name == TCP_KEEPIDLE ? &c->keep_idle_s : name == TCP_KEEPINTVL ? &c->keep_intvl_s : &c->keep_cnt) = value;
-	} else {
-		return ENOPROTOOPT;
-	}
-	apply_options(c);
-	return 0;
-}
-
-/* Linux's number of the state the program's socket is in. */
-static int linux_state(const struct conn *c)
-{
-	static const uint8_t states[] = { [CLOSED] = 7,	    [LISTEN] = 10,    [SYN_SENT] = 2, [SYN_RCVD] = 3,
-					  [ESTABLISHED] = 1, [FIN_WAIT_1] = 4, [FIN_WAIT_2] = 5, [CLOSE_WAIT] = 8,
-					  [CLOSING] = 11,    [LAST_ACK] = 9,   [TIME_WAIT] = 7 /* the socket itself is closed */ };
-
-	if (c->bits & CONNECTING)
-		return states[SYN_SENT];
-	return states[c->pcb ? c->pcb->state : CLOSED];
-}
-
-/* SIOCOUTQ: bytes the far side has not acknowledged; SIOCOUTQNSD: those that were not sent yet. */
-static int unsent(const struct conn *c, bool sent_too)
-{
-	int queued = 0;
-
-	if (!(c->bits & CONNECTED) || !c->pcb)
-		return 0;
-	if (c->sock.fd >= 0 && ioctl(c->sock.fd, FIONREAD, &queued) == 0)
-		queued -= (int)c->lag;
-	return queued + (int)(c->pcb->snd_lbb - (sent_too ? c->pcb->lastack : c->pcb->snd_nxt));
-}
-
-int conn_getopt(struct conn *c, int level, int name, int *ret)
-{
-	if (level == SOL_SOCKET && name == SO_KEEPALIVE)
-		*ret = c->keepalive;
-	else if (level == SOL_SOCKET && name == SO_SNDBUF && c->sndbuf)
-		*ret = c->sndbuf;
-	else if (level == IPPROTO_TCP && name == TCP_NODELAY)
-		*ret = c->nodelay;
-	else if (level == IPPROTO_TCP && name == TCP_KEEPIDLE)
-		*ret = c->keep_idle_s;
-	else if (level == IPPROTO_TCP && name == TCP_KEEPINTVL)
-		*ret = c->keep_intvl_s;
-	else if (level == IPPROTO_TCP && name == TCP_KEEPCNT)
-		*ret = c->keep_cnt;
-	else if (level == IPPROTO_TCP && name == TCP_MAXSEG)
-		*ret = c->pcb ? c->pcb->mss : 536;
-	else if (level == IPPROTO_TCP && name == TCP_INFO)
-		*ret = linux_state(c);
-	else if (level == IPPROTO_TCP && (name == SIOCOUTQ || name == SIOCOUTQNSD))
-		*ret = unsent(c, name == SIOCOUTQ);
-	else
-		return ENOPROTOOPT;
 	return 0;
 }
 

@@ -309,7 +309,7 @@ int main(void)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		char key[32];
 
-		strcpy(key, t_key());
+		t_key(key);
 		printf("-- %s\n", cases[i].name);
 		printf("status %d\n", run(cases[i].run, key));
 		t_ask(key);

@@ -75,7 +75,7 @@ static void edge_of_room(void)
 	int fd = t_tcp("T_DO"), ep;
 	char key[32];
 
-	strcpy(key, t_key());
+	t_key(key);
 	t_do(fd, "await %s\ncount\n", key);
 	t_fill(fd);
 	ep = epoll_with(fd, EPOLLOUT | EPOLLET);

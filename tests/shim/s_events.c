@@ -171,8 +171,9 @@ static int full(void)
 static int drained(void)
 {
 	int fd = t_tcp("T_DO");
-	const char *key = t_key();
+	char key[32];
 
+	t_key(key);
 	t_do(fd, "await %s\ncount\n", key);
 	t_fill(fd);
 	t_wake(key);

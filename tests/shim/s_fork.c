@@ -126,7 +126,7 @@ static void daemonised(void)
 	char key[32], num[16];
 	pid_t pid;
 
-	strcpy(key, t_key());
+	t_key(key);
 	snprintf(num, sizeof(num), "%d", fd);
 	pid = fork_clean();
 	if (pid == 0) {

@@ -147,7 +147,7 @@ static void when_full(void)
 	struct timeval tv = { 0, 200000 };
 	int fd;
 
-	strcpy(key, t_key());
+	t_key(key);
 	fd = filled(key);
 	SAY("without waiting", send(fd, big, sizeof(big), MSG_DONTWAIT));
 	printf("events %s\n", t_names(t_poll(fd, T_ALL, 0)));
@@ -292,7 +292,7 @@ static void unsent(void)
 		usleep(50000);
 	printf("acknowledged: %d\n", n);
 	close(fd);
-	strcpy(key, t_key());
+	t_key(key);
 	fd = filled(key);
 	SAY("full", ioctl(fd, SIOCOUTQ, &n));
 	printf("a lot: %d\n", n > 10000);

@@ -52,13 +52,11 @@ static inline void t_wake(const char *key)
 }
 
 /* A key that no other connection of this run has. */
-static inline const char *t_key(void)
+static inline void t_key(char out[32])
 {
-	static char text[32];
 	static unsigned n;
 
-	snprintf(text, sizeof(text), "k%d-%u", (int)getpid(), n++);
-	return text;
+	snprintf(out, 32, "k%d-%u", (int)getpid(), n++);
 }
 
 /* Waits until the events are there; those that were asked for or always come. */
@@ -101,7 +99,7 @@ static inline const char *t_names(int ev)
 
 	t_events(ev, out);
 	if (ev & POLLPRI)
-		strcat(out, "PRI ");
+		snprintf(out + strlen(out), sizeof(text[0]) - strlen(out), "PRI ");
 	return out;
 }
 

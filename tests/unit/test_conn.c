@@ -133,13 +133,10 @@ static void none_up(void *owner, bool changed)
 	(void)changed;
 }
 
-static void none_icmp(void *owner, uint8_t proto, uint16_t port, const struct addr *remote, int err)
+static void none_icmp(void *owner, const struct device_icmp *e)
 {
 	(void)owner;
-	(void)proto;
-	(void)port;
-	(void)remote;
-	(void)err;
+	(void)e;
 }
 
 static int connected(void **state)

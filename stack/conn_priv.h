@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A connection, for conn.c (its life and its bytes) and conn_opt.c (its options). */
+#ifndef STACK_CONN_PRIV_H
+#define STACK_CONN_PRIV_H
+
+#include "lwip/tcp.h"
+#include "stack/conn.h"
+
+enum { CONNECTING = 1, CONNECTED = 2, TX_EOF = 4, RX_EOF = 8, GONE = 16, DEAD = 32, WAITS_LINK = 64, FIN_SENT = 128,
+       ABORTED = 256 /* tcp_abort() was called: lwIP's callbacks must say so */ };
+
+#define RX_MAX 1024 /* segments that wait for the program; then lwIP keeps the next */
+
+struct conn {
+	struct sock sock;
+	unsigned bits;
+	struct loop_watch watch;
+	struct loop_timer timer; /* connect, waiting for the link */
+	struct loop_task end;
+	struct tcp_pcb *pcb;
+	struct addr target; /* where packets go (peer may be redirected or mapped) */
+	int prog_fd;
+	size_t lag;	   /* forwarded bytes still unread in our queue: 0 or 1 */
+	unsigned gate;
+	struct pbuf *rx[RX_MAX]; /* ring, for the program */
+	unsigned rx_first, rx_n;
+	bool readable, nodelay, keepalive;
+	int keep_idle_s, keep_intvl_s, keep_cnt, sndbuf;
+};
+
+/* The options that lwIP keeps in its pcb. */
+void conn_apply_options(struct conn *c);
+
+#endif
