@@ -30,7 +30,7 @@
 #include "mixnet/stream.h"
 
 #define IDLE_US (20 * US_PER_S)
-#define PROBE_WAIT_US (5 * US_PER_S)
+#define PROBE_WAIT_US (3 * US_PER_S) /* with IDLE_US: a lost exit is known in 29 s */
 #define MISSES_MAX 3	    /* nothing came back at all */
 #define MISSES_PONG_MAX 6   /* pongs came: the small packets themselves may have been lost */
 #define MTU_EXIT_MAX 1500   /* versions.md 3: what an exit says is capped at this */
