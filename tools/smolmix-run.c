@@ -19,7 +19,8 @@
 
 #include "base/err.h"
 #include "base/log.h"
-#include "base/rng.h"
+#include "stack/host.h"
+#include "stack/statsfile.h"
 #include "stack/tunnel.h"
 #include "tools/run/check.h"
 #include "tools/run/child.h"
@@ -28,14 +29,8 @@
 #include "tools/run/options.h"
 #include "tools/run/paths.h"
 #include "tools/run/progress.h"
-#include "tools/run/statsfile.h"
 
 #define EXIT_CANNOT 125
-#define DRAIN_US (5 * US_PER_S)
-#define BOOTSTRAP_US (60 * US_PER_S)
-#define EXIT_TIMEOUT_US (15 * US_PER_S)
-#define CONNECT_US (60 * US_PER_S)
-#define WAIT_READY_US (30 * US_PER_S)
 #define TICK_MS 1000
 
 struct run {
@@ -119,29 +114,18 @@ static void write_stats(const struct run *r)
 {
 	struct tunnel_stats s;
 
-	if (!r->opt.stats_json || !r->tunnel)
+	if (!r->opt.tunnel.stats_json || !r->tunnel)
 		return;
 	tunnel_get_stats(r->tunnel, &s);
-	statsfile_write(r->opt.stats_json, &s);
+	statsfile_write(r->opt.tunnel.stats_json, &s);
 }
 
 static int start_tunnel(struct run *r)
 {
-	const struct options *o = &r->opt;
-	struct tunnel_cfg cfg = {
-		.bridge = { .net = o->network, .profile = o->profile, .exit_how = o->exit_how, .exit_given = o->exit_given,
-			    .exit = o->exit, .gateway_given = o->gateway_given, .mtu = o->mtu,
-			    .bootstrap_us = BOOTSTRAP_US, .exit_timeout_us = EXIT_TIMEOUT_US, .rng = rng_system() },
-		.stack = { .n_dns = o->n_dns, .buffer = STACK_BUFFER_DEFAULT, .connect_us = CONNECT_US,
-			   .wait_ready_us = WAIT_READY_US, .rng = rng_system() },
-		.ctl_path = r->ctl,
-	};
+	struct tunnel_cfg cfg;
 	int e;
 
-	memcpy(cfg.bridge.exit_country, o->exit_country, sizeof(cfg.bridge.exit_country));
-	memcpy(cfg.bridge.gateway, o->gateway, sizeof(cfg.bridge.gateway));
-	memcpy(cfg.stack.dns, o->dns, sizeof(cfg.stack.dns));
-	cfg.stack.rules = o->rules;
+	host_cfg(&cfg, &r->opt.tunnel, r->ctl);
 	e = tunnel_start(&r->tunnel, &cfg);
 	return e < 0 ? cannot_do("tunnel", e, "run again with -v to see more") : 0;
 }
@@ -149,20 +133,18 @@ static int start_tunnel(struct run *r)
 /* An unwritable statistics file is found before the network is used. */
 static int first_stats(const struct run *r)
 {
-	struct tunnel_stats none = { .bridge = { .state = BRIDGE_STARTING, .profile = r->opt.profile->name } };
-	int e = r->opt.stats_json ? statsfile_write(r->opt.stats_json, &none) : 0;
+	struct tunnel_stats none = { .bridge = { .state = BRIDGE_STARTING, .profile = r->opt.tunnel.profile->name } };
+	int e = r->opt.tunnel.stats_json ? statsfile_write(r->opt.tunnel.stats_json, &none) : 0;
 
 	return e < 0 ? cannot_do("--stats-json", e, "name a file that can be written") : 0;
 }
 
-/* Causes mostly say what to change themselves; otherwise where it failed tells. */
 static int failed(const struct run *r, const char *what, const struct bridge_stats *s)
 {
-	bool complete = strchr(s->cause, ';') != NULL;
+	char line[HOST_LINE_MAX];
 
-	fprintf(stderr, "smolmix-run: %s: %s%s%s\n", what, s->cause[0] ? s->cause : "no reason given", complete ? "" : "; ",
-		complete ? "" : progress_hint(&r->progress));
-	return EXIT_CANNOT;
+	host_failure(line, what, &r->progress.way, s);
+	return cannot(line);
 }
 
 /* Waits for one of the two descriptors or the tick; clears the tunnel's. */
@@ -213,7 +195,7 @@ static int run_command(struct run *r)
 {
 	int level = r->opt.quiet ? 0 : 1 + (r->opt.verbose > 2 ? 2 : r->opt.verbose);
 	const struct child_cfg cfg = { .path = r->command, .argv = r->opt.command, .shim = r->shim, .ctl_path = r->ctl,
-				       .rules = r->opt.rule_text, .level = level, .guard = r->guard };
+				       .rules = r->opt.tunnel.rule_text, .level = level, .guard = r->guard };
 	struct signalfd_siginfo si;
 	struct tunnel_stats s;
 	bool told = r->opt.quiet;
@@ -262,7 +244,7 @@ static int run(struct run *r)
 		return code;
 	progress_init(&r->progress, r->opt.quiet);
 	if (r->opt.localnet) {
-		if (localnet_start(&r->localnet, &r->opt.network, line, sizeof(line)) < 0)
+		if (localnet_start(&r->localnet, &r->opt.tunnel.network, line, sizeof(line)) < 0)
 			return cannot(line);
 		if (r->progress.on)
 			fputs("smolmix: local test network, no anonymity\n", stderr);
@@ -295,7 +277,7 @@ int main(int argc, char **argv)
 	code = run(&r);
 	if (code == 0) {
 		code = run_command(&r);
-		finish(&r, DRAIN_US);
+		finish(&r, HOST_DRAIN_US);
 	} else {
 		finish(&r, 0);
 	}

@@ -16,7 +16,7 @@
 
 #include "tools/run/options.h"
 #include "tools/run/paths.h"
-#include "tools/run/statsfile.h"
+#include "stack/statsfile.h"
 
 #define ARGS_MAX 16
 
@@ -44,26 +44,26 @@ static void accepted(void **state)
 	assert_int_equal(parse("curl -v --exit x"), 0);
 	assert_string_equal(opt.command[0], "curl");
 	assert_string_equal(opt.command[1], "-v");
-	assert_int_equal(opt.exit_how, EXIT_AUTO);
-	assert_string_equal(opt.profile->name, "default");
-	assert_int_equal(opt.n_dns, 2);
-	assert_int_equal(opt.dns[0].port, 53);
+	assert_int_equal(opt.tunnel.exit_how, EXIT_AUTO);
+	assert_string_equal(opt.tunnel.profile->name, "default");
+	assert_int_equal(opt.tunnel.n_dns, 2);
+	assert_int_equal(opt.tunnel.dns[0].port, 53);
 	assert_int_equal(parse("--mtu=1280 --profile fast --dns 1.2.3.4:5353,[::1]:53 -vv -q -- --odd"), 0);
-	assert_int_equal(opt.mtu, 1280);
-	assert_string_equal(opt.profile->name, "fast");
-	assert_int_equal(opt.n_dns, 2);
-	assert_int_equal(opt.dns[0].port, 5353);
-	assert_int_equal(opt.dns[1].family, 6);
+	assert_int_equal(opt.tunnel.mtu, 1280);
+	assert_string_equal(opt.tunnel.profile->name, "fast");
+	assert_int_equal(opt.tunnel.n_dns, 2);
+	assert_int_equal(opt.tunnel.dns[0].port, 5353);
+	assert_int_equal(opt.tunnel.dns[1].family, 6);
 	assert_int_equal(opt.verbose, 2);
 	assert_true(opt.quiet);
 	assert_string_equal(opt.command[0], "--odd");
 	assert_int_equal(parse("--exit country:de true"), 0);
-	assert_int_equal(opt.exit_how, EXIT_COUNTRY);
-	assert_string_equal(opt.exit_country, "DE");
+	assert_int_equal(opt.tunnel.exit_how, EXIT_COUNTRY);
+	assert_string_equal(opt.tunnel.exit_country, "DE");
 	assert_int_equal(parse("--exit random true"), 0);
-	assert_int_equal(opt.exit_how, EXIT_RANDOM);
+	assert_int_equal(opt.tunnel.exit_how, EXIT_RANDOM);
 	assert_int_equal(parse("--gateway 3yv4qTKVxC5Vqgtshzkcm8nT1q9zeETnj3RMDiaREeB5 true"), 0);
-	assert_true(opt.gateway_given);
+	assert_true(opt.tunnel.gateway_given);
 	assert_int_equal(parse("--mtu 576 true"), 0);
 	assert_int_equal(parse("--mtu 1557 true"), 0);
 	assert_int_equal(parse("--help"), 0);
@@ -100,13 +100,13 @@ static void environment(void **state)
 	setenv("SMOLMIX_MTU", "1300", 1);
 	setenv("SMOLMIX_STATS_JSON", "/tmp/x", 1);
 	assert_int_equal(parse("true"), 0);
-	assert_int_equal(opt.mtu, 1300);
-	assert_string_equal(opt.stats_json, "/tmp/x");
+	assert_int_equal(opt.tunnel.mtu, 1300);
+	assert_string_equal(opt.tunnel.stats_json, "/tmp/x");
 	assert_int_equal(parse("--mtu 1400 true"), 0);
-	assert_int_equal(opt.mtu, 1400);
+	assert_int_equal(opt.tunnel.mtu, 1400);
 	setenv("SMOLMIX_MTU", "", 1);
 	assert_int_equal(parse("true"), 0);
-	assert_int_equal(opt.mtu, 0);
+	assert_int_equal(opt.tunnel.mtu, 0);
 	setenv("SMOLMIX_MTU", "9", 1);
 	assert_int_equal(parse("true"), -1);
 	assert_non_null(strstr(line, "SMOLMIX_MTU"));
@@ -127,19 +127,19 @@ static void ruled(void **state)
 
 	setenv("SMOLMIX_RULE", "deny 2.2.2.2; tunnel *.org", 1);
 	assert_int_equal(parse("--rule=deny\t1.1.1.1 --rule tunnel\t* true"), 0);
-	assert_string_equal(opt.rule_text, "deny\t1.1.1.1;tunnel\t*;deny 2.2.2.2; tunnel *.org;");
-	assert_int_equal(opt.rules.n, 4);
-	assert_int_equal(opt.rules.rule[0].verb, RULE_DENY);
-	assert_int_equal(opt.rules.rule[2].ip[0], 2);
+	assert_string_equal(opt.tunnel.rule_text, "deny\t1.1.1.1;tunnel\t*;deny 2.2.2.2; tunnel *.org;");
+	assert_int_equal(opt.tunnel.rules.n, 4);
+	assert_int_equal(opt.tunnel.rules.rule[0].verb, RULE_DENY);
+	assert_int_equal(opt.tunnel.rules.rule[2].ip[0], 2);
 	assert_int_equal(parse("true"), 0);
-	assert_int_equal(opt.rules.n, 2);
+	assert_int_equal(opt.tunnel.rules.n, 2);
 	setenv("SMOLMIX_RULE", "deny 2.2.2.2; allow *", 1);
 	assert_int_equal(parse("true"), -1);
 	assert_non_null(strstr(line, "SMOLMIX_RULE: \" allow *\""));
 	unsetenv("SMOLMIX_RULE");
 	assert_int_equal(parse("true"), 0);
-	assert_int_equal(opt.rules.n, 0);
-	assert_string_equal(opt.rule_text, "");
+	assert_int_equal(opt.tunnel.rules.n, 0);
+	assert_string_equal(opt.tunnel.rule_text, "");
 	for (int i = 0; i < RULES_MAX; i++)
 		strncat(many, "deny\t*;", sizeof(many) - strlen(many) - 1);
 	setenv("SMOLMIX_RULE", many, 1);
@@ -170,22 +170,22 @@ static void configuration(void **state)
 	int fd;
 
 	config("# a comment\n\n  mtu = 1300 \r\nprofile=fast\nlocalnet\nstats-json = /tmp/a b\n", "true", 0);
-	assert_int_equal(opt.mtu, 1300);
-	assert_string_equal(opt.profile->name, "fast");
+	assert_int_equal(opt.tunnel.mtu, 1300);
+	assert_string_equal(opt.tunnel.profile->name, "fast");
 	assert_true(opt.localnet);
-	assert_string_equal(opt.stats_json, "/tmp/a b");
+	assert_string_equal(opt.tunnel.stats_json, "/tmp/a b");
 	/* file, environment, command line: the later one wins */
 	setenv("SMOLMIX_MTU", "1400", 1);
 	config("mtu = 1300", "true", 0);
-	assert_int_equal(opt.mtu, 1400);
+	assert_int_equal(opt.tunnel.mtu, 1400);
 	config("mtu = 1300", "--mtu 1500 true", 0);
-	assert_int_equal(opt.mtu, 1500);
+	assert_int_equal(opt.tunnel.mtu, 1500);
 	unsetenv("SMOLMIX_MTU");
 	setenv("SMOLMIX_RULE", "deny 2.2.2.2", 1);
 	config("rule = deny 3.3.3.3\nrule = deny 4.4.4.4; deny 5.5.5.5\n", "--rule=deny\t1.1.1.1 true", 0);
-	assert_int_equal(opt.rules.n, 5);
+	assert_int_equal(opt.tunnel.rules.n, 5);
 	for (int i = 0; i < 5; i++)
-		assert_int_equal(opt.rules.rule[i].ip[0], i + 1);
+		assert_int_equal(opt.tunnel.rules.rule[i].ip[0], i + 1);
 	unsetenv("SMOLMIX_RULE");
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		config(bad[i], "true", -1);
@@ -197,13 +197,13 @@ static void configuration(void **state)
 	assert_non_null(mkdtemp(dir));
 	setenv("XDG_CONFIG_HOME", dir, 1);
 	assert_int_equal(parse("true"), 0);
-	assert_int_equal(opt.mtu, 0);
+	assert_int_equal(opt.tunnel.mtu, 0);
 	snprintf(file, sizeof(file), "%s/smolmix.conf", dir);
 	fd = open(file, O_WRONLY | O_CREAT, 0600);
 	assert_int_equal(write(fd, "mtu = 700", 9), 9);
 	close(fd);
 	assert_int_equal(parse("true"), 0);
-	assert_int_equal(opt.mtu, 700);
+	assert_int_equal(opt.tunnel.mtu, 700);
 	unsetenv("XDG_CONFIG_HOME");
 	unlink(file);
 	rmdir(dir);

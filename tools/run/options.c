@@ -2,15 +2,13 @@
 /*
  * Options of smolmix-run.
  *
- * Theory of operation. Each row of the table has a name, how its value is called, a help text and a function that takes the value. The
+ * Theory of operation. What concerns the tunnel are rows of stack/settings; rows of the same kind for what concerns this command stand here. The
  * configuration file and then the environment are read first with the same functions, so that the command line wins. Which file that is
  * only the whole command line can tell, so it is read once for that, and once more over the others. Parsing stops at the first word
  * that is no option, or after "--": the rest is the command. A value may follow "=" or be the next word.
  *
  * The file: lines of "name = value", "name" alone for a switch, "#" begins a comment line. Without --config it is smolmix.conf in
  * $XDG_CONFIG_HOME or $HOME/.config, which need not exist.
- *
- * A setter gives NULL, or the reason why the value is not good; what may be given instead is the row's `accepts`.
  */
 #include "tools/run/options.h"
 
@@ -22,200 +20,41 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/base58.h"
-
-#define NETWORK_FILE_MAX 65536
 #define CONFIG_MAX 65536
 #define FILE_NAME_MAX 1024
-#define MTU_MIN 576  /* design D17 */
-#define MTU_MAX 1557
-#define WHY_MAX 512
-#define ENV_MAX 64
 #define BLANKS " \t\r"
 
-typedef const char *(*setter)(struct options *o, const char *value, char why[WHY_MAX]);
+typedef const char *(*setter)(struct options *o, const char *value);
 
 struct row {
-	const char *name;
-	char letter;		 /* 0 = none */
-	const char *value;	 /* NULL: a switch */
-	const char *help;
-	const char *accepts;	 /* what to change when the value is refused */
-	bool env; /* may stand in the environment and in the file */
-	setter set;
+	char letter;	  /* 0 = none */
+	bool env;	  /* may stand in the environment and in the file */
+	setter set;	  /* NULL: a setting of the tunnel */
+	struct setting s; /* s.value NULL: a switch; s.set is used when set is NULL */
 };
 
 /* ---- setters ---- */
 
-static const char *set_localnet(struct options *o, const char *value, char why[WHY_MAX])
+static const char *set_localnet(struct options *o, const char *value)
 {
 	o->localnet = !value || strcmp(value, "0") != 0;
 	return NULL;
 }
 
-static const char *read_network(struct options *o, const char *path, char why[WHY_MAX])
-{
-	char *text = malloc(NETWORK_FILE_MAX);
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t n = text && fd >= 0 ? read(fd, text, NETWORK_FILE_MAX) : -1;
-	char detail[WHY_MAX / 2] = "is not a network file";
-	const char *bad = why;
-
-	if (n < 0)
-		snprintf(why, WHY_MAX, "cannot read %s: %s", path, strerror(errno));
-	else if (n == NETWORK_FILE_MAX)
-		snprintf(why, WHY_MAX, "%s is longer than %d bytes", path, NETWORK_FILE_MAX);
-	else if (network_parse(&o->network, text, (size_t)n, detail, sizeof(detail)) < 0)
-		snprintf(why, WHY_MAX, "%s: %s", path, detail);
-	else
-		bad = NULL;
-	if (fd >= 0)
-		close(fd);
-	free(text);
-	return bad;
-}
-
-static const char *set_network(struct options *o, const char *value, char why[WHY_MAX])
-{
-	o->network_given = true;
-	if (network_builtin(&o->network, value) == 0)
-		return NULL;
-	return read_network(o, value, why);
-}
-
-static const char *set_api(struct options *o, const char *value, char why[WHY_MAX])
-{
-	o->network_given = true;
-	return network_from_url(&o->network, value) < 0 ? "is not a usable URL" : NULL;
-}
-
-static const char *set_country(struct options *o, const char *cc)
-{
-	if (strlen(cc) != 2 || !isalpha((unsigned char)cc[0]) || !isalpha((unsigned char)cc[1]))
-		return "is not a country of two letters";
-	o->exit_how = EXIT_COUNTRY;
-	o->exit_country[0] = (char)toupper((unsigned char)cc[0]);
-	o->exit_country[1] = (char)toupper((unsigned char)cc[1]);
-	return NULL;
-}
-
-static const char *set_exit(struct options *o, const char *value, char why[WHY_MAX])
-{
-	static const char country[] = "country:";
-
-	o->exit_given = false;
-	if (!strcmp(value, "auto"))
-		o->exit_how = EXIT_AUTO;
-	else if (!strcmp(value, "random"))
-		o->exit_how = EXIT_RANDOM;
-	else if (!strncmp(value, country, sizeof(country) - 1))
-		return set_country(o, value + sizeof(country) - 1);
-	else if (recipient_parse(&o->exit, value, strlen(value)) < 0)
-		return "is not an exit";
-	else
-		o->exit_given = true;
-	return NULL;
-}
-
-static const char *set_gateway(struct options *o, const char *value, char why[WHY_MAX])
-{
-	if (base58_decode_key(o->gateway, value, strlen(value)) < 0)
-		return "is not a base58 key of 32 bytes";
-	o->gateway_given = true;
-	return NULL;
-}
-
-static const char *set_dns(struct options *o, const char *value, char why[WHY_MAX])
-{
-	char one[ADDR_TEXT];
-
-	o->n_dns = 0;
-	for (;;) {
-		size_t len = strcspn(value, ",");
-
-		if (len >= sizeof(one) || o->n_dns == STACK_DNS_MAX)
-			return len >= sizeof(one) ? "is not an address" : "has too many servers";
-		memcpy(one, value, len);
-		one[len] = '\0';
-		if (addr_parse(&o->dns[o->n_dns], one, 53) < 0)
-			return "is not an address";
-		o->n_dns++;
-		value += len;
-		if (!*value++)
-			break;
-	}
-	o->dns_given = true;
-	return NULL;
-}
-
-static bool number(const char *s, unsigned long min, unsigned long max, unsigned long *ret)
-{
-	char *end;
-
-	if (!isdigit((unsigned char)*s))
-		return false;
-	errno = 0;
-	*ret = strtoul(s, &end, 10);
-	return !errno && !*end && *ret >= min && *ret <= max;
-}
-
-static const char *set_mtu(struct options *o, const char *value, char why[WHY_MAX])
-{
-	unsigned long v;
-
-	if (!number(value, MTU_MIN, MTU_MAX, &v))
-		return "is not a usable MTU";
-	o->mtu = (unsigned)v;
-	return NULL;
-}
-
-static const char *set_profile(struct options *o, const char *value, char why[WHY_MAX])
-{
-	o->profile = bridge_profile(value);
-	return o->profile ? NULL : "is not a profile";
-}
-
-static const char *set_stats(struct options *o, const char *value, char why[WHY_MAX])
-{
-	o->stats_json = value;
-	return *value ? NULL : "is not a file name";
-}
-
-static const char *set_config(struct options *o, const char *value, char why[WHY_MAX])
+static const char *set_config(struct options *o, const char *value)
 {
 	o->config = value;
 	return *value ? NULL : "is not a file name";
 }
 
-static const char *set_rule(struct options *o, const char *value, char why[WHY_MAX])
-{
-	size_t len = strlen(value) + 1, after = strlen(o->rule_text + o->rule_at);
-	struct rules alone = { .n = 0 };
-	struct rules_error e;
-
-	if (rules_parse(&alone, value, &e) < 0) {
-		snprintf(why, WHY_MAX, "\"%.*s\" %s", e.len < 200 ? e.len : 200, e.at, e.why);
-		return why;
-	}
-	if (!alone.n)
-		return "is no rule";
-	if (o->rule_at + len + after >= sizeof(o->rule_text))
-		return "is one rule too many";
-	memmove(o->rule_text + o->rule_at + len, o->rule_text + o->rule_at, after + 1);
-	memcpy(o->rule_text + o->rule_at, value, len - 1);
-	o->rule_at += len;
-	o->rule_text[o->rule_at - 1] = ';';
-	return NULL;
-}
-
-static const char *set_check(struct options *o, const char *value, char why[WHY_MAX])
+static const char *set_check(struct options *o, const char *value)
 {
 	o->action = OPTIONS_CHECK;
 	return NULL;
 }
 
 /* -v raises the level by one; the environment gives it as a number. */
-static const char *set_verbose(struct options *o, const char *value, char why[WHY_MAX])
+static const char *set_verbose(struct options *o, const char *value)
 {
 	unsigned long v;
 
@@ -223,26 +62,26 @@ static const char *set_verbose(struct options *o, const char *value, char why[WH
 		o->verbose++;
 		return NULL;
 	}
-	if (!number(value, 0, 3, &v))
+	if (!settings_number(value, 0, 3, &v))
 		return "is not a level";
 	o->quiet = v == 0;
 	o->verbose = v > 0 ? (int)v - 1 : 0;
 	return NULL;
 }
 
-static const char *set_quiet(struct options *o, const char *value, char why[WHY_MAX])
+static const char *set_quiet(struct options *o, const char *value)
 {
 	o->quiet = true;
 	return NULL;
 }
 
-static const char *set_version(struct options *o, const char *value, char why[WHY_MAX])
+static const char *set_version(struct options *o, const char *value)
 {
 	o->action = OPTIONS_VERSION;
 	return NULL;
 }
 
-static const char *set_help(struct options *o, const char *value, char why[WHY_MAX])
+static const char *set_help(struct options *o, const char *value)
 {
 	o->action = OPTIONS_HELP;
 	return NULL;
@@ -250,60 +89,49 @@ static const char *set_help(struct options *o, const char *value, char why[WHY_M
 
 /* ---- the table ---- */
 
-static const struct row rows[] = {
-	{ "localnet", 0, NULL, "start a Nym network on this machine and use it (no anonymity)", "0 or 1", true,
-	  set_localnet },
-	{ "network", 0, "NAME|FILE", "Nym network: mainnet (default), sandbox, canary, or a network file",
-	  "name a built-in network or a JSON file", true, set_network },
-	{ "api", 0, "URL", "use the network whose nym-api is at URL",
-	  "give an https:// URL, or http:// on a loopback address", true, set_api },
-	{ "exit", 0, "WHICH", "auto (default), random, country:XX, or the address of an exit",
-	  "use auto, random, country:XX or an exit's address", true, set_exit },
-	{ "gateway", 0, "KEY", "entry gateway by its identity key", "take the key from the network's directory", true,
-	  set_gateway },
-	{ "dns", 0, "A[:PORT],B", "name servers behind the exit (9.9.9.9,1.1.1.1)",
-	  "give up to four numeric addresses, separated by commas", true, set_dns },
-	{ "rule", 0, "RULE", "deny, tunnel or loopback, and a destination; see below; repeatable",
-	  "write \"deny 192.0.2.0/24:80-90\", \"deny *.example.org\", \"loopback 127.0.0.1:8080\" or the like", true,
-	  set_rule },
-	{ "mtu", 0, "N", "size of the tunnel's IP packets (from the exit, else 1420)", "use 576 to 1557", true, set_mtu },
-	{ "profile", 0, "NAME", "traffic profile: default or fast", "use default or fast", true, set_profile },
-	{ "stats-json", 0, "FILE", "write statistics to FILE each second and at the end", "name a file", true,
-	  set_stats },
-	{ "config", 0, "FILE", "read these options from FILE (~/.config/smolmix.conf)", "name a file", true, set_config },
-	{ "check", 0, NULL, "say what this machine supports, and end", "", false, set_check },
-	{ "verbose", 'v', NULL, "say more; twice for every destination", "use 0 to 3", true, set_verbose },
-	{ "quiet", 'q', NULL, "say nothing but why the command could not be run", "", false, set_quiet },
-	{ "version", 0, NULL, "print the version, and end", "", false, set_version },
-	{ "help", 'h', NULL, "print this, and end", "", false, set_help },
+static const struct row own[] = {
+	{ 0, true, set_localnet,
+	  { "localnet", NULL, "start a Nym network on this machine and use it (no anonymity)", "0 or 1", NULL } },
+	{ 0, true, set_config,
+	  { "config", "FILE", "read these options from FILE (~/.config/smolmix.conf)", "name a file", NULL } },
+	{ 0, false, set_check, { "check", NULL, "say what this machine supports, and end", "", NULL } },
+	{ 'v', true, set_verbose, { "verbose", NULL, "say more; twice for every destination", "use 0 to 3", NULL } },
+	{ 'q', false, set_quiet, { "quiet", NULL, "say nothing but why the command could not be run", "", NULL } },
+	{ 0, false, set_version, { "version", NULL, "print the version, and end", "", NULL } },
+	{ 'h', false, set_help, { "help", NULL, "print this, and end", "", NULL } },
 };
-#define N_ROWS (sizeof(rows) / sizeof(rows[0]))
+#define N_OWN (sizeof(own) / sizeof(own[0]))
+#define OWN_FIRST 1 /* of them stand before the settings in --help */
 
-static void env_name(const struct row *r, char out[ENV_MAX])
+/* Row i of both tables in the order of --help; false behind the last one. */
+static bool row_at(size_t i, struct row *ret)
 {
-	size_t n = 0;
-
-	for (const char *c = "SMOLMIX_"; *c; c++)
-		out[n++] = *c;
-	for (const char *c = r->name; *c && n < ENV_MAX - 1; c++)
-		out[n++] = *c == '-' ? '_' : (char)toupper((unsigned char)*c);
-	out[n] = '\0';
+	if (i >= OWN_FIRST && i < OWN_FIRST + settings_count) {
+		*ret = (struct row){ .env = true, .s = settings_table[i - OWN_FIRST] };
+		return true;
+	}
+	if (i >= OWN_FIRST)
+		i -= settings_count;
+	if (i >= N_OWN)
+		return false;
+	*ret = own[i];
+	return true;
 }
 
 void options_help(void)
 {
-	char left[40], env[ENV_MAX];
+	char left[40], env[SETTINGS_ENV_MAX];
+	struct row r;
 
 	puts("Usage: smolmix-run [options] [--] command [arguments]\n"
 	     "Runs a command with its TCP, UDP and DNS going through the Nym mixnet.\n");
-	for (size_t i = 0; i < N_ROWS; i++) {
-		const struct row *r = &rows[i];
-		const char comma[] = { '-', r->letter, ',', ' ', '\0' };
+	for (size_t i = 0; row_at(i, &r); i++) {
+		const char comma[] = { '-', r.letter, ',', ' ', '\0' };
 
-		snprintf(left, sizeof(left), "%s--%s%s%s", r->letter ? comma : "    ", r->name, r->value ? " " : "",
-			 r->value ? r->value : "");
-		env_name(r, env);
-		printf("  %-26s %s%s%s%s\n", left, r->help, r->env ? " [" : "", r->env ? env : "", r->env ? "]" : "");
+		snprintf(left, sizeof(left), "%s--%s%s%s", r.letter ? comma : "    ", r.s.name, r.s.value ? " " : "",
+			 r.s.value ? r.s.value : "");
+		settings_env_name(r.s.name, env);
+		printf("  %-26s %s%s%s%s\n", left, r.s.help, r.env ? " [" : "", r.env ? env : "", r.env ? "]" : "");
 	}
 	puts("\nRules are tried in order, the first that matches wins: \"deny D\" (as if it could not be reached), \"tunnel D\"\n"
 	     "(through the mixnet, private networks behind the exit too), \"loopback D\" (this machine itself). D is an address,\n"
@@ -323,74 +151,69 @@ struct error {
 	size_t cap;
 };
 
-static int refuse_value(struct error *e, const char *origin, const struct row *r, const char *value, const char *reason,
-			const char *why)
-{
-	if (reason == why) /* a full sentence of the setter's own */
-		snprintf(e->text, e->cap, "%s: %s; %s", origin, why, r->accepts);
-	else
-		snprintf(e->text, e->cap, "%s: \"%.200s\" %s; %s", origin, value ? value : "", reason, r->accepts);
-	return -1;
-}
-
 static int apply(struct options *o, const struct row *r, const char *origin, const char *value, struct error *e)
 {
-	char why[WHY_MAX] = "";
-	const char *reason = r->set(o, value, why);
+	const char *reason;
 
-	return reason ? refuse_value(e, origin, r, value, reason, why) : 0;
+	if (!r->set)
+		return settings_apply(&o->tunnel, &r->s, origin, value, e->text, e->cap);
+	reason = r->set(o, value);
+	if (reason)
+		settings_refusal(e->text, e->cap, origin, value, reason, NULL, r->s.accepts);
+	return reason ? -1 : 0;
 }
 
 static int from_environment(struct options *o, struct error *e)
 {
-	char name[ENV_MAX];
+	char name[SETTINGS_ENV_MAX];
+	struct row row;
 
-	for (size_t i = 0; i < N_ROWS; i++) {
+	for (size_t i = 0; row_at(i, &row); i++) {
 		const char *value;
 		int r;
 
-		if (!rows[i].env)
+		if (!row.env)
 			continue;
-		env_name(&rows[i], name);
+		settings_env_name(row.s.name, name);
 		value = secure_getenv(name);
 		if (!value || !*value)
 			continue;
-		r = apply(o, &rows[i], name, value, e);
+		r = apply(o, &row, name, value, e);
 		if (r < 0)
 			return r;
 	}
 	return 0;
 }
 
-static const struct row *row_by_name(const char *name, size_t len)
+static bool row_by_name(const char *name, size_t len, struct row *ret)
 {
-	for (size_t i = 0; i < N_ROWS; i++)
-		if (strlen(rows[i].name) == len && !strncmp(rows[i].name, name, len))
-			return &rows[i];
-	return NULL;
+	for (size_t i = 0; row_at(i, ret); i++)
+		if (strlen(ret->s.name) == len && !strncmp(ret->s.name, name, len))
+			return true;
+	return false;
 }
 
 static const struct row *row_by_letter(char c)
 {
-	for (size_t i = 0; i < N_ROWS; i++)
-		if (rows[i].letter == c)
-			return &rows[i];
+	for (size_t i = 0; i < N_OWN; i++)
+		if (own[i].letter == c)
+			return &own[i];
 	return NULL;
 }
 
 /* One line of the configuration file: "name = value" or "name". */
-static int config_line(struct options *o, const char origin[FILE_NAME_MAX + ENV_MAX], char *text, struct error *e)
+static int config_line(struct options *o, const char origin[FILE_NAME_MAX + SETTINGS_ENV_MAX], char *text, struct error *e)
 {
 	char *name = text + strspn(text, BLANKS), *end = name + strcspn(name, BLANKS "="), *value = end + strspn(end, BLANKS);
-	const struct row *r = row_by_name(name, (size_t)(end - name));
-	bool given = *value == '=';
-	char at[FILE_NAME_MAX + 2 * ENV_MAX];
+	struct row r;
+	bool known = row_by_name(name, (size_t)(end - name), &r), given = *value == '=';
+	char at[FILE_NAME_MAX + 2 * SETTINGS_ENV_MAX];
 
 	if (!*name || *name == '#')
 		return 0;
 	*end = '\0';
 	snprintf(at, sizeof(at), "%s: %.60s", origin, name);
-	if (!r || !r->env || r->set == set_config) {
+	if (!known || !r.env || r.set == set_config) {
 		snprintf(e->text, e->cap, "%s: no such option in a configuration file; see smolmix-run --help", at);
 		return -1;
 	}
@@ -398,18 +221,18 @@ static int config_line(struct options *o, const char origin[FILE_NAME_MAX + ENV_
 	value += strspn(value, BLANKS);
 	for (end = strchr(value, '\0'); end > value && strchr(BLANKS, end[-1]); end--)
 		end[-1] = '\0';
-	if (given ? !*value : r->value || *value) {
-		snprintf(e->text, e->cap, "%s: is not \"name = value\"; %s", at, r->accepts);
+	if (given ? !*value : r.s.value || *value) {
+		snprintf(e->text, e->cap, "%s: is not \"name = value\"; %s", at, r.s.accepts);
 		return -1;
 	}
-	return apply(o, r, at, given ? value : NULL, e);
+	return apply(o, &r, at, given ? value : NULL, e);
 }
 
 /* Values of the file are pointed to as long as the program runs. */
 static int from_file(struct options *o, const char *path, bool must, struct error *e)
 {
 	static char text[CONFIG_MAX];
-	char origin[FILE_NAME_MAX + ENV_MAX];
+	char origin[FILE_NAME_MAX + SETTINGS_ENV_MAX];
 	int fd = open(path, O_RDONLY | O_CLOEXEC), no = 1, r = 0;
 	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text));
 
@@ -454,26 +277,26 @@ static int long_option(struct options *o, char **argv, int *at, struct error *e)
 {
 	const char *word = argv[*at];
 	size_t len = strcspn(word + 2, "=");
-	const struct row *r = row_by_name(word + 2, len);
 	const char *value = word[2 + len] == '=' ? word + 3 + len : NULL;
-	char origin[ENV_MAX];
+	char origin[SETTINGS_ENV_MAX];
+	struct row r;
 
-	if (!r) {
+	if (!row_by_name(word + 2, len, &r)) {
 		snprintf(e->text, e->cap, "%.60s: unknown option; see smolmix-run --help", word);
 		return -1;
 	}
-	snprintf(origin, sizeof(origin), "--%s", r->name);
-	if (!r->value && value) {
+	snprintf(origin, sizeof(origin), "--%s", r.s.name);
+	if (!r.s.value && value) {
 		snprintf(e->text, e->cap, "%s: takes no value; leave \"=%.60s\" out", origin, value);
 		return -1;
 	}
-	if (r->value && !value)
+	if (r.s.value && !value)
 		value = argv[++*at];
-	if (r->value && !value) {
-		snprintf(e->text, e->cap, "%s: needs a value; %s", origin, r->accepts);
+	if (r.s.value && !value) {
+		snprintf(e->text, e->cap, "%s: needs a value; %s", origin, r.s.accepts);
 		return -1;
 	}
-	return apply(o, r, origin, value, e);
+	return apply(o, &r, origin, value, e);
 }
 
 static int short_options(struct options *o, const char *word, struct error *e)
@@ -494,11 +317,8 @@ static int short_options(struct options *o, const char *word, struct error *e)
 
 static void defaults(struct options *o)
 {
-	*o = (struct options){ .exit_how = EXIT_AUTO, .profile = bridge_profile("default") };
-	network_builtin(&o->network, "mainnet");
-	addr_parse(&o->dns[0], "9.9.9.9", 53);
-	addr_parse(&o->dns[1], "1.1.1.1", 53);
-	o->n_dns = 2;
+	memset(o, 0, sizeof(*o));
+	settings_defaults(&o->tunnel);
 }
 
 static int from_command_line(struct options *o, int argc, char **argv, struct error *e)
@@ -519,7 +339,6 @@ static int from_command_line(struct options *o, int argc, char **argv, struct er
 int options_parse(struct options *o, int argc, char **argv, char *err, size_t err_cap)
 {
 	struct error e = { err, err_cap };
-	struct rules_error re;
 	const char *config;
 	int r;
 
@@ -529,23 +348,21 @@ int options_parse(struct options *o, int argc, char **argv, char *err, size_t er
 	defaults(o);
 	if (r == 0)
 		r = from_config(o, config, &e);
-	o->rule_at = 0;
+	o->tunnel.rule_at = 0;
 	if (r == 0)
 		r = from_environment(o, &e);
-	o->rule_at = 0;
+	o->tunnel.rule_at = 0;
 	if (r == 0)
 		r = from_command_line(o, argc, argv, &e);
 	if (r < 0)
 		return r;
-	if (rules_parse(&o->rules, o->rule_text, &re) < 0) {
-		snprintf(err, err_cap, "rule: \"%.*s\" %s; %d at most", re.len, re.at, re.why, RULES_MAX);
+	if (settings_finish(&o->tunnel, err, err_cap) < 0)
 		return -1;
-	}
 	if (o->action == OPTIONS_RUN && !o->command[0]) {
 		snprintf(err, err_cap, "no command: there is nothing to run; see smolmix-run --help");
 		return -1;
 	}
-	if (o->localnet && o->network_given) {
+	if (o->localnet && o->tunnel.network_given) {
 		snprintf(err, err_cap, "--localnet: another network was named too; leave --network and --api out");
 		return -1;
 	}

@@ -9,30 +9,17 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "mixnet/bridge.h"
-#include "stack/stack.h"
+#include "stack/settings.h"
 
 enum options_action { OPTIONS_RUN, OPTIONS_HELP, OPTIONS_VERSION, OPTIONS_CHECK };
 
 struct options {
 	enum options_action action;
-	bool localnet, network_given, dns_given, quiet;
+	bool localnet, quiet;
 	int verbose;
-	struct network network;
-	enum exit_choice exit_how;
-	char exit_country[3];
-	bool exit_given, gateway_given;
-	struct recipient exit;
-	uint8_t gateway[32];
-	struct addr dns[STACK_DNS_MAX];
-	unsigned n_dns, mtu;
-	const struct bridge_profile *profile;
-	const char *stats_json; /* NULL: none */
-	const char *config;	/* file; NULL: the usual one, if there is one */
-	struct rules rules;
-	char rule_text[RULES_TEXT_MAX]; /* the same as text, for the shim */
-	size_t rule_at;			/* where the next rule goes: rules of the command line stand before the environment's */
-	char **command;		/* NULL-terminated rest of argv */
+	const char *config; /* file; NULL: the usual one, if there is one */
+	struct settings tunnel;
+	char **command; /* NULL-terminated rest of argv */
 };
 
 /* 0, or -1 with one line in err ("what: why; what to change"). */

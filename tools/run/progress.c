@@ -10,7 +10,7 @@
 
 void progress_init(struct progress *p, bool quiet)
 {
-	*p = (struct progress){ .on = !quiet && isatty(STDERR_FILENO), .shown = BRIDGE_STARTING, .last = BRIDGE_STARTING };
+	*p = (struct progress){ .on = !quiet && isatty(STDERR_FILENO), .shown = BRIDGE_STARTING, .way = { BRIDGE_STARTING } };
 }
 
 static void say(const struct progress *p, const char *text)
@@ -35,11 +35,11 @@ void progress_update(struct progress *p, const struct bridge_stats *s)
 		say(p, ", exit");
 		break;
 	case BRIDGE_READY:
-		if (p->on && p->last < BRIDGE_READY)
+		if (p->on && p->way.last < BRIDGE_READY)
 			fprintf(stderr, ", ready in %.1f s\n", (double)s->bootstrap_us / 1e6);
 		break;
 	case BRIDGE_FAILED:
-		if (p->last < BRIDGE_READY && p->last > BRIDGE_STARTING)
+		if (p->way.last < BRIDGE_READY && p->way.last > BRIDGE_STARTING)
 			say(p, "\n");
 		return;
 	case BRIDGE_STARTING:
@@ -49,26 +49,5 @@ void progress_update(struct progress *p, const struct bridge_stats *s)
 	case BRIDGE_CLOSED:
 		break;
 	}
-	p->last = s->state;
-}
-
-const char *progress_hint(const struct progress *p)
-{
-	switch (p->last) {
-	case BRIDGE_STARTING:
-	case BRIDGE_DIRECTORY:
-		return "check the network connection, or use another --network or --api";
-	case BRIDGE_GATEWAY:
-		return "use another --gateway, or check --network and --api";
-	case BRIDGE_EXIT:
-	case BRIDGE_READY:
-	case BRIDGE_DEGRADED:
-	case BRIDGE_RECONNECTING:
-		return "use another --exit";
-	case BRIDGE_DRAINING:
-	case BRIDGE_CLOSED:
-	case BRIDGE_FAILED:
-		break;
-	}
-	return "run again with -v to see more";
+	host_way(&p->way, s);
 }

@@ -3,7 +3,7 @@
  * Statistics as a file. The keys are design.md 8's, which programs outside rely on. Written beside the target and renamed over it, so that a
  * reader never sees half an object.
  */
-#include "tools/run/statsfile.h"
+#include "stack/statsfile.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The --stats-json file: one JSON object, replaced atomically. */
-#ifndef TOOLS_RUN_STATSFILE_H
-#define TOOLS_RUN_STATSFILE_H
+#ifndef STACK_STATSFILE_H
+#define STACK_STATSFILE_H
 
 #include "stack/tunnel.h"
 
