@@ -44,7 +44,7 @@ struct ctlsrv {
 	bool draining;
 	struct list clients;
 	unsigned n_clients;
-	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	char path[sizeof(((struct sockaddr_un *)0)->sun_path)]; /* "": abstract, nothing to remove */
 };
 
 static void client_free(void *owner)
@@ -311,8 +311,8 @@ static void on_accept(void *owner, uint32_t ev)
 int ctlsrv_new(struct ctlsrv **ret, struct socks *socks, struct resolv *resolv, const char *path)
 {
 	struct ctlsrv *c = calloc(1, sizeof(*c));
-	struct sockaddr_un sa = { .sun_family = AF_UNIX };
-	int r = 0;
+	struct sockaddr_un sa;
+	int len = ctl_sockaddr(&sa, path), r = len < 0 ? len : 0;
 
 	if (!c)
 		return -ENOMEM;
@@ -320,13 +320,8 @@ int ctlsrv_new(struct ctlsrv **ret, struct socks *socks, struct resolv *resolv, 
 	c->resolv = resolv;
 	list_init(&c->clients);
 	c->fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (strlen(path) < sizeof(sa.sun_path))
-		memcpy(sa.sun_path, path, strlen(path) + 1);
-	else
-		r = -ENAMETOOLONG;
-	memcpy(c->path, sa.sun_path, sizeof(c->path));
-	if (r == 0 && (c->fd < 0 || bind(c->fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 || chmod(path, 0600) < 0 ||
-		       listen(c->fd, 256) < 0))
+	if (r == 0 && (c->fd < 0 || bind(c->fd, (struct sockaddr *)&sa, (socklen_t)len) < 0 ||
+		       (sa.sun_path[0] && chmod(path, 0600) < 0) || listen(c->fd, 256) < 0))
 		r = -errno;
 	if (r == 0)
 		r = loop_watch_add(socks->loop, &c->watch, c->fd, LOOP_IN, on_accept, c);
@@ -335,6 +330,8 @@ int ctlsrv_new(struct ctlsrv **ret, struct socks *socks, struct resolv *resolv, 
 		free(c);
 		return r;
 	}
+	if (sa.sun_path[0])
+		memcpy(c->path, sa.sun_path, sizeof(c->path));
 	*ret = c;
 	return 0;
 }
@@ -350,7 +347,8 @@ void ctlsrv_free(struct ctlsrv *c)
 		return;
 	loop_watch_remove(&c->watch);
 	fd_close(&c->fd);
-	unlink(c->path);
+	if (c->path[0])
+		unlink(c->path);
 	list_for_each_safe(it, tmp, &c->clients) {
 		struct ctl_client *k = container_of(it, struct ctl_client, link);
 

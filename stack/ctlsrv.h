@@ -8,7 +8,7 @@
 
 struct ctlsrv;
 
-/* Listens at path, in a directory nobody else can enter. 0 or -errno. */
+/* Listens at path: in a directory nobody else can enter, or "@name" (ctl_sockaddr). 0 or -errno. */
 int ctlsrv_new(struct ctlsrv **ret, struct socks *socks, struct resolv *resolv, const char *path);
 /* No new sockets from now on (ENETDOWN). */
 void ctlsrv_drain(struct ctlsrv *c);

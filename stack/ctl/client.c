@@ -7,33 +7,42 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <string.h>
+#include <sys/auxv.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/err.h"
 #include "base/fd.h"
 
+/* Anybody may listen under an abstract name once its owner is gone, and names can be read in /proc/net/unix: the listener must be of this
+ * user, now or when this program started (it may have changed its user since, and a tunnel of its own with it). */
+static int check_owner(int fd)
+{
+	struct ucred peer = { 0 };
+	socklen_t len = sizeof(peer);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
+		return -errno;
+	return peer.uid == geteuid() || peer.uid == (uid_t)getauxval(AT_EUID) ? 0 : -ENETDOWN;
+}
+
 static int open_socket(const char *path)
 {
-	struct sockaddr_un sa = { .sun_family = AF_UNIX };
-	size_t n = strlen(path);
+	struct sockaddr_un sa;
+	int len = ctl_sockaddr(&sa, path), e;
 	long fd, r;
 
-	if (n >= sizeof(sa.sun_path))
-		return -ENAMETOOLONG;
-	memcpy(sa.sun_path, path, n + 1);
+	if (len < 0)
+		return len;
 	fd = syscall(SYS_socket, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
 	do
-		r = syscall(SYS_connect, (int)fd, &sa, sizeof(sa));
+		r = syscall(SYS_connect, (int)fd, &sa, len);
 	while (r < 0 && errno == EINTR);
-	if (r < 0) {
-		int e = (int)fd;
-
+	if (r < 0 || (path[0] == '@' && check_owner((int)fd) < 0)) {
+		e = (int)fd;
 		fd_close(&e);
 		return -ENETDOWN;
 	}

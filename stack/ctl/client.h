@@ -10,7 +10,7 @@
 
 /*
  * Sends req with fds (nfds <= 1, borrowed) to the server at path and waits for the reply. 0: *rep is filled (rep->result may
- * be an errno) and *ret_fd, unless NULL, is the descriptor that came along (close-on-exec) or -1. -ENETDOWN: no server. -EPROTO: the answer made no sense. timeout_ms -1 = for ever. EINTR is retried.
+ * be an errno) and *ret_fd, unless NULL, is the descriptor that came along (close-on-exec) or -1. -ENETDOWN: no server, or another user's. -EPROTO: the answer made no sense. timeout_ms -1 = for ever. EINTR is retried.
  */
 int ctl_call(const char *path, const struct ctl_req *req, const int *fds, size_t nfds, struct ctl_rep *rep,
 	     int *ret_fd, int timeout_ms);

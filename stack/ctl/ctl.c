@@ -5,10 +5,25 @@
  */
 #include "stack/ctl/ctl.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "base/err.h"
 #include "base/wire.h"
+
+int ctl_sockaddr(struct sockaddr_un *ret, const char *path)
+{
+	size_t n = strlen(path);
+
+	*ret = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	if (n >= sizeof(ret->sun_path))
+		return -ENAMETOOLONG;
+	memcpy(ret->sun_path, path, n);
+	if (path[0] != '@')
+		return (int)sizeof(*ret);
+	ret->sun_path[0] = '\0'; /* unix(7): an abstract name is as long as the address says */
+	return (int)(offsetof(struct sockaddr_un, sun_path) + n);
+}
 
 static void put_addr(struct wire_wr *w, const struct addr *a)
 {

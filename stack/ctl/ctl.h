@@ -3,7 +3,8 @@
  * Control messages between the shim (any thread of any process of the tree) and the tunnel. Pure codec: no I/O, no malloc,
  * async-signal-safe; fuzzed from both sides.
  *
- * Transport: an AF_UNIX SOCK_SEQPACKET listener in a private 0700 directory. One connection per request: connect, one
+ * Transport: an AF_UNIX SOCK_SEQPACKET listener, in a private 0700 directory or, for a tunnel inside a program, which may end without a
+ * chance to clean up, under an abstract name of 128 random bits ("@name"; the client checks whose it is). One connection per request: connect, one
  * request message (descriptors by SCM_RIGHTS), one reply message, close. Nothing stays open in the program, threads and
  * forked children need no locks. The server checks SO_PEERCRED (same uid); a malformed message closes that client only.
  *
@@ -46,6 +47,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/un.h>
 
 #include "base/addr.h"
 
@@ -56,6 +58,9 @@
 #define CTL_GATE_MAX 8192 /* bytes */
 #define CTL_QUOTE_MAX 512 /* bytes of ours that an ICMP error quoted */
 #define CTL_LINGER(seconds) ((seconds) + 1) /* value of SO_LINGER when it is on; 0: off */
+
+/* Socket address of "/path" or of the abstract "@name"; its length, or -ENAMETOOLONG. */
+int ctl_sockaddr(struct sockaddr_un *ret, const char *path);
 
 enum ctl_op {
 	CTL_HELLO = 1,
