@@ -4,13 +4,15 @@
  *
  * Theory of operation. A thin libc wrapper is replaced by its system call. What such a wrapper does besides, being a
  * cancellation point, is done here the way glibc before 2.41 does it: deferred cancellation is switched to asynchronous for
- * the length of the call. This is the only file that calls dlsym.
+ * the length of the call. This is the only file that looks symbols of libc up.
  */
 #include "shim/real.h"
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/single_threaded.h>
@@ -129,6 +131,16 @@ static void find(const char *name, void *ret)
 	void *sym = dlsym(RTLD_NEXT, name);
 
 	memcpy(ret, &sym, sizeof(sym));
+}
+
+void real_own_path(char *out, size_t cap)
+{
+	char full[PATH_MAX];
+	Dl_info self;
+
+	out[0] = '\0';
+	if (dladdr(out, &self) && self.dli_fname && realpath(self.dli_fname, full) && strlen(full) < cap)
+		memcpy(out, full, strlen(full) + 1);
 }
 
 void real_init(void)

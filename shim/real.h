@@ -78,6 +78,8 @@ struct real_libc {
 			   char *const[], char *const[]);
 };
 extern struct real_libc real_libc;
+/* Absolute path of this library; "" when it cannot be told. */
+void real_own_path(char *out, size_t cap);
 void real_init(void);
 
 #endif

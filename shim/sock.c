@@ -20,6 +20,7 @@
 #include <string.h>
 
 #include "base/fd.h"
+#include "shim/bare.h"
 #include "shim/real.h"
 #include "shim/state.h"
 #include "stack/ctl/client.h"
@@ -93,9 +94,17 @@ static int transport_error(int r)
 	return r == -EMFILE || r == -ENFILE || r == -ENOMEM || r == -EPROTO ? r : -ENETDOWN;
 }
 
+/* start: a tunnel of this program's own is begun if there is none. */
+static const char *ctl_path(bool start)
+{
+	const char *given = state_ctl_path();
+
+	return given ? given : bare_ctl_path(start);
+}
+
 int sock_request(struct ctl_req *req, const int *fds, size_t nfds, struct ctl_rep *rep)
 {
-	const char *path = state_ctl_path();
+	const char *path = ctl_path(req->cookie == 0); /* what concerns a socket is no reason: there is none */
 	int saved = errno;
 	int r = path ? ctl_call(path, req, fds, nfds, rep, NULL, ANSWER_MS) : -ENETDOWN;
 
@@ -213,7 +222,7 @@ int sock_new(uint8_t family, enum ctl_kind kind, int flags)
 	int type = (kind == CTL_STREAM ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC | (flags & SOCK_NONBLOCK);
 	int r;
 
-	if (!state_ctl_path())
+	if (!ctl_path(true))
 		return -ENETDOWN;
 	r = real_socketpair(type, pair);
 	if (r < 0)
@@ -304,10 +313,11 @@ int sock_to_loopback(int fd, const struct sock *s)
 {
 	struct ctl_req req = { .op = CTL_LOOPBACK, .cookie = s->cookie, .family = s->family };
 	struct ctl_rep rep;
+	const char *path = ctl_path(false);
 	int fresh = -1, saved = errno, r = -ENETDOWN;
 
-	if (state_ctl_path())
-		r = ctl_call(state_ctl_path(), &req, NULL, 0, &rep, &fresh, ANSWER_MS);
+	if (path)
+		r = ctl_call(path, &req, NULL, 0, &rep, &fresh, ANSWER_MS);
 	errno = saved;
 	if (r < 0 || rep.result || fresh < 0)
 		return r < 0 ? transport_error(r) : rep.result ? -rep.result : -ENETDOWN;

@@ -31,13 +31,15 @@ static const struct rules nothing = { .n = 1, .rule = { { .verb = RULE_DENY, .po
 
 static struct {
 	_Atomic int ready; /* 0 not begun, 1 being read, 2 valid */
-	const char *ctl_path, *preload;
+	const char *ctl_path;
+	bool may_host;
 	enum state_level level;
 	const char *keep[STATE_KEEP_MAX];
 	size_t n_keep;
 	char text[TEXT_MAX];
 	struct rules rules;
 	bool rules_bad;
+	char preload[STATE_PATH_MAX]; /* "" until the constructor has run */
 	dev_t err_dev; /* what standard error was at the start */
 	ino_t err_ino;
 } state;
@@ -59,14 +61,14 @@ static void take(const char *var)
 	memcpy(copy, var, len);
 	state.keep[state.n_keep++] = copy;
 	value = copy + (value + 1 - var);
-	if (!strncmp(var, "SMOLMIX_SOCKET=", 15) && value[0] == '/')
-		state.ctl_path = value;
-	else if (!strncmp(var, "SMOLMIX_SHIM=", 13) && value[0] == '/')
-		state.preload = value;
-	else if (!strncmp(var, "SMOLMIX_VERBOSE=", 16) && value[0] >= '0' && value[0] <= '3')
+	if (!strncmp(var, "SMOLMIX_SOCKET=", 15)) {
+		state.ctl_path = value[0] == '/' || value[0] == '@' ? value : NULL;
+		state.may_host = false;
+	} else if (!strncmp(var, "SMOLMIX_VERBOSE=", 16) && value[0] >= '0' && value[0] <= '3') {
 		state.level = (enum state_level)(value[0] - '0');
-	else if (!strncmp(var, "SMOLMIX_RULE=", 13))
+	} else if (!strncmp(var, "SMOLMIX_RULE=", 13)) {
 		state.rules_bad = state.rules_bad || rules_parse(&state.rules, value, &err) < 0;
+	}
 }
 
 static void read_settings(void)
@@ -76,6 +78,7 @@ static void read_settings(void)
 	state.level = STATE_WARN;
 	if (getauxval(AT_SECURE))
 		return;
+	state.may_host = true;
 	for (char **e = environ; e && *e; e++)
 		if (!strncmp(*e, ENV_PREFIX, sizeof(ENV_PREFIX) - 1))
 			take(*e);
@@ -104,6 +107,7 @@ __attribute__((constructor)) static void start(void)
 
 	ready();
 	real_init();
+	real_own_path(state.preload, sizeof(state.preload));
 	/* Second line of defence for lookups inside libc that no hook sees (design D5). */
 	__nss_configure_lookup("hosts", "files");
 	__nss_configure_lookup("networks", "files");
@@ -115,9 +119,19 @@ const char *state_ctl_path(void)
 	return ready() ? state.ctl_path : NULL;
 }
 
+bool state_may_host(void)
+{
+	return ready() && state.may_host;
+}
+
+enum state_level state_level(void)
+{
+	return ready() ? state.level : STATE_QUIET;
+}
+
 const char *state_preload(void)
 {
-	return ready() ? state.preload : NULL;
+	return state.preload[0] ? state.preload : NULL;
 }
 
 const struct rules *state_rules(void)

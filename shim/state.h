@@ -11,11 +11,15 @@
 #include "base/rules.h"
 
 #define STATE_KEEP_MAX 16
+#define STATE_PATH_MAX 4096
 
 enum state_level { STATE_QUIET, STATE_WARN, STATE_INFO, STATE_TRACE };
 
-/* Path of the control socket; NULL: there is no tunnel, every internet call fails with ENETDOWN. */
+/* Path of the control socket of the tunnel this program was started for; NULL when it was started for none. */
 const char *state_ctl_path(void);
+/* No tunnel was given and this program may have one of its own (shim/bare.h); if neither, every internet call fails with ENETDOWN. */
+bool state_may_host(void);
+enum state_level state_level(void);
 /* Path of this library as LD_PRELOAD must name it; NULL when unknown. */
 const char *state_preload(void);
 /* The user's rules about destinations. Before they are read, or when they are no rules: deny everything. */

@@ -3,7 +3,8 @@
  * exec and posix_spawn: children stay inside.
  *
  * Theory of operation. A caller that hands over a cleaned environment would start a child without the preload, which the guard then refuses
- * every socket. So LD_PRELOAD and the SMOLMIX_* variables of the start are put back where they are missing. Programs that cannot be covered
+ * every socket. So LD_PRELOAD and the SMOLMIX_* variables of the start are put back where they are missing, and a tunnel that this
+ * program has for itself (bare.c) is named to its children. Programs that cannot be covered
  * (static, Go, set-id, foreign) are refused here with one line, since they would only fail obscurely later.
  *
  * vfork children run this on their parent's memory: only stack, and fresh pages where the stack would not do; no malloc, no locks, no globals
@@ -21,6 +22,7 @@
 #include <unistd.h>
 
 #include "base/exe.h"
+#include "shim/bare.h"
 #include "shim/hooks.h"
 #include "shim/real.h"
 #include "shim/state.h"
@@ -163,12 +165,25 @@ static bool complete(char *const *envp, const char *ours, const char *const *kee
 	return preload && found >= n_keep;
 }
 
-/* Fills e->use with envp as a child needs it. 0 or -ENOMEM. */
-static int mend(struct env *e, char *const *envp)
+/* What a child must have of SMOLMIX_*: the start's, and the way to a tunnel that this program has for itself since. */
+static size_t wanted(const char *keep[STATE_KEEP_MAX + 1], bool same_process)
+{
+	size_t n;
+	const char *const *start = state_keep(&n);
+	const char *own = bare_child_var(same_process);
+
+	memcpy(keep, start, n * sizeof(*keep));
+	if (own)
+		keep[n++] = own;
+	return n;
+}
+
+/* Fills e->use with envp as a child needs it. same_process: this process becomes it. 0 or -ENOMEM. */
+static int mend(struct env *e, char *const *envp, bool same_process)
 {
 	const char *ours = state_preload();
-	size_t n_keep, n = 0, total;
-	const char *const *keep = state_keep(&n_keep);
+	const char *keep[STATE_KEEP_MAX + 1];
+	size_t n_keep = wanted(keep, same_process), n = 0, total;
 	const char *old = NULL;
 	char **out = e->few;
 
@@ -216,7 +231,7 @@ int shim_execveat(int dir, const char *path, char *const argv[], char *const env
 		return -EFAULT;
 	r = check_at(dir, path, flags);
 	if (r == 0)
-		r = mend(&e, envp);
+		r = mend(&e, envp, true);
 	if (r < 0)
 		return r;
 	if (dir == AT_FDCWD && flags == 0)
@@ -396,7 +411,7 @@ static int spawn_at(pid_t *pid, const char *path, const posix_spawn_file_actions
 		return ENOSYS;
 	r = check_at(AT_FDCWD, path, 0);
 	if (r == 0)
-		r = mend(&e, envp);
+		r = mend(&e, envp, false);
 	return r < 0 ? -r : real_libc.posix_spawn(pid, path, acts, attr, argv, e.use);
 }
 

@@ -169,8 +169,8 @@ static void both(struct bench *b, const char *what, uint16_t port, char *const e
 void bench_stack(struct bench *b)
 {
 	char dir[] = "/tmp/smolmix-bench-XXXXXX";
-	char shim[PEER_PATH], ctl[64], preload[PEER_PATH + 16], as_shim[PEER_PATH + 16], as_ctl[96];
-	char *env[] = { preload, as_shim, as_ctl, "SMOLMIX_VERBOSE=0", NULL };
+	char shim[PEER_PATH], ctl[64], preload[PEER_PATH + 16], as_ctl[96];
+	char *env[] = { preload, as_ctl, "SMOLMIX_VERBOSE=0", NULL };
 	uint16_t port = 0;
 	struct hosts h = { -1, -1 };
 	pid_t server;
@@ -182,7 +182,6 @@ void bench_stack(struct bench *b)
 	peer_path(shim, "shim/libsmolmix-shim.so");
 	snprintf(ctl, sizeof(ctl), "%s/ctl", dir);
 	snprintf(preload, sizeof(preload), "LD_PRELOAD=%s", shim);
-	snprintf(as_shim, sizeof(as_shim), "SMOLMIX_SHIM=%s", shim);
 	snprintf(as_ctl, sizeof(as_ctl), "SMOLMIX_SOCKET=%s", ctl);
 	server = peer_server(&port);
 	if (start_hosts(&h, ctl, port)) {

@@ -169,7 +169,7 @@ def unreadable(shim, stand):
     """A shim whose list of rules cannot be read denies everything."""
     with socket.create_server(("127.0.0.1", 0)) as s, tempfile.TemporaryDirectory() as tmp:
         ctl = os.path.join(tmp, "ctl")
-        env = {**os.environ, "LD_PRELOAD": shim, "SMOLMIX_SOCKET": ctl, "SMOLMIX_SHIM": shim, "SMOLMIX_VERBOSE": "0"}
+        env = {**os.environ, "LD_PRELOAD": shim, "SMOLMIX_SOCKET": ctl, "SMOLMIX_VERBOSE": "0"}
         with subprocess.Popen([stand, ctl], stdout=subprocess.PIPE) as tunnel:
             tunnel.stdout.readline()
             for rule, want in (("rubbish", errno.ENETUNREACH), ("deny 127.0.0.1; rubbish", errno.ENETUNREACH), ("", 0)):

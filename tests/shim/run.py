@@ -165,8 +165,7 @@ def against_stand(program, shim, stand):
         path = os.path.join(tmp, "ctl")
         with subprocess.Popen([stand, path], stdout=subprocess.PIPE) as tunnel:
             tunnel.stdout.readline()
-            shimmed = run([program], {**env, "LD_PRELOAD": shim, "SMOLMIX_SOCKET": path, "SMOLMIX_SHIM": shim,
-                                      "SMOLMIX_VERBOSE": "0"})
+            shimmed = run([program], {**env, "LD_PRELOAD": shim, "SMOLMIX_SOCKET": path, "SMOLMIX_VERBOSE": "0"})
             tunnel.kill()
     del keep
     return bare, shimmed

@@ -22,7 +22,7 @@
 #include "base/err.h"
 #include "tools/run/guard.h"
 
-#define OWN_VARS 5
+#define OWN_VARS 4
 
 static const int passed[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGTSTP, SIGCONT };
 
@@ -45,7 +45,7 @@ static char *assign(const char *name, const char *value)
 
 static int replaced(const char *var)
 {
-	static const char *const names[] = { "LD_PRELOAD=", "SMOLMIX_SOCKET=", "SMOLMIX_SHIM=", "SMOLMIX_VERBOSE=", "SMOLMIX_RULE=" };
+	static const char *const names[] = { "LD_PRELOAD=", "SMOLMIX_SOCKET=", "SMOLMIX_VERBOSE=", "SMOLMIX_RULE=" };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (!strncmp(var, names[i], strlen(names[i])))
@@ -88,7 +88,6 @@ static char **make_env(const struct child_cfg *cfg, size_t *ret_n)
 			env[n++] = *e;
 	env[n++] = preload_value(cfg->shim);
 	env[n++] = assign("SMOLMIX_SOCKET", cfg->ctl_path);
-	env[n++] = assign("SMOLMIX_SHIM", cfg->shim);
 	env[n++] = assign("SMOLMIX_VERBOSE", level);
 	env[n++] = assign("SMOLMIX_RULE", cfg->rules);
 	*ret_n = n;
