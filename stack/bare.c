@@ -7,6 +7,11 @@
  * told to stop, drain. It talks to the shim through struct bare and futexes only, never by a descriptor, since descriptors mean
  * something else in the program's table.
  *
+ * The shim's thread belongs to the program's libc, and a thread's pthread_getspecific() slots are one array for every libc of the process, each
+ * numbering its keys from 0: OpenSSL's data of this namespace in it would be given to the program's OpenSSL to free (dig at exit: one
+ * crash in four). So that thread only waits here for one of our own; and since the linker allocates with the program's malloc
+ * in any thread, which may be one with a key (jemalloc), keys below KEYS_LEFT stay unused on this side.
+ *
  * A forked child of the program runs the exit handlers of every library of the process, this one's and OpenSSL's too, while the threads that hold
  * their locks are gone. So OpenSSL is told to have none before anybody else initialises it.
  */
@@ -14,6 +19,7 @@
 #include <linux/futex.h>
 #include <openssl/crypto.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -29,6 +35,7 @@
 
 #define NAME_BYTES 16
 #define TICK_MS 1000
+#define KEYS_LEFT 32 /* glibc keeps so many slots in the thread itself; an allocator's key is among the first */
 
 struct inside {
 	struct bare *bare;
@@ -162,15 +169,15 @@ static void watch(struct inside *in)
 	}
 }
 
-void smolmix_bare(struct bare *b)
+static void *host(void *arg)
 {
 	static struct inside in;
+	struct bare *b = arg;
 
 	in.bare = b;
 	OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, NULL);
 	if (b->log_level >= 2)
 		log_init(STDERR_FILENO, b->log_level > 2 ? LOG_TRACE : LOG_INFO, "smolmix");
-	go(b, BARE_STARTING);
 	if (read_settings(&in) == 0 && start(&in) == 0) {
 		if (wait_ready(&in) == 0) {
 			go(b, BARE_UP);
@@ -180,5 +187,23 @@ void smolmix_bare(struct bare *b)
 		}
 		tunnel_free(in.tunnel);
 	}
+	return NULL;
+}
+
+void smolmix_bare(struct bare *b)
+{
+	pthread_key_t unused;
+	pthread_t t;
+	int e = 0;
+
+	for (int i = 0; i < KEYS_LEFT && !e; i++)
+		e = pthread_key_create(&unused, NULL);
+	go(b, BARE_STARTING);
+	if (!e)
+		e = pthread_create(&t, NULL, host, b);
+	if (e)
+		snprintf(b->line, BARE_LINE_MAX, "tunnel thread: %s; allow this user more processes", err_str(-e));
+	else
+		pthread_join(t, NULL);
 	go(b, BARE_OVER);
 }

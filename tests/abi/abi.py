@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""What the preload library shows and needs.
+"""What the preload library and the library of the tunnel inside a program show and need.
 
-usage: abi.py SHIM
+usage: abi.py SHIM LIBRARY
 
-Exports = shim.map = the HOOKs of the sources; it needs libc only; no thread, no constructor priority, little writable memory.
+SHIM: exports = shim.map = the HOOKs of the sources; it needs libc only; no constructor priority, little writable memory.
+LIBRARY: exports its entry only.
 """
 import pathlib
 import re
@@ -13,7 +14,8 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 WRITABLE_MAX = 64 << 10
-FORBIDDEN = re.compile(r"^(pthread_create|signal|sigaction|malloc_usable_size|getenv|pthread_atfork|atexit)$")
+FORBIDDEN = re.compile(r"^(signal|sigaction|malloc_usable_size|getenv|pthread_atfork|atexit|dlopen)$")
+LIBRARY_EXPORTS = {"smolmix_bare"}
 good = True
 
 
@@ -43,9 +45,19 @@ def hooks():
     return names
 
 
+def library(path):
+    """What libsmolmix.so shows and needs."""
+    exported = {line.split()[-1].split("@")[0] for line in out("nm", "-D", "--defined-only", path).splitlines()}
+    expect("the library exports its entry and nothing else", exported == LIBRARY_EXPORTS, exported ^ LIBRARY_EXPORTS)
+    dynamic = out("readelf", "-dW", path)
+    expect("the library is bound at load time", "BIND_NOW" in dynamic or re.search(r"FLAGS.*NOW", dynamic))
+    expect("the library's thread-local storage is no burden on the program's", "STATIC_TLS" not in dynamic)
+
+
 def main():
-    """All facts about SHIM."""
+    """All facts about SHIM and LIBRARY."""
     shim = sys.argv[1]
+    library(sys.argv[2])
     mapped = set(re.findall(r"^\t\t(\w+);", (ROOT / "shim/shim.map").read_text(), re.M))
     exported = {line.split()[-1].split("@")[0] for line in out("nm", "-D", "--defined-only", shim).splitlines()}
     sanitized = any(line.split()[-1].startswith("__asan") for line in out("nm", "-D", shim).splitlines())
@@ -58,7 +70,7 @@ def main():
     expect("bound at load time", "BIND_NOW" in dynamic or re.search(r"FLAGS.*NOW", dynamic))
     undefined = {line.split()[-1].split("@")[0] for line in out("nm", "-D", "-u", shim).splitlines()}
     bad = sorted(s for s in undefined if FORBIDDEN.match(s))
-    expect("no thread, no signal handler, no exit handler", not bad, bad)
+    expect("no signal handler, no exit handler, nothing loaded among the program's symbols", not bad, bad)
     expect("no libc function that is hooked is called", not undefined & mapped, undefined & mapped)
     sizes = {f[1]: int(f[5], 16) for f in (line.replace("[ ", "[").split() for line in out("readelf", "-SW", shim).splitlines())
              if len(f) > 6 and f[1] in (".data", ".bss")}

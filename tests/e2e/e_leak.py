@@ -4,7 +4,7 @@
 
 Two namespaces joined by a veth pair. The Nym network (nym-api, gateway, nodes, exit) and the servers are outside; only
 smolmix-run and the programs are inside. Every packet seen inside must be to or from the nym-api or the gateway. Then
-the same with the tunnel killed in mid-transfer, and with LD_PRELOAD removed by the child.
+the same with the tunnel killed in mid-transfer, with LD_PRELOAD removed by the child, and with the tunnel inside the program.
 """
 import os
 import pathlib
@@ -86,12 +86,12 @@ class Capture:
                 and "ICMP6, router solicitation" not in line and "HBH ICMP6" not in line]
 
 
-def judge(what, capture, ports):
-    """Counts packets that are neither to nor from nym-api or gateway."""
+def judge(what, capture, ports, some=True):
+    """Counts packets that are neither to nor from nym-api or gateway. some: there must be others."""
     lines = capture.packets()
     allowed = re.compile(r" (?:%s)\.(?:%s)[ :]" % (re.escape(OUTSIDE), "|".join(map(str, ports))))
     strangers = [line for line in lines if not allowed.search(line)]
-    expect(f"{what}: {len(lines)} packets captured, {len(strangers)} to others", lines and not strangers,
+    expect(f"{what}: {len(lines)} packets captured, {len(strangers)} to others", bool(lines) == some and not strangers,
            "\n".join(strangers[:10]))
 
 
@@ -122,6 +122,50 @@ def programs(net):
     expect("python urllib", "small file" in p.stdout, p)
     p = run("getent", "ahosts", w.NAME)
     expect("getent ahosts", w.WEB4 in p.stdout, p)
+
+
+def preload(net):
+    """The same with the tunnel inside the program: no launcher, and no guard under it."""
+    settings = [f"SMOLMIX_NETWORK={net.dir}/network.json"]
+
+    def run(*cmd, **kw):
+        return net.preload(*cmd, settings=settings, **kw)
+
+    p = run("curl", "-sS", f"http://{w.NAME}/small")
+    expect("curl", p.stdout == "small file\n", p)
+    p = run("dig", "+short", "+timeout=10", w.NAME, "A")
+    expect("dig (resolver of the host)", w.WEB4 in p.stdout, p)
+    p = run("getent", "ahosts", w.NAME)
+    expect("getent ahosts", w.WEB4 in p.stdout, p)
+    if shutil.which("node"):
+        p = run("node", "-e", f"fetch('http://{w.NAME}/small').then(r => r.text()).then(console.log)")
+        expect("node", "small file" in p.stdout, p)
+    script = ("import os, socket, subprocess\n"
+              "def get():\n"
+              f" s = socket.create_connection(('{w.NAME}', 80)); s.sendall(b'GET /small HTTP/1.0\\r\\n\\r\\n')\n"
+              " return s.recv(4096)[:4]\n"
+              "print(get()); os.closerange(3, 65536); print(get())\n"
+              "u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); u.sendto(b'x', ('192.88.99.99', 7))\n"
+              "pid = os.fork()\n"
+              "if not pid: print(get(), flush=True); os._exit(0)\n"
+              "os.waitpid(pid, 0)\n"
+              f"subprocess.run(['curl', '-sS', 'http://{w.NAME}/small'])\n")
+    p = run(sys.executable, "-u", "-c", script)
+    expect("python, its children, everything closed in between", p.stdout == "b'HTTP'\n" * 3 + "small file\n", p)
+    orphan = ("import os, socket\nsocket.socket()\nr, go = os.pipe()\n"
+              "if os.fork() == 0:\n os.close(go); os.read(r, 1)\n try: socket.create_connection(('192.88.99.80', 80)); print('made')\n"
+              " except OSError as e: print(e.errno, flush=True)\n os._exit(0)\n")
+    p = run(sys.executable, "-c", orphan)
+    expect("a child that outlives its tunnel", p.stdout == "100\n", p)
+
+
+def no_tunnel(net):
+    """The tunnel cannot be started: errors, and nothing goes anywhere else."""
+    p = net.preload("curl", "-sS", "--max-time", "20", f"http://{w.NAME}/small", settings=[f"SMOLMIX_API=http://{OUTSIDE}:1/",
+                                                                                        "SMOLMIX_GATEWAY=nonsense"])
+    expect("curl without a tunnel", p.returncode in (6, 7) and "no tunnel" in p.stderr, p)
+    p = net.preload("dig", "+short", "+timeout=3", "+tries=1", "@1.1.1.1", w.NAME, settings=["SMOLMIX_GATEWAY=nonsense"])
+    expect("dig without a tunnel", p.returncode != 0, p)
 
 
 def killed(net):
@@ -198,11 +242,11 @@ def main():
         net.run_argv = lambda *c, options=(): [*net.prefix, str(w.RUN), "-q", *map(str, options), "--", *map(str, c)]
         ports = [net.api.rstrip("/").rsplit(":", 1)[1], websocket_port(net)]
         for name, story in (("programs", programs), ("killed tunnel", killed), ("no preload", no_preload),
-                            ("loopback", loopback)):
+                            ("loopback", loopback), ("preload only", preload), ("preload only, no tunnel", no_tunnel)):
             capture = Capture(net.dir / f"{story.__name__}.pcap", "inside" if story is loopback else "any")
             with capture:
                 story(net)
-            judge(name, capture, ports)
+            judge(name, capture, ports, some=story is not no_tunnel)
     return 0 if good else 1
 
 

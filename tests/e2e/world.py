@@ -20,6 +20,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("SMOLMIX_BUILD", ROOT / "build"))
 RUN = BUILD / "tools/smolmix-run"
 LOCALNET = BUILD / "tools/smolmix-localnet"
+SHIM = BUILD / "shim/libsmolmix-shim.so"
 
 WEB4 = "192.88.99.80"
 WEB6 = "2a0e:dead:beef::80"
@@ -220,6 +221,14 @@ remote-control:
         kw.setdefault("stderr", subprocess.PIPE)
         return subprocess.run(self.run_argv(*command, options=options), timeout=timeout, text=kw.pop("text", True),
                               check=False, **kw)
+
+    def preload(self, *command, settings=(), timeout=120, **kw):
+        """Runs command with nothing but LD_PRELOAD and settings (NAME=value), so that the tunnel is inside it."""
+        kw.setdefault("stdout", subprocess.PIPE)
+        kw.setdefault("stderr", subprocess.PIPE)
+        network = [] if any(s.startswith(("SMOLMIX_API=", "SMOLMIX_NETWORK=")) for s in settings) else [f"SMOLMIX_API={self.api}"]
+        argv = [*self.prefix, "env", f"LD_PRELOAD={SHIM}", "SMOLMIX_PROFILE=fast", *network, *settings]
+        return subprocess.run([*argv, *map(str, command)], timeout=timeout, text=kw.pop("text", True), check=False, **kw)
 
     def access_log(self):
         """Lines of the web server's log: (address, uri, status, bytes)."""

@@ -43,6 +43,7 @@ THIRD_PARTY = {
     "sodium": re.compile(r"mixnet/prim[a-z0-9_]*\.c$|tests/"),
     "bearssl": re.compile(r"mixnet/prim[a-z0-9_]*\.c$|tests/"),
     "slirp/": re.compile(r"tools/localnet/exit[a-z_]*\.c$"),
+    "openssl/": re.compile(r"stack/bare\.c$"),
     "libslirp.h": re.compile(r"tools/localnet/exit[a-z_]*\.c$"),
     "seccomp.h": re.compile(r"tools/run/|tests/"),
     "jansson.h": re.compile(r"mixnet/(gw[a-z]*|api[a-z]*|network)\.[ch]$|stack/statsfile\.c$|tools/|tests/"),

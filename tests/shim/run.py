@@ -4,8 +4,10 @@
 
 usage: run.py PROGRAM SHIM CTLSTAND
        run.py --mixnet PROGRAM SMOLMIX-RUN SMOLMIX-LOCALNET
+       run.py --preload PROGRAM SHIM SMOLMIX-LOCALNET
 
-The second form runs it under smolmix-run through a local Nym network. Both happen in a network namespace whose loopback
+The second form runs it under smolmix-run through a local Nym network, the third with nothing but LD_PRELOAD, so that the
+tunnel is in the program itself. All happen in a network namespace whose loopback
 device has the servers' public-looking address, since loopback addresses do not go through the tunnel. A program named x_* judges itself and only runs shimmed.
 
 Differences are allowed only where tests/shim/differences lists them with a reason.
@@ -187,26 +189,41 @@ def enter_namespace():
     pathlib.Path("/proc/sys/net/ipv4/ping_group_range").write_text("0 0")
 
 
-def through_mixnet(program, smolmix_run, localnet):
-    """Both runs; the tunnel is the real one."""
+def through_mixnet(program, how, localnet):
+    """Both runs; the tunnel is the real one. how(program, api): command line and environment."""
     env, keep = servers()
     env.update({"T_UDPMAX": "1200", "T_NOWHERE": "192.168.1.1"})
     alone = pathlib.Path(program).name.startswith("x_")
     bare = None if alone else run([program], env)
     with subprocess.Popen([localnet, "--map", f"[{PING6}]:9=[::1]:9"], stdout=subprocess.PIPE) as net:
         api = json.loads(net.stdout.readline())["api"]
-        shimmed = run([smolmix_run, "-q", "--api", api, "--profile", "fast", "--", program], env)
+        argv, more = how(program, api)
+        shimmed = run(argv, {**env, **more})
         net.terminate()
     del keep
     return bare, shimmed
 
 
+def launched(smolmix_run):
+    """Under the launcher."""
+    return lambda program, api: ([smolmix_run, "-q", "--api", api, "--profile", "fast", "--", program], {})
+
+
+def preloaded(shim):
+    """Without it."""
+    return lambda program, api: ([program], {"LD_PRELOAD": shim, "SMOLMIX_API": api, "SMOLMIX_PROFILE": "fast",
+                                             "SMOLMIX_VERBOSE": "0"})
+
+
 def main():
     """Both runs and the verdict."""
-    mixnet = sys.argv[1] == "--mixnet"
+    mixnet = {"--mixnet": launched, "--preload": preloaded}.get(sys.argv[1])
     enter_namespace()
-    paths = [str(pathlib.Path(p).resolve()) for p in sys.argv[1 + mixnet:4 + mixnet]]
-    bare, shimmed = (through_mixnet if mixnet else against_stand)(*paths)
+    paths = [str(pathlib.Path(p).resolve()) for p in sys.argv[-3:]]
+    if mixnet:
+        bare, shimmed = through_mixnet(paths[0], mixnet(paths[1]), paths[2])
+    else:
+        bare, shimmed = against_stand(*paths)
     name = pathlib.Path(paths[0]).name
     if bare is None:
         print("\n".join(shimmed))
