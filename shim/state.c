@@ -39,7 +39,7 @@ static struct {
 	char text[TEXT_MAX];
 	struct rules rules;
 	bool rules_bad;
-	char preload[STATE_PATH_MAX]; /* "" until the constructor has run */
+	char preload[STATE_PATH_MAX]; /* "" until somebody has asked */
 	dev_t err_dev; /* what standard error was at the start */
 	ino_t err_ino;
 } state;
@@ -107,7 +107,7 @@ __attribute__((constructor)) static void start(void)
 
 	ready();
 	real_init();
-	real_own_path(state.preload, sizeof(state.preload));
+	state_preload();
 	/* Second line of defence for lookups inside libc that no hook sees (design D5). */
 	__nss_configure_lookup("hosts", "files");
 	__nss_configure_lookup("networks", "files");
@@ -131,6 +131,8 @@ enum state_level state_level(void)
 
 const char *state_preload(void)
 {
+	if (!state.preload[0]) /* the constructor asks first, unless another library's comes before it */
+		real_own_path(state.preload, sizeof(state.preload));
 	return state.preload[0] ? state.preload : NULL;
 }
 

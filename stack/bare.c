@@ -76,18 +76,30 @@ static const char *value_of(const struct bare *b, const char *name)
 	return NULL;
 }
 
+/* What smolmix-run alone does must not be ignored: its user would be in another network, or without the file's rules. */
+static int not_here(struct bare *b)
+{
+	const char *local = value_of(b, "SMOLMIX_LOCALNET");
+
+	if (local && strcmp(local, "0") != 0)
+		snprintf(b->line, BARE_LINE_MAX, "SMOLMIX_LOCALNET: only smolmix-run starts a local network; "
+			 "start smolmix-localnet and set SMOLMIX_API");
+	else if (value_of(b, "SMOLMIX_CONFIG"))
+		snprintf(b->line, BARE_LINE_MAX, "SMOLMIX_CONFIG: only smolmix-run reads a configuration file; "
+			 "set the variables of its options");
+	else
+		return 0;
+	return -1;
+}
+
 static int read_settings(struct inside *in)
 {
 	struct bare *b = in->bare;
 	char name[SETTINGS_ENV_MAX];
-	const char *local = value_of(b, "SMOLMIX_LOCALNET");
 
 	settings_defaults(&in->set);
-	if (local && strcmp(local, "0") != 0) {
-		snprintf(b->line, BARE_LINE_MAX, "SMOLMIX_LOCALNET: only smolmix-run starts a local network; "
-			 "start smolmix-localnet and set SMOLMIX_API");
+	if (not_here(b) < 0)
 		return -1;
-	}
 	for (size_t i = 0; i < settings_count; i++) {
 		const char *value;
 
@@ -96,7 +108,7 @@ static int read_settings(struct inside *in)
 		if (value && settings_apply(&in->set, &settings_table[i], name, value, b->line, BARE_LINE_MAX) < 0)
 			return -1;
 	}
-	return 0;
+	return settings_finish(&in->set, b->line, BARE_LINE_MAX);
 }
 
 static void write_stats(const struct inside *in)

@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -78,12 +79,22 @@ static int take_signals(struct run *r)
 	return r->signals < 0 ? -errno : 0;
 }
 
+/* The preload library in this very process would put our own sockets into a tunnel. */
+static bool preloaded(void)
+{
+	const char *preload = secure_getenv("LD_PRELOAD");
+
+	return preload && strstr(preload, "libsmolmix-shim.so") && !secure_getenv("SMOLMIX_SOCKET");
+}
+
 /* 0, or the exit code: everything that needs no network. */
 static int prepare(struct run *r)
 {
 	char line[1024];
 	int e = paths_command(r->opt.command[0], r->command, line, sizeof(line));
 
+	if (preloaded())
+		return cannot("LD_PRELOAD: smolmix-run itself has the preload library; unset it, the command will get it");
 	if (e) {
 		cannot(line);
 		return e;

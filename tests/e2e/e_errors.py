@@ -52,6 +52,7 @@ def options():
                  ["--stats-json", "/nonexistent/dir/stats.json"], ["--frobnicate"], ["--exit"]):
         case("option " + " ".join(args), [*run, *args, "--", "true"], 125)
     case("no command", run, 125)
+    case("the preload library in smolmix-run itself", ["env", f"LD_PRELOAD={w.SHIM}", *run, "true"], 125, says="unset it")
     with tempfile.TemporaryDirectory() as tmp:
         for name, text in (("half.json", '{"name": "x", "nym_api": ["http://127'), ("rubbish.json", "hello"),
                            ("unknown.json", '{"name": "x", "nym_api": ["http://127.0.0.1:1/"], "colour": 1}'),

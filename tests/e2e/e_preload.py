@@ -254,11 +254,14 @@ def ends(net):
 def refusals(net):
     """No tunnel: one line, ENETDOWN, no way round."""
     for setting, says in (("SMOLMIX_API=http://127.0.0.1:1/", "cannot reach the mixnet"), ("SMOLMIX_EXIT=nonsense", "SMOLMIX_EXIT"),
-                          ("SMOLMIX_LOCALNET=1", "SMOLMIX_LOCALNET"), ("SMOLMIX_SOCKET=@nobody-here", "")):
+                          ("SMOLMIX_LOCALNET=1", "SMOLMIX_LOCALNET"), ("SMOLMIX_CONFIG=x", "SMOLMIX_CONFIG"),
+                          ("SMOLMIX_SOCKET=@nobody-here", "")):
         p = python(net, FAILS, settings=[setting])
         lines = p.stderr.splitlines()
         expect(f"{setting}: {' '.join(lines)}", p.stdout == "100\n100\nno name\n" and len(lines) == bool(says) and
                all(says in line and ";" in line for line in lines), p)
+    p = net.preload("curl", "-sS", f"http://{w.WEB4}/", settings=[f"SMOLMIX_RULE=deny {w.WEB4}"])
+    expect("a rule holds here too", p.returncode == 7 and not p.stdout, p)
     with tempfile.TemporaryDirectory() as tmp:
         alone = shutil.copy(w.SHIM, pathlib.Path(tmp) / "shim.so")
         p = python(net, FAILS, settings=[f"LD_PRELOAD={alone}"])
