@@ -5,7 +5,7 @@
 
 #include "t.h"
 
-#define WAIT 4000
+#define WAIT 20000
 
 static bool v6;
 

@@ -9,7 +9,7 @@
 
 #include "t.h"
 
-#define WAIT 4000
+#define WAIT 20000
 
 static const char *family;
 

@@ -7,7 +7,7 @@
 
 #include "t.h"
 
-#define WAIT 4000
+#define WAIT 20000
 #define SOCKETS 20
 #define THREADS 4
 

@@ -4,7 +4,7 @@
 
 #include "t.h"
 
-#define WAIT 4000
+#define WAIT 20000
 
 static int port_of(int fd)
 {

@@ -6,7 +6,7 @@
 
 #include "t.h"
 
-#define WAIT 6000
+#define WAIT 20000
 #define BURST 100
 #define QUEUE 64
 
