@@ -16,7 +16,8 @@
  * TTL: packets that arrive with TTL 1 end here, answered by ICMP time exceeded, as on a real exit host.
  *
  * Polling: after every batch of the loop, each libslirp names its descriptors and events; they are kept as watches. Events that fired
- * are handed to it in the same place. Nothing wakes up while nothing happens but libslirp's own timers.
+ * are handed to it in the same place. Nothing wakes up while nothing happens but libslirp's own timers, which count from the last time it
+ * was polled.
  *
  * Limits: FLOWS translations, oldest replaced; POLL_MAX sockets; IP fragments are dropped by the router before.
  */
@@ -78,6 +79,7 @@ struct exit_if {
 	struct poll_fd fds[POLL_MAX];
 	int n_fds; /* highest index in use + 1 */
 	bool fired;
+	uint64_t polled_us;
 	struct flow flow[FLOWS];
 	uint8_t frame[FRAME_MAX], out[FRAME_MAX];
 };
@@ -665,6 +667,7 @@ static void poll_one(struct exit_if *e)
 
 	while (e->fired) { /* a poll may ask for one neighbour more, each only once */
 		e->fired = false;
+		e->polled_us = loop_now(e->loop);
 		slirp_pollfds_poll(e->slirp, 0, get_revents, e);
 	}
 	for (int i = 0; i < e->n_fds; i++)
@@ -673,8 +676,8 @@ static void poll_one(struct exit_if *e)
 	for (int i = 0; i < e->n_fds; i++)
 		if (e->fds[i].in_use && !e->fds[i].named)
 			poll_drop(e, &e->fds[i]);
-	loop_timer_set(&e->timer, timeout_ms == UINT32_MAX ? TIME_NEVER :
-							     loop_now(e->loop) + timeout_ms * US_PER_MS);
+	/* From the last poll on: batches without an event for libslirp must not put its timers off. */
+	loop_timer_set(&e->timer, timeout_ms == UINT32_MAX ? TIME_NEVER : e->polled_us + timeout_ms * US_PER_MS);
 }
 
 static void after_batch(void *owner)
