@@ -33,18 +33,19 @@ UNSHARE = ["unshare", "-n"] if os.geteuid() == 0 else ["unshare", "-Urn"]
 
 
 def listener(backlog=64):
-    """A TCP listener. Receive buffers are bounded, so that a program can fill them in a moment."""
+    """A TCP listener."""
     s = socket.socket()
-    s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
     s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     s.bind((PUBLIC, 0))
     s.listen(backlog)
     return s
 
 
-def serve(handler):
-    """A TCP server with one thread per connection; its port."""
+def serve(handler, rcvbuf=0):
+    """A TCP server with one thread per connection; its port. A small receive buffer lets a program fill it in a moment."""
     s = listener()
+    if rcvbuf:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
 
     def loop():
         while True:
@@ -144,7 +145,8 @@ def servers():
     """Starts all servers; environment that tells the programs, and what must stay alive."""
     hang_port, keep = hang()
     ports = {"T_ECHO": serve(echo), "T_COUNT": serve(count), "T_RESET": serve(reset),
-             "T_DO": serve(script.script), "T_HANG": hang_port, "T_CLOSED": closed(socket.SOCK_STREAM), "T_UDP": udp_echo(), "T_UDPCLOSED": closed(socket.SOCK_DGRAM),
+             "T_DO": serve(script.script, 16384), "T_HANG": hang_port, "T_CLOSED": closed(socket.SOCK_STREAM),
+             "T_UDP": udp_echo(), "T_UDPCLOSED": closed(socket.SOCK_DGRAM),
              "T_UDP6": udp_echo(PUBLIC6), "T_UDP6CLOSED": closed(socket.SOCK_DGRAM, PUBLIC6), "T_UDP3": udp_echo(mirrors=2)}
     env = {k: v for k, v in os.environ.items() if not k.startswith("SMOLMIX_")}
     env.update({k: str(v) for k, v in ports.items()}, T_HOST=PUBLIC, T_HOST6=PUBLIC6, T_PORT="9")

@@ -104,6 +104,7 @@ static void connect_completes(void)
 	on(SIGALRM, count, 0);
 	alarm_in(1);
 	r = t_connect(fd, "T_DO");
+	alarm_in(0);
 	printf("first %d\n", r == 0 || errno == EINTR);
 	printf("events %s\n", t_names(t_until(fd, POLLOUT)));
 	printf("SO_ERROR %s\n", t_so_error_name(fd));
