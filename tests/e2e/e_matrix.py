@@ -3,6 +3,7 @@
 """Programs people use, unmodified, against real servers through the whole path; what is not installed is left out by name.
 
 usage: e_matrix.py [PART-OF-A-NAME...]
+       e_matrix.py --write FILE      all of it on good wires and on bad ones, as the page doc/compatibility.md
 """
 import os
 import pathlib
@@ -75,9 +76,9 @@ print $s "GET /small HTTP/1.0\\r\\n\\r\\n"; print <$s>"""
 class Matrix:
     """The servers, and what the rows came to."""
 
-    def __init__(self, only):
-        self.only, self.failed, self.missing, self.passed = only, [], set(), 0
-        self.net = w.World()
+    def __init__(self, only=(), wires=()):
+        self.only, self.rows, self.missing = only, {}, set()
+        self.net = w.World(wires)
         self.dir = self.net.dir
         self.ssh_options = []
 
@@ -144,9 +145,7 @@ class Matrix:
             detail = "" if good else f"{p.returncode} {p.stdout[-300:]} {p.stderr[-600:]}"
         except subprocess.TimeoutExpired as e:
             good, detail = False, f"did not end: {e.stderr}"
-        self.passed += good
-        if not good:
-            self.failed.append(name)
+        self.rows[name] = good
         print("ok  " if good else "FAIL", f"{name}: {time.monotonic() - start:.1f} s", detail, flush=True)
 
     def ssh_rows(self):
@@ -233,9 +232,23 @@ class Matrix:
                  want="small file")
 
 
-def main():
-    """All rows."""
-    m = Matrix(sys.argv[1:])
+BAD_WIRES = ["--loss", "0.2", "--duplicate", "0.5", "--reorder", "1", "--delay", "20", "--jitter", "20"]
+PAGE = """# Programs
+
+Made by `tests/e2e/e_matrix.py --write doc/compatibility.md`: each row is a run of the unmodified program against a real server
+through `smolmix-localnet`, judged by its exit code, its output and what it left behind. Bad wires: `{wires}`, on every
+one of the five hops of each direction.
+
+| program | good wires | bad wires |
+|---|---|---|
+{rows}
+
+Not installed where this page was made: {missing}.
+"""
+
+
+def run(m):
+    """All rows of a matrix."""
     try:
         m.servers()
         with m.net:
@@ -247,8 +260,28 @@ def main():
             m.language_rows()
     finally:
         m.net.stop()
-    print(f"{m.passed} programs fine, {len(m.failed)} not; not installed: {', '.join(sorted(m.missing)) or 'none'}")
-    return 1 if m.failed or not m.passed else 0
+    return m
+
+
+def write(path):
+    """The page."""
+    good, bad = run(Matrix()), run(Matrix(wires=BAD_WIRES))
+    says = {True: "works", False: "**fails**", None: "not run"}
+    rows = "\n".join(f"| {name} | {says[ok]} | {says[bad.rows.get(name)]} |" for name, ok in good.rows.items())
+    pathlib.Path(path).write_text(PAGE.format(wires=" ".join(BAD_WIRES), rows=rows,
+                                              missing=", ".join(sorted(good.missing)) or "nothing"))
+    return 0
+
+
+def main():
+    """All rows, or those asked for."""
+    if sys.argv[1:2] == ["--write"]:
+        return write(sys.argv[2])
+    m = run(Matrix(sys.argv[1:]))
+    failed = [name for name, ok in m.rows.items() if not ok]
+    print(f"{len(m.rows) - len(failed)} programs fine, {len(failed)} not; not installed: "
+          f"{', '.join(sorted(m.missing)) or 'none'}")
+    return 1 if failed or not m.rows else 0
 
 
 if __name__ == "__main__":
