@@ -33,7 +33,7 @@ struct loop {
 	uint64_t now, armed;
 	struct heap timers;
 	struct list all, ready, tasks;
-	bool quit;
+	bool quit, in_batch; /* tasks will be run without another wake-up */
 	void (*after)(void *owner);
 	void *after_owner;
 	void (*wake)(void *owner);
@@ -208,7 +208,7 @@ void loop_defer(struct loop *l, struct loop_task *t, void (*cb)(void *), void *o
 	t->cb = cb;
 	t->owner = owner;
 	list_push_back(&l->tasks, &t->node);
-	if (eventfd_write(l->wake_fd, 1) < 0)
+	if (!l->in_batch && eventfd_write(l->wake_fd, 1) < 0)
 		assert(errno == EAGAIN);
 }
 
@@ -322,6 +322,7 @@ int loop_dispatch(struct loop *l, int timeout_ms)
 		return -errno;
 	l->now = l->clock->now_us(l->clock);
 	merge(l, ev, n < 0 ? 0 : n, &woken);
+	l->in_batch = true;
 	ran += run_timers(l);
 	ran += run_ready(l);
 	if (woken && l->wake) {
@@ -330,6 +331,7 @@ int loop_dispatch(struct loop *l, int timeout_ms)
 	}
 	if (l->after)
 		l->after(l->after_owner);
+	l->in_batch = false;
 	ran += run_tasks(l);
 	arm(l);
 	return ran;

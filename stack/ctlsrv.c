@@ -6,6 +6,9 @@
  * answered later. The peer's uid must be ours. A message that does not parse, or brings the wrong descriptors, closes that
  * connection and nothing else. Descriptors of refused requests are closed.
  *
+ * The request is usually there when its connection is accepted: it is answered in the same turn, and the loop hears only of connections
+ * that have to wait for something.
+ *
  * At most CLIENTS_MAX connections wait at a time; more stay in the listener's backlog.
  */
 #include "stack/ctlsrv.h"
@@ -247,6 +250,15 @@ static void handle(struct ctl_client *c, const struct ctl_req *q, int *fd)
 	reply(c, &rep, -1);
 }
 
+static void on_client(void *owner, uint32_t ev);
+
+/* What comes next on c: its request, or its end. */
+static void await(struct ctl_client *c)
+{
+	if (!c->watch.loop && loop_watch_add(c->srv->socks->loop, &c->watch, c->fd, LOOP_IN, on_client, c) < 0)
+		client_end(c);
+}
+
 static void on_client(void *owner, uint32_t ev)
 {
 	struct ctl_client *c = owner;
@@ -262,8 +274,10 @@ static void on_client(void *owner, uint32_t ev)
 		return;
 	}
 	n = fd_recv_fds(c->fd, buf, sizeof(buf), &fd, &n_fds, MSG_DONTWAIT);
-	if (n == -EAGAIN)
+	if (n == -EAGAIN) {
+		await(c);
 		return;
+	}
 	if (n <= 0 || ctl_get_req(&q, buf, (size_t)n) < 0) {
 		if (n > 0)
 			log_warn("malformed control message; its sender is disconnected");
@@ -273,6 +287,8 @@ static void on_client(void *owner, uint32_t ev)
 	}
 	handle(c, &q, &fd);
 	fd_close(&fd);
+	if (c->fd >= 0)
+		await(c);
 }
 
 static void on_accept(void *owner, uint32_t ev)
@@ -302,8 +318,7 @@ static void on_accept(void *owner, uint32_t ev)
 	list_push_back(&srv->clients, &c->link);
 	if (++srv->n_clients >= CLIENTS_MAX)
 		loop_watch_set(&srv->watch, 0);
-	if (loop_watch_add(srv->socks->loop, &c->watch, fd, LOOP_IN, on_client, c) < 0)
-		client_free(c);
+	on_client(c, LOOP_IN);
 }
 
 /* ---- life ---- */

@@ -199,6 +199,30 @@ static void tasks(void **state)
 	assert_string_equal(r->log, "t.t");
 }
 
+static void defer_once(void *owner)
+{
+	struct rig *r = owner;
+
+	note(r, '1');
+	loop_defer(r->loop, &r->task, on_task, r);
+}
+
+static void task_of_a_batch_wakes_nobody(void **state)
+{
+	struct rig *r = *state;
+	struct pollfd p = { .fd = loop_fd(r->loop), .events = POLLIN };
+
+	loop_timer_init(r->loop, &r->t1, defer_once, r);
+	loop_timer_set(&r->t1, 1000);
+	loop_dispatch(r->loop, 0);
+	assert_string_equal(r->log, "1t");
+	assert_int_equal(poll(&p, 1, 0), 0); /* nothing is left to do */
+	loop_defer(r->loop, &r->task, on_task, r);
+	assert_int_equal(poll(&p, 1, 0), 1); /* outside of a batch: something is */
+	loop_dispatch(r->loop, 0);
+	assert_string_equal(r->log, "1tt");
+}
+
 static void *waker(void *loop)
 {
 	loop_wake(loop);
@@ -258,7 +282,8 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = { T(level_triggered), T(edge_triggered), T(removal_in_a_batch),
-					    T(removal_after_close), T(timers), T(tasks), T(wake_from_thread),
+					    T(removal_after_close), T(timers), T(tasks),
+					    T(task_of_a_batch_wakes_nobody), T(wake_from_thread),
 					    T(real_time) };
 
 	loop_free(NULL);
