@@ -318,21 +318,30 @@ void bridge_path_open(struct bridge *b)
 void bridge_path_closed(struct bridge *b)
 {
 	shaper_pause(&b->shaper);
+	pacer_clear(&b->pacer);
 	bridge_link_event(b, PKTLINK_DOWN);
 	loop_timer_stop(&b->tick);
 }
 
-static void send_packet(struct bridge *b)
+static void send_packet(struct bridge *b, const struct shaper_out *out)
 {
 	struct mixpacket m = {
-		.rotation = b->out.rotation,
-		.next_hop = b->out.next_hop,
-		.packet = b->out.packet,
-		.packet_len = sizeof(b->out.packet),
+		.rotation = out->rotation,
+		.next_hop = out->next_hop,
+		.packet = out->packet,
+		.packet_len = sizeof(out->packet),
 	};
 
 	if (gw_link_send(&b->gw, &m))
 		b->link_dropped++;
+}
+
+/* Now, and not when this batch of the loop began. */
+static uint64_t clock_us(const struct bridge *b)
+{
+	struct clock *c = loop_clock(b->loop);
+
+	return c->now_us(c);
 }
 
 static bool link_full(const struct bridge *b)
@@ -342,11 +351,35 @@ static bool link_full(const struct bridge *b)
 
 static void arm(struct bridge *b)
 {
-	uint64_t at = exitsess_deadline(&b->exit), shaper_at = shaper_deadline(&b->shaper);
+	uint64_t at = exitsess_deadline(&b->exit), leave_us = pacer_deadline(&b->pacer),
+		 slot_us = shaper_deadline(&b->shaper);
 
-	if (!link_full(b) && shaper_at < at)
-		at = shaper_at;
+	if (leave_us < at)
+		at = leave_us;
+	if (slot_us < at && !link_full(b) && pacer_room(&b->pacer, clock_us(b)))
+		at = slot_us;
 	loop_timer_set(&b->tick, at);
+}
+
+/* Slots are served and packets leave, each at its time; building one takes as long as others may have to wait. */
+static void serve_slots(struct bridge *b, uint64_t now_us)
+{
+	struct shaper_out *room;
+
+	for (;;) {
+		const struct shaper_out *due;
+
+		while ((due = pacer_due(&b->pacer, clock_us(b)))) {
+			send_packet(b, due);
+			if (!gw_link_is_open(&b->gw))
+				return;
+			pacer_pop(&b->pacer);
+		}
+		room = link_full(b) ? NULL : pacer_room(&b->pacer, clock_us(b));
+		if (!room || shaper_poll(&b->shaper, now_us, b->topo, room) != 1)
+			return;
+		pacer_put(&b->pacer);
+	}
 }
 
 /* Trouble that packets still get through. */
@@ -372,8 +405,7 @@ void bridge_path_pump(struct bridge *b)
 	if (!gw_link_is_open(&b->gw))
 		return;
 	exitsess_tick(&b->exit, now_us);
-	while (!link_full(b) && shaper_poll(&b->shaper, now_us, b->topo, &b->out) == 1)
-		send_packet(b);
+	serve_slots(b, now_us);
 	if (!gw_link_is_open(&b->gw))
 		return;
 	shaper_link(&b->shaper, now_us, gw_link_queued(&b->gw));

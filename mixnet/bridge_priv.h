@@ -9,6 +9,7 @@
 #include "mixnet/bridge.h"
 #include "mixnet/bridge_gw.h"
 #include "mixnet/exitsess.h"
+#include "mixnet/pacer.h"
 #include "mixnet/shaper.h"
 
 #define BRIDGE_TRIES 5	    /* gateways, and exits, tried before giving up (D16) */
@@ -67,7 +68,7 @@ struct bridge {
 	struct surb_key *key_mem;
 	struct surb_key **key_bucket;
 	struct nym_rx *rx;
-	struct shaper_out out;
+	struct pacer pacer;
 	uint64_t packets_received, strangers, malformed, cover_back, link_dropped;
 	uint8_t msg[BRIDGE_MSG_MAX];
 };

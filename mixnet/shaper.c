@@ -161,13 +161,18 @@ void shaper_pause(struct shaper *s)
 	s->link_queued = 0;
 }
 
-static void advance(struct shaper *s, uint64_t *clock_us, uint64_t mean_us, uint64_t now_us)
+/* Time of the slot that is served now. */
+static uint64_t advance(struct shaper *s, uint64_t *clock_us, uint64_t mean_us, uint64_t now_us)
 {
+	uint64_t slot_us;
+
 	if (now_us - *clock_us > CATCH_UP_US) {
 		*clock_us = now_us;
 		s->stats.restarts++;
 	}
+	slot_us = *clock_us;
 	*clock_us += rng_exp(s->rng, mean_us);
+	return slot_us;
 }
 
 void shaper_link(struct shaper *s, uint64_t now_us, size_t queued)
@@ -399,9 +404,9 @@ int shaper_poll(struct shaper *s, uint64_t now_us, const struct topology *topo, 
 		bool main_due = s->main_us <= s->cover_us, sent = false;
 
 		if (main_due)
-			advance(s, &s->main_us, s->cfg.main_mean_us * s->slow, now_us);
+			out->slot_us = advance(s, &s->main_us, s->cfg.main_mean_us * s->slow, now_us);
 		else
-			advance(s, &s->cover_us, s->cfg.cover_mean_us, now_us);
+			out->slot_us = advance(s, &s->cover_us, s->cfg.cover_mean_us, now_us);
 		if (!topo || topology_check(topo))
 			s->stats.skipped++;
 		else if (main_due)

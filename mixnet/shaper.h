@@ -59,6 +59,7 @@ struct shaper_cfg {
 
 struct shaper_out { /* one packet for the gateway */
 	bool cover;
+	uint64_t slot_us; /* whose it is; not later than it was asked for */
 	uint8_t rotation;
 	struct addr next_hop;
 	uint8_t packet[SPHINX_REGULAR_PACKET];

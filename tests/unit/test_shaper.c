@@ -236,6 +236,7 @@ static void law(void **state)
 		for (size_t i = 0; i < SLOTS; i++) {
 			f->data = loaded ? 10 : 0;
 			assert_true(step(f, TIME_NEVER - 1));
+			assert_int_equal(f->out.slot_us, f->now);
 			x[i] = (double)(f->now - last);
 			last = f->now;
 			if (!f->out.cover)

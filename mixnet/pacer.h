@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Packets that are built and wait for their moment on the wire.
+ *
+ * Making a packet takes as long as what is in it: 0.6 ms for cover, twice that with three SURBs in it. Sent when they are ready,
+ * packets would tell an observer of the link, by their distances, whether they carry something. So each leaves a fixed time after its
+ * slot (spec traffic.md 3: the clock alone decides), long enough for building a few. And since there is one thread, nothing is built
+ * while a departure is near.
+ *
+ * An engine: the bridge asks shaper_poll() to fill pacer_room(), and sends what pacer_due() gives.
+ */
+#ifndef MIXNET_PACER_H
+#define MIXNET_PACER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "mixnet/shaper.h"
+
+#define PACER_PACKETS 16
+#define PACER_HOLD_US 6000  /* from slot to wire */
+#define PACER_BUILD_US 1500 /* what building takes at most, on an ordinary machine */
+
+struct pacer {
+	struct shaper_out out[PACER_PACKETS];
+	uint64_t at_us[PACER_PACKETS];
+	size_t head, n;
+};
+
+/* Where the next packet is to be built; NULL: full, or a departure is too near (pacer_deadline() is the time to ask again). */
+struct shaper_out *pacer_room(struct pacer *p, uint64_t now_us);
+/* What pacer_room() gave holds a packet now. */
+void pacer_put(struct pacer *p);
+/* The oldest packet, when its time has come; it stays until pacer_pop(). NULL: none. */
+const struct shaper_out *pacer_due(const struct pacer *p, uint64_t now_us);
+void pacer_pop(struct pacer *p);
+/* When the next packet is due; TIME_NEVER. */
+uint64_t pacer_deadline(const struct pacer *p);
+/* The link is lost: what waits goes with it. */
+void pacer_clear(struct pacer *p);
+
+#endif
