@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the shim costs the program it is in. One worker (bench --cost) makes the same calls bare and under smolmix-run, in the
- * same run; the difference is the shim's. The limits are those of interposition.md 4: a hook on a descriptor that is not ours
- * under 1 us, a connect() under 20 us, no thread, no signal handler, at most one descriptor, under 200 KB of library.
+ * What the shim costs the program it is in. One worker (bench --cost) makes the same calls bare and under
+ * smolmix-run, in the same run; the difference is the shim's. The limits are those of interposition.md 4: a
+ * hook on a descriptor that is not ours under 1 us, a connect() under 20 us, no thread, no signal handler, at
+ * most one descriptor, under 200 KB of library. A connect() is one request to another process: what that
+ * costs here with nothing else in it is measured too (request_bare).
  */
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -12,8 +14,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "tests/bench.h"
@@ -29,16 +34,16 @@ static const struct {
 	const char *name, *unit;
 	double limit;
 } costs[N_COSTS] = {
-	[WRITE] = {"shim_adds_write", "ns", 1000},     [READ] = {"shim_adds_read", "ns", 1000},
-	[RECV] = {"shim_adds_recv_unix", "ns", 1000},  [IOCTL] = {"shim_adds_ioctl", "ns", 1000},
-	[SOCKET] = {"shim_adds_socket", "us", 0},      [CONNECT] = {"connect_call", "us", 20},
-	[THREADS] = {"shim_adds_threads", "", 0},      [HANDLERS] = {"shim_adds_handlers", "", 0},
+	[WRITE] = {"shim_adds_write", "ns", 1000},	  [READ] = {"shim_adds_read", "ns", 1000},
+	[RECV] = {"shim_adds_recv_unix", "ns", 1000},	  [IOCTL] = {"shim_adds_ioctl", "ns", 1000},
+	[SOCKET] = {"shim_adds_socket", "us", 0},	  [CONNECT] = {"connect_call", "us", 20},
+	[THREADS] = {"shim_adds_threads", "", 0},	  [HANDLERS] = {"shim_adds_handlers", "", 0},
 	[DESCRIPTORS] = {"shim_adds_descriptors", "", 1},
 };
 
 /* ---- worker ---- */
 
-static int null_fd, zero_fd, pair[2], pipe_fd[2];
+static int null_fd, zero_fd, unix_fd[2], pipe_fd[2];
 
 static void do_write(void)
 {
@@ -58,7 +63,7 @@ static void do_recv(void)
 {
 	char c;
 
-	recv(pair[0], &c, 1, MSG_DONTWAIT);
+	recv(unix_fd[0], &c, 1, MSG_DONTWAIT);
 }
 
 static void do_ioctl(void)
@@ -116,6 +121,59 @@ static void sockets(double v[N_COSTS], const char *host)
 	v[CONNECT] = connected[CONNECTS / 2];
 }
 
+/* ---- a request to another process, as stack/ctl/client.c makes it ---- */
+
+#define MESSAGE 64
+
+static void answer(int listener)
+{
+	int ep = epoll_create1(EPOLL_CLOEXEC);
+	struct epoll_event ev = {.events = EPOLLIN};
+	char msg[MESSAGE];
+
+	epoll_ctl(ep, EPOLL_CTL_ADD, listener, &ev);
+	for (int i = 0; i < CONNECTS; i++) {
+		int fd = epoll_wait(ep, &ev, 1, -1) == 1 ? accept(listener, NULL, NULL) : -1;
+
+		if (recv(fd, msg, sizeof(msg), 0) != MESSAGE || send(fd, msg, sizeof(msg), 0) != MESSAGE)
+			_exit(1);
+		close(fd);
+	}
+	_exit(0);
+}
+
+static double request_bare(void)
+{
+	struct sockaddr_un at = {.sun_family = AF_UNIX};
+	socklen_t len = sizeof(sa_family_t); /* the kernel chooses a name */
+	int listener = socket(AF_UNIX, SOCK_SEQPACKET, 0);
+	static double took[CONNECTS];
+	char msg[MESSAGE] = {0};
+	pid_t pid;
+
+	if (bind(listener, (struct sockaddr *)&at, len) || listen(listener, 1))
+		return 0;
+	len = sizeof(at);
+	getsockname(listener, (struct sockaddr *)&at, &len);
+	pid = fork();
+	if (pid == 0)
+		answer(listener);
+	for (int i = 0; i < CONNECTS; i++) {
+		double t = peer_now();
+		int fd = socket(AF_UNIX, SOCK_SEQPACKET, 0);
+
+		if (connect(fd, (struct sockaddr *)&at, len) || send(fd, msg, sizeof(msg), 0) != MESSAGE ||
+		    recv(fd, msg, sizeof(msg), 0) != MESSAGE)
+			break;
+		close(fd);
+		took[i] = (peer_now() - t) * 1e6;
+	}
+	close(listener);
+	waitpid(pid, NULL, 0);
+	qsort(took, CONNECTS, sizeof(double), by_value);
+	return took[CONNECTS / 2];
+}
+
 static double entries(const char *path)
 {
 	DIR *d = opendir(path);
@@ -146,7 +204,7 @@ int cost_worker(const char *host)
 
 	null_fd = open("/dev/null", O_WRONLY);
 	zero_fd = open("/dev/zero", O_RDONLY);
-	if (null_fd < 0 || zero_fd < 0 || pipe(pipe_fd) || socketpair(AF_UNIX, SOCK_STREAM, 0, pair))
+	if (null_fd < 0 || zero_fd < 0 || pipe(pipe_fd) || socketpair(AF_UNIX, SOCK_STREAM, 0, unix_fd))
 		return 1;
 	v[WRITE] = best_ns(do_write);
 	v[READ] = best_ns(do_read);
@@ -209,7 +267,9 @@ void cost_report(struct bench *b, const char *run, const char *api, const char *
 		return;
 	}
 	for (int i = 0; i < N_COSTS; i++)
-		bench_report(b, costs[i].name, i == CONNECT ? v[i] : v[i] - bare[i], costs[i].unit, costs[i].limit);
+		bench_report(b, costs[i].name, i == CONNECT ? v[i] : v[i] - bare[i], costs[i].unit,
+			     costs[i].limit);
 	bench_report(b, "connect_call_bare", bare[CONNECT], "us", 0);
+	bench_report(b, "request_bare", request_bare(), "us", 0);
 	bench_report(b, "shim_loaded", loaded_kb(shim), "kB", 200);
 }
