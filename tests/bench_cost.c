@@ -21,6 +21,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "tests/bench.h"
 #include "tests/bench_peer.h"
 
@@ -121,7 +122,7 @@ static void sockets(double v[N_COSTS], const char *host)
 	v[CONNECT] = connected[CONNECTS / 2];
 }
 
-/* ---- a request to another process, as stack/ctl/client.c makes it ---- */
+/* ---- a request to another process, with a descriptor, as connect() makes it ---- */
 
 #define MESSAGE 64
 
@@ -133,10 +134,12 @@ static void answer(int listener)
 
 	epoll_ctl(ep, EPOLL_CTL_ADD, listener, &ev);
 	for (int i = 0; i < CONNECTS; i++) {
-		int fd = epoll_wait(ep, &ev, 1, -1) == 1 ? accept(listener, NULL, NULL) : -1;
+		int fd = epoll_wait(ep, &ev, 1, -1) == 1 ? accept(listener, NULL, NULL) : -1, got = -1;
+		size_t n = 1;
 
-		if (recv(fd, msg, sizeof(msg), 0) != MESSAGE || send(fd, msg, sizeof(msg), 0) != MESSAGE)
+		if (fd_recv_fds(fd, msg, sizeof(msg), &got, &n, 0) != MESSAGE || send(fd, msg, sizeof(msg), 0) != MESSAGE)
 			_exit(1);
+		close(got);
 		close(fd);
 	}
 	_exit(0);
@@ -151,7 +154,8 @@ static double request_bare(void)
 	char msg[MESSAGE] = {0};
 	pid_t pid;
 
-	if (bind(listener, (struct sockaddr *)&at, len) || listen(listener, 1))
+	if (bind(listener, (struct sockaddr *)&at, len) || listen(listener, 1) ||
+	    socketpair(AF_UNIX, SOCK_STREAM, 0, unix_fd))
 		return 0;
 	len = sizeof(at);
 	getsockname(listener, (struct sockaddr *)&at, &len);
@@ -162,7 +166,8 @@ static double request_bare(void)
 		double t = peer_now();
 		int fd = socket(AF_UNIX, SOCK_SEQPACKET, 0);
 
-		if (connect(fd, (struct sockaddr *)&at, len) || send(fd, msg, sizeof(msg), 0) != MESSAGE ||
+		if (connect(fd, (struct sockaddr *)&at, len) ||
+		    fd_send_fds(fd, msg, sizeof(msg), unix_fd, 1, 0) != MESSAGE ||
 		    recv(fd, msg, sizeof(msg), 0) != MESSAGE)
 			break;
 		close(fd);
