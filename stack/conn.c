@@ -512,12 +512,29 @@ static void late(void *owner)
 		conn_abort(c, c->bits & WAITS_LINK ? ENETDOWN : ETIMEDOUT);
 }
 
+/* TCP_USER_TIMEOUT, tcp(7): what was sent is unacknowledged, or cannot be sent, for so long. */
+static bool overdue(struct conn *c, const struct tcp_pcb *pcb)
+{
+	uint64_t now_us = loop_now(c->sock.all->loop);
+
+	if (c->acked != pcb->lastack || (!pcb->unacked && !pcb->unsent)) {
+		c->acked = pcb->lastack;
+		c->acked_us = now_us;
+	}
+	return c->user_timeout_ms && now_us - c->acked_us >= (uint64_t)c->user_timeout_ms * US_PER_MS;
+}
+
 /* lwIP would give up after its twelfth SYN, 36 s; how long an attempt lasts is for late() to say. */
 static err_t on_poll(void *arg, struct tcp_pcb *pcb)
 {
-	(void)arg;
-	if (pcb->state == SYN_SENT)
+	struct conn *c = arg;
+
+	if (pcb->state == SYN_SENT) {
 		pcb->nrtx = 0;
+	} else if (c && overdue(c, pcb)) {
+		conn_abort(c, ETIMEDOUT);
+		return verdict(c);
+	}
 	return ERR_OK;
 }
 

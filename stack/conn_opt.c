@@ -38,6 +38,8 @@ int conn_setopt(struct conn *c, int level, int name, int value)
 		c->sndbuf = value;
 	} else if (level == IPPROTO_TCP && name == TCP_NODELAY) {
 		c->nodelay = value != 0;
+	} else if (level == IPPROTO_TCP && name == TCP_USER_TIMEOUT) {
+		c->user_timeout_ms = value;
 	} else if (level == IPPROTO_TCP && (name == TCP_KEEPIDLE || name == TCP_KEEPINTVL || name == TCP_KEEPCNT)) {
 		if (value < 1 || value > (name == TCP_KEEPCNT ? 127 : 32767))
 			return EINVAL;
@@ -81,6 +83,8 @@ int conn_getopt(struct conn *c, int level, int name, int *ret)
 		*ret = c->sndbuf;
 	else if (level == IPPROTO_TCP && name == TCP_NODELAY)
 		*ret = c->nodelay;
+	else if (level == IPPROTO_TCP && name == TCP_USER_TIMEOUT)
+		*ret = c->user_timeout_ms;
 	else if (level == IPPROTO_TCP && name == TCP_KEEPIDLE)
 		*ret = c->keep_idle_s;
 	else if (level == IPPROTO_TCP && name == TCP_KEEPINTVL)

@@ -25,7 +25,9 @@ struct conn {
 	struct pbuf *rx[RX_MAX]; /* ring, for the program */
 	unsigned rx_first, rx_n;
 	bool readable, nodelay, keepalive;
-	int keep_idle_s, keep_intvl_s, keep_cnt, sndbuf;
+	int keep_idle_s, keep_intvl_s, keep_cnt, sndbuf, user_timeout_ms;
+	uint32_t acked; /* as on_poll() saw it last, and when nothing was late */
+	uint64_t acked_us;
 };
 
 /* The options that lwIP keeps in its pcb. */

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <netinet/ip.h>
 #include <netinet/tcp.h>
@@ -40,8 +41,10 @@ static struct far {
 	uint32_t next, acked;
 	unsigned fins, resets;
 	size_t bytes;
+	bool deaf; /* nothing reaches it */
 } far;
 
+static struct clock_fake the_time;
 static struct loop *loop;
 static struct socks socks;
 static struct conn *conn;
@@ -88,6 +91,8 @@ static int far_gets(struct pktlink *l, const uint8_t *pkt, size_t len, uint64_t 
 
 	(void)l;
 	(void)flow;
+	if (far.deaf)
+		return 0;
 	memcpy(&p, pkt, len < sizeof(p) ? len : sizeof(p));
 	head = sizeof(p.ip) + p.tcp.doff * 4u;
 	data = ntohs(p.ip.tot_len) - head;
@@ -107,8 +112,10 @@ static int far_gets(struct pktlink *l, const uint8_t *pkt, size_t len, uint64_t 
 	return 0;
 }
 
-static void turn(void)
+/* A few rounds; time goes on by ms. */
+static void turn_after(unsigned ms)
 {
+	the_time.us += ms * US_PER_MS;
 	for (int i = 0; i < ROUNDS; i++) {
 		struct packet p;
 
@@ -117,9 +124,14 @@ static void turn(void)
 			memmove(far.queue, far.queue + 1, --far.n_queue * sizeof(p));
 			far.link.recv(far.link.up, (uint8_t *)&p, ntohs(p.ip.tot_len));
 		}
-		loop_dispatch(loop, 1);
+		loop_dispatch(loop, 0);
 		device_after();
 	}
+}
+
+static void turn(void)
+{
+	turn_after(1);
 }
 
 static void none(void *owner)
@@ -148,7 +160,8 @@ static int connected(void **state)
 
 	(void)state;
 	far = (struct far){ .link = { .send = far_gets, .mtu = 1420 }, .next = 1000 };
-	loop = loop_new(clock_system());
+	clock_fake_init(&the_time, 1000 * US_PER_S, 0);
+	loop = loop_new(&the_time.clock);
 	assert_non_null(loop);
 	socks_init(&socks, loop, &cfg);
 	socks.diag = unixdiag_open();
@@ -307,6 +320,46 @@ static void test_written_before_gate(void **state)
 	assert_null(socks_find(&socks, 78));
 }
 
+/* tcp(7): transmitted data may remain unacknowledged for so long. Without the option lwIP goes on for minutes. */
+static void test_user_timeout(void **state)
+{
+	int value = 0;
+
+	(void)state;
+	assert_int_equal(conn_setopt(conn, IPPROTO_TCP, TCP_USER_TIMEOUT, 5000), 0);
+	assert_int_equal(conn_getopt(conn, IPPROTO_TCP, TCP_USER_TIMEOUT, &value), 0);
+	assert_int_equal(value, 5000);
+	for (int i = 0; i < 100; i++)
+		turn_after(100); /* idle: nothing is late */
+	assert_int_equal(write(program, "abc", 3), 3);
+	turn();
+	for (int i = 0; i < 100; i++)
+		turn_after(100); /* acknowledged: nothing is late either */
+	assert_int_equal(conn_sock(conn)->state, CTL_CONNECTED);
+	far.deaf = true;
+	assert_int_equal(write(program, "abc", 3), 3);
+	turn();
+	for (int i = 0; i < 45; i++)
+		turn_after(100);
+	assert_int_equal(conn_sock(conn)->state, CTL_CONNECTED);
+	for (int i = 0; i < 15; i++)
+		turn_after(100);
+	assert_int_equal(conn_sock(conn)->state, CTL_CLOSED);
+	assert_int_equal(conn_sock(conn)->error, ETIMEDOUT);
+	assert_int_equal(read(program, &value, 1), -1);
+	assert_int_equal(errno, ECONNRESET); /* what it is, the shim asks the tunnel */
+}
+
+static void test_no_user_timeout(void **state)
+{
+	(void)state;
+	far.deaf = true;
+	assert_int_equal(write(program, "abc", 3), 3);
+	for (int i = 0; i < 100; i++)
+		turn_after(100);
+	assert_int_equal(conn_sock(conn)->state, CTL_CONNECTED);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -318,6 +371,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_shut_then_close, connected, ended),
 		cmocka_unit_test_setup_teardown(test_both_ends, connected, ended),
 		cmocka_unit_test_setup_teardown(test_written_before_gate, connected, ended),
+		cmocka_unit_test_setup_teardown(test_user_timeout, connected, ended),
+		cmocka_unit_test_setup_teardown(test_no_user_timeout, connected, ended),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
