@@ -48,6 +48,7 @@ static void exit_up(struct bridge *b)
 	b->link.ip4 = b->exit.ip4;
 	b->link.ip6 = b->exit.ip6;
 	b->link.mtu = b->exit.mtu;
+	b->link.mtu_up = b->exit.mtu_up;
 	b->exit_tries = 0;
 	b->exit_up_us = loop_now(b->loop);
 	loop_timer_stop(&b->retry);
@@ -82,7 +83,8 @@ static bool source_fill(void *owner, uint64_t now_us, const struct topology *top
 	/* Without bandwidth whatever is sent is lost: the clock goes on with cover, data waits. */
 	if (gw_link_starved(&b->gw))
 		return false;
-	return exitsess_fill(&b->exit, now_us, shaper_rtt(&b->shaper), topo, class, item);
+	exitsess_path(&b->exit, shaper_rtt(&b->shaper), shaper_spread(&b->shaper));
+	return exitsess_fill(&b->exit, now_us, topo, class, item);
 }
 
 static void source_done(void *owner, uint64_t token, bool acked)
@@ -97,6 +99,16 @@ static int link_send(struct pktlink *l, const uint8_t *pkt, size_t len, uint64_t
 	struct bridge *b = container_of(l, struct bridge, link);
 
 	return b->link_up ? exitsess_send(&b->exit, loop_now(b->loop), pkt, len, flow) : -ENETDOWN;
+}
+
+static bool link_tight(const struct pktlink *l)
+{
+	return exitsess_tight(&container_of(l, struct bridge, link)->exit);
+}
+
+static uint64_t link_rtt(const struct pktlink *l)
+{
+	return shaper_rtt(&container_of(l, struct bridge, link)->shaper);
 }
 
 int bridge_path_init(struct bridge *b)
@@ -128,6 +140,8 @@ int bridge_path_init(struct bridge *b)
 	if (!err)
 		err = exitsess_init(&b->exit, &b->me, &b->keys, b->rng, &ops);
 	b->link.send = link_send;
+	b->link.tight = link_tight;
+	b->link.rtt_us = link_rtt;
 	return err;
 }
 

@@ -33,7 +33,7 @@
 #define PROBE_WAIT_US (3 * US_PER_S) /* with IDLE_US: a lost exit is known in 29 s */
 #define MISSES_MAX 3	    /* nothing came back at all */
 #define MISSES_PONG_MAX 6   /* pongs came: the small packets themselves may have been lost */
-#define MTU_EXIT_MAX 1500   /* versions.md 3: what an exit says is capped at this */
+#define MTU_EXIT_MAX 1500   /* versions.md 3: what an exit says is capped at this; it takes as much (ipr.md 11, 6) */
 #define PROBE_PORT_MIN 700u /* below the ports a stack hands out */
 #define PROBE_PORTS 300u
 
@@ -119,6 +119,7 @@ void exitsess_start(struct exitsess *e, const struct exitsess_cfg *cfg, uint64_t
 	e->attempts = 0;
 	e->misses = 0;
 	e->since_surbs = 0;
+	e->since_set = false;
 	e->wall_s = wall_s;
 	e->wall_at_us = now_us;
 	e->probe_port = (uint16_t)(PROBE_PORT_MIN + rng_below(e->rng, PROBE_PORTS));
@@ -140,7 +141,8 @@ void exitsess_stop(struct exitsess *e)
 
 bool exitsess_drained(const struct exitsess *e)
 {
-	return e->state != EXITSESS_UP || (e->stopping && !e->queue.count && !e->disconnect_due);
+	return e->state != EXITSESS_UP ||
+	       (e->stopping && !e->queue.count && !e->splitting && !e->disconnect_due);
 }
 
 /* ---- out ---- */
@@ -152,7 +154,7 @@ int exitsess_send(struct exitsess *e, uint64_t now_us, const uint8_t *pkt, size_
 	(void)now_us;
 	if (e->state != EXITSESS_UP || e->stopping)
 		return -ENETDOWN;
-	if (!len || len > e->mtu)
+	if (!len || len > e->mtu_up)
 		return -EMSGSIZE;
 	err = ipq_push(&e->queue, pkt, len, flow);
 	if (err == -ENOBUFS)
@@ -163,8 +165,8 @@ int exitsess_send(struct exitsess *e, uint64_t now_us, const uint8_t *pkt, size_
 	return 0;
 }
 
-bool exitsess_fill(struct exitsess *e, uint64_t now_us, uint64_t rtt_us, const struct topology *topo,
-		   enum shaper_class class, struct shaper_item *item)
+bool exitsess_fill(struct exitsess *e, uint64_t now_us, const struct topology *topo, enum shaper_class class,
+		   struct shaper_item *item)
 {
 	bool filled;
 
@@ -172,7 +174,7 @@ bool exitsess_fill(struct exitsess *e, uint64_t now_us, uint64_t rtt_us, const s
 		return false;
 	if (class == SHAPER_URGENT)
 		return exitmsg_urgent(e, now_us, topo, item);
-	filled = exitmsg_data(e, now_us, rtt_us, topo, item);
+	filled = exitmsg_data(e, now_us, e->rtt_us, topo, item);
 	if (e->blocked && e->queue.count <= IPQ_PACKETS / 2) {
 		e->blocked = false;
 		e->ops.event(e->ops.owner, EXITSESS_EV_WRITABLE);
@@ -180,10 +182,22 @@ bool exitsess_fill(struct exitsess *e, uint64_t now_us, uint64_t rtt_us, const s
 	return filled;
 }
 
+void exitsess_path(struct exitsess *e, uint64_t rtt_us, uint64_t spread_us)
+{
+	e->rtt_us = rtt_us;
+	reorder_path(&e->order, rtt_us, spread_us);
+}
+
 void exitsess_acked(struct exitsess *e, uint64_t token, bool acked)
 {
 	if (token >> 16 == e->session)
 		surbstock_confirmed(&e->stock, (unsigned)(token & 0xffff), acked);
+}
+
+/* The exit asks for 50 at a time, and again only when packets wait (SPEC ipr.md 6.9). */
+bool exitsess_tight(const struct exitsess *e)
+{
+	return e->state == EXITSESS_UP && e->stock.owed > SURBSTOCK_EXIT_ASKS;
 }
 
 void exitsess_rotated(struct exitsess *e)
@@ -232,6 +246,8 @@ static void on_connect(struct exitsess *e, uint64_t now_us, const struct ipr_res
 	if (mtu < IPR_MTU_MIN)
 		mtu = IPR_MTU_DEFAULT;
 	e->mtu = e->cfg.mtu ? e->cfg.mtu : mtu < MTU_EXIT_MAX ? mtu : MTU_EXIT_MAX;
+	/* An exit that says less than usual may have its reasons; so may the user. */
+	e->mtu_up = e->cfg.mtu || mtu < IPR_MTU_DEFAULT ? e->mtu : MTU_EXIT_MAX;
 	e->state = EXITSESS_UP;
 	e->was_up = true;
 	e->up_us = e->down_us = e->data_us = now_us;

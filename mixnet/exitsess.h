@@ -30,7 +30,7 @@
 struct rng;
 
 #define EXITSESS_SURBS_CONNECT 20 /* ipr.md 2.7: 11 and fewer cost another round trip */
-#define EXITSESS_CONTROL_MAX (NYM_FRAG_DATA * 6)
+#define EXITSESS_SPAN_MAX 6 /* fragments of one message: the connect request's */
 #define EXITSESS_CAUSE 160
 
 enum exitsess_state { EXITSESS_IDLE, EXITSESS_CONNECTING, EXITSESS_UP, EXITSESS_ENDED };
@@ -77,7 +77,7 @@ struct exitsess {
 	/* what the exit gave us */
 	uint8_t version;
 	struct addr ip4, ip6;
-	unsigned mtu;
+	unsigned mtu, mtu_up; /* mtu_up: what the exit takes, which may be more than it sends */
 	/* attempt */
 	uint64_t stream, request_id, attempt_end_us, connect_end_us;
 	int64_t wall_s;
@@ -90,13 +90,18 @@ struct exitsess {
 	/* what wants to be sent */
 	bool stopping, connect_due, disconnect_due, ping_due, probe_due, pong_due;
 	uint32_t pong_nonce;
-	struct nym_split split; /* of control, while splitting */
-	bool splitting;
-	unsigned split_surbs;
-	uint8_t control[EXITSESS_CONTROL_MAX];
+	/* a message of several fragments on its way out */
+	bool splitting, gave_way; /* gave_way: the last slot went to another connection's packet */
+	struct nym_split split;
+	unsigned split_surbs, split_made, split_limit;
+	bool split_data;     /* packets of split_flow; else SURBs or the connect request */
+	uint64_t split_flow;
+	uint8_t message[EXITSESS_SPAN_MAX * NYM_FRAG_DATA];
 	unsigned since_surbs; /* data slots since the last SURB message */
+	bool since_set;	      /* a data slot since the last set of SURBs */
 	bool blocked;	      /* a sender waits for WRITABLE */
 	uint32_t rotation_id;
+	uint64_t rtt_us;
 	struct ipqueue queue;
 	struct surbstock stock;
 	struct reorder order;
@@ -122,11 +127,16 @@ void exitsess_stop(struct exitsess *e);
 /* Nothing is left to be sent. */
 bool exitsess_drained(const struct exitsess *e);
 
-/* Queues an IP packet. 0; -ENETDOWN: not UP; -ENOBUFS: wait for WRITABLE; -EMSGSIZE: larger than mtu. */
+/* Queues an IP packet. 0; -ENETDOWN: not UP; -ENOBUFS: wait for WRITABLE; -EMSGSIZE: larger than
+ * mtu_up. */
 int exitsess_send(struct exitsess *e, uint64_t now_us, const uint8_t *pkt, size_t len, uint64_t flow);
-/* struct shaper_source in terms of a session; rtt_us as shaper_rtt() says. */
-bool exitsess_fill(struct exitsess *e, uint64_t now_us, uint64_t rtt_us, const struct topology *topo,
-		   enum shaper_class class, struct shaper_item *item);
+/* What is known of the path, from shaper_rtt() and shaper_spread(). */
+void exitsess_path(struct exitsess *e, uint64_t rtt_us, uint64_t spread_us);
+/* struct shaper_source in terms of a session. */
+bool exitsess_fill(struct exitsess *e, uint64_t now_us, const struct topology *topo, enum shaper_class class,
+		   struct shaper_item *item);
+/* Packets wait at the exit for SURBs that the slots cannot carry. */
+bool exitsess_tight(const struct exitsess *e);
 void exitsess_acked(struct exitsess *e, uint64_t token, bool acked);
 /* A message that came encrypted with one of our reply keys. Others must not be given here. */
 void exitsess_input(struct exitsess *e, uint64_t now_us, const struct nym_msg *m);

@@ -12,7 +12,6 @@
 #include "mixnet/ipqueue.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <string.h>
 
 #include "mixnet/ippkt.h"
@@ -50,6 +49,11 @@ void ipq_done(struct ipqueue *q)
 	pool_done(&q->pool);
 }
 
+static struct ipq_flow *turn(const struct ipqueue *q)
+{
+	return list_empty(&q->turn) ? NULL : container_of(q->turn.next, struct ipq_flow, turn);
+}
+
 static struct ipq_packet *first(const struct ipq_flow *f)
 {
 	return container_of(f->packets.next, struct ipq_packet, node);
@@ -61,6 +65,7 @@ static void drop_first(struct ipqueue *q, struct ipq_flow *f)
 
 	list_remove(&p->node);
 	q->count--;
+	q->acks -= p->pure_ack;
 	f->n--;
 	q->bytes -= p->len;
 	pool_put(&q->pool, p);
@@ -71,7 +76,7 @@ static void drop_first(struct ipqueue *q, struct ipq_flow *f)
 void ipq_clear(struct ipqueue *q)
 {
 	while (!list_empty(&q->turn))
-		drop_first(q, container_of(q->turn.next, struct ipq_flow, turn));
+		drop_first(q, turn(q));
 }
 
 static struct ipq_flow *flow_find(struct ipqueue *q, uint64_t id)
@@ -143,6 +148,7 @@ int ipq_push(struct ipqueue *q, const uint8_t *pkt, size_t len, uint64_t flow)
 	fill(p, pkt, len, &v, pure);
 	list_push_back(&f->packets, &p->node);
 	q->count++;
+	q->acks += pure;
 	f->n++;
 	q->bytes += len;
 	return 0;
@@ -150,7 +156,7 @@ int ipq_push(struct ipqueue *q, const uint8_t *pkt, size_t len, uint64_t flow)
 
 size_t ipq_head(const struct ipqueue *q)
 {
-	return list_empty(&q->turn) ? 0 : first(container_of(q->turn.next, struct ipq_flow, turn))->len;
+	return list_empty(&q->turn) ? 0 : first(turn(q))->len;
 }
 
 size_t ipq_bundle(struct ipqueue *q, struct wire_wr *w, size_t room, size_t *ret_bytes)
@@ -176,4 +182,40 @@ size_t ipq_bundle(struct ipqueue *q, struct wire_wr *w, size_t room, size_t *ret
 	} while (progress);
 	*ret_bytes = bytes;
 	return n;
+}
+
+size_t ipq_fits(const struct ipqueue *q, size_t room, size_t *ret_len)
+{
+	const struct ipq_flow *f = turn(q);
+	size_t n = 0, len = 0;
+
+	*ret_len = 0;
+	if (!f)
+		return 0;
+	list_for_each(it, &f->packets) {
+		len += (size_t)container_of(it, struct ipq_packet, node)->len + PREFIX;
+		if (len > room)
+			break;
+		*ret_len = len;
+		n++;
+	}
+	return n;
+}
+
+uint64_t ipq_take(struct ipqueue *q, struct wire_wr *w, size_t n)
+{
+	struct ipq_flow *f = turn(q);
+
+	for (; n; n--) {
+		ipr_bundle_put(w, first(f)->data, first(f)->len);
+		drop_first(q, f);
+	}
+	return f->id;
+}
+
+bool ipq_lone(const struct ipqueue *q, uint64_t flow)
+{
+	const struct ipq_flow *f = turn(q);
+
+	return f && f->n == 1 && f->id != flow;
 }

@@ -10,6 +10,7 @@
 #ifndef MIXNET_IPQUEUE_H
 #define MIXNET_IPQUEUE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -32,7 +33,7 @@ struct ipqueue {
 	struct pool pool;
 	struct ipq_flow flow[IPQ_PACKETS]; /* each waiting packet has at most one flow of its own */
 	struct list idle, turn;
-	size_t count, bytes;
+	size_t count, bytes, acks; /* packets, their bytes, and how many of them are pure ACKs */
 	uint64_t acks_replaced;
 };
 
@@ -48,5 +49,12 @@ size_t ipq_head(const struct ipqueue *q);
  * packets in their order, until nothing more fits. Number of packets moved; their bytes in *ret_bytes.
  */
 size_t ipq_bundle(struct ipqueue *q, struct wire_wr *w, size_t room, size_t *ret_bytes);
+/* The flow whose turn it is: how many of its packets fit, in their order, into a bundle of room bytes; the bundle's length
+ * in *ret_len. */
+size_t ipq_fits(const struct ipqueue *q, size_t room, size_t *ret_len);
+/* Moves that flow's first n packets into a bundle. Returns the flow. */
+uint64_t ipq_take(struct ipqueue *q, struct wire_wr *w, size_t n);
+/* The flow whose turn it is has one packet only, and is not this one. */
+bool ipq_lone(const struct ipqueue *q, uint64_t flow);
 
 #endif

@@ -10,12 +10,14 @@
  * segment is over, everything up to it is passed: the hole then is a loss and the stack above has to see it.
  *
  * A pure ACK with the number and window of the last one passed is a duplicate. It waits in the same heap; a
- * segment with a newer number that is passed meanwhile deletes it. Its wait is longer than a segment's,
- * because the disorder it tells of arose on the way out and its own delay on the way back adds to it.
+ * segment with a newer number that is passed meanwhile deletes it. Its wait is longer than a segment's: the
+ * disorder it tells of arose on the way out, its own delay on the way back adds to it, and a packet that was lost
+ * on the way out is sent again by the shaper after a round trip.
  *
- * The hold follows the 99.9th percentile of the lateness of frames: how long after the first frame with a
- * higher number a frame came. Lateness is counted in bins; counts are halved now and then, so that the past
- * fades.
+ * The hold follows the lateness of frames, how long after the first frame with a higher number a frame came: all but
+ * one of 5000. A hole that is given up too early costs the sender half of its rate, and a thousand frames pass in
+ * seven seconds. Lateness is counted in bins; counts are halved now and then, so that the past fades. Until
+ * SAMPLES_SURE frames have come the hold only grows, and the spread of acknowledgements speaks too.
  *
  * Limits: REORDER_CONNS connections, least recently used dropped after passing what they hold; REORDER_HELD
  * packets, beyond which packets pass at once. Called by exitsess.c only.
@@ -31,11 +33,13 @@
 
 #define BIN_US (10 * US_PER_MS)
 #define HOLD_MIN_US (100 * US_PER_MS)
-#define HOLD_MAX_US (300 * US_PER_MS)
+#define HOLD_MAX_US (1200 * US_PER_MS)
 #define HOLD_START_US (200 * US_PER_MS)
 #define DAMP_MIN_US (150 * US_PER_MS)
 #define SAMPLES_HALVE 8192u
-#define SAMPLES_MIN 256u
+#define REPAIR_US (100 * US_PER_MS)
+#define SAMPLES_MIN 32u
+#define SAMPLES_SURE 1024u /* before, the hold grows but does not shrink */
 
 struct reorder_conn {
 	struct reorder_conn *hash_next;
@@ -315,7 +319,7 @@ static void pure_ack(struct reorder *r, struct reorder_conn *c, uint64_t now_us,
 	}
 	h->dup = true;
 	list_push_back(&c->dups, &h->node);
-	heap_insert(&r->timers, &h->timer, now_us + (r->hold_us > DAMP_MIN_US ? r->hold_us : DAMP_MIN_US));
+	heap_insert(&r->timers, &h->timer, now_us + (r->hold_us > DAMP_MIN_US ? r->hold_us : DAMP_MIN_US) + r->repair_us);
 }
 
 /* SYN: numbers begin anew. */
@@ -393,16 +397,24 @@ size_t reorder_held(const struct reorder *r)
 
 /* ---- spread ---- */
 
+void reorder_path(struct reorder *r, uint64_t rtt_us, uint64_t spread_us)
+{
+	r->repair_us = rtt_us + REPAIR_US;
+	if (r->samples < SAMPLES_SURE && spread_us > r->hold_us)
+		r->hold_us = spread_us < HOLD_MAX_US ? spread_us : HOLD_MAX_US;
+}
+
 static void hold_update(struct reorder *r)
 {
-	uint32_t above = 0, limit = r->samples / 1000;
+	uint64_t least_us = r->samples < SAMPLES_SURE ? r->hold_us : HOLD_MIN_US;
+	uint32_t above = 0, limit = r->samples / 5000;
 	size_t i = REORDER_BINS;
 	uint64_t us;
 
 	while (i > 0 && above + r->bin[i - 1] <= limit)
 		above += r->bin[--i];
 	us = (i + 1) * BIN_US;
-	r->hold_us = us < HOLD_MIN_US ? HOLD_MIN_US : us > HOLD_MAX_US ? HOLD_MAX_US : us;
+	r->hold_us = us < least_us ? least_us : us > HOLD_MAX_US ? HOLD_MAX_US : us;
 	if (r->samples < SAMPLES_HALVE)
 		return;
 	r->samples = 0;
@@ -439,6 +451,6 @@ void reorder_frame(struct reorder *r, uint64_t now_us, uint32_t seq)
 	bin = (size_t)(late_us / BIN_US);
 	r->bin[bin < REORDER_BINS ? bin : REORDER_BINS - 1]++;
 	r->samples++;
-	if (r->samples >= SAMPLES_MIN && r->samples % 64 == 0)
+	if (r->samples >= SAMPLES_MIN && r->samples % 16 == 0)
 		hold_update(r);
 }

@@ -4,10 +4,11 @@
  * reorders strongly: most data frames of a download arrive after a later one.
  *
  * - Data segments wait, per connection, until the bytes before them have come, at most reorder_hold() (100 to
- * 300 ms, following the spread seen) or REORDER_PER_CONN packets. One lost frame does not stall other
+ * 1200 ms, following the spread seen) or REORDER_PER_CONN packets. One lost frame does not stall other
  * connections.
  * - Damper: a duplicate ACK (towards an upload of ours) waits too, and is dropped when a newer cumulative ACK
- * overtakes it; reordering on the way out would otherwise look like loss. Older ACKs are dropped.
+ * overtakes it; reordering on the way out would otherwise look like loss, and so would a loss on the way out that the
+ * shaper is about to repair. Older ACKs are dropped.
  * - UDP, ICMP, SYN and everything that is not understood pass at once. So does an RST, unless bytes before it
  * are missing.
  */
@@ -26,7 +27,7 @@
 #define REORDER_PER_CONN 256
 #define REORDER_PACKET_MAX 1560
 #define REORDER_SEQS 256 /* frames remembered for the spread */
-#define REORDER_BINS 32	 /* of 10 ms each */
+#define REORDER_BINS 128 /* of 10 ms each */
 
 struct reorder_conn;
 
@@ -40,7 +41,7 @@ struct reorder {
 	uint32_t max_seq;
 	uint64_t arrival_us[REORDER_SEQS];
 	uint32_t bin[REORDER_BINS], samples;
-	uint64_t hold_us;
+	uint64_t hold_us, repair_us; /* repair: until a packet of ours that was lost has been sent again */
 	/* counters */
 	uint64_t held_total, gaps_given_up, dup_acks_dropped, old_acks_dropped, duplicates;
 };
@@ -58,6 +59,8 @@ void reorder_frame(struct reorder *r, uint64_t now_us, uint32_t seq);
 void reorder_packet(struct reorder *r, uint64_t now_us, const uint8_t *pkt, size_t len);
 /* Delivers what waited long enough. */
 void reorder_tick(struct reorder *r, uint64_t now_us);
+/* What acknowledgements of our packets say of the path: a round trip, and by how much round trips vary. */
+void reorder_path(struct reorder *r, uint64_t rtt_us, uint64_t spread_us);
 uint64_t reorder_deadline(const struct reorder *r); /* TIME_NEVER: nothing held */
 /* How long a segment waits for those before it. */
 uint64_t reorder_hold(const struct reorder *r);

@@ -14,6 +14,10 @@
  * replays and would link the packets. Entries with limit 0 keep no fragment; they exist for the round-trip
  * time and for the source's books.
  *
+ * The delays in the nodes are ours and known per packet; what a round trip takes beyond them is the network's, and
+ * varies little. An item in a hurry (IP data) is taken for lost when that much, with its variation, is over: on a fast network
+ * after a few tenths of a second, which is before a TCP above has noticed.
+ *
  * Limits: SHAPER_PENDING entries, SHAPER_KEPT kept fragments. An item that finds no entry is sent without one
  * and reported as acknowledged; one that finds no room for its fragment is sent once.
  *
@@ -30,6 +34,7 @@
 
 #define CATCH_UP_US US_PER_S
 #define ACK_EXTRA_US (1500 * US_PER_MS)
+#define HURRY_EXTRA_US (100 * US_PER_MS)
 #define BACKOFF_MAX_US (10 * US_PER_S)
 #define FORWARD_HOPS_DELAYED 3
 #define SLOW_UP_US US_PER_S
@@ -43,7 +48,8 @@ struct shaper_pending {
 	uint8_t *frag; /* kept block or NULL */
 	struct recipient to;
 	unsigned limit, tries; /* tries: retransmissions so far */
-	uint64_t token, first_us, sent_us;
+	bool hurry;
+	uint64_t token, first_us, sent_us, expected_us;
 };
 
 int shaper_init(struct shaper *s, const struct shaper_cfg *cfg, const struct nym_self *me, struct rng *rng,
@@ -116,6 +122,7 @@ static struct shaper_pending *pending_new(struct shaper *s, const struct shaper_
 	memcpy(p->id, id, NYM_ID);
 	p->to = *item->to;
 	p->limit = item->limit;
+	p->hurry = item->hurry;
 	p->token = item->token;
 	p->frag = item->limit ? pool_get(&s->kept) : NULL;
 	if (p->frag)
@@ -212,32 +219,45 @@ uint64_t shaper_rtt(const struct shaper *s)
 		       : FORWARD_HOPS_DELAYED * (s->cfg.hop_mean_us + s->cfg.ack_mean_us) + 200 * US_PER_MS;
 }
 
-/* RFC 6298 with round trips of packets sent once. */
-static void rtt_sample(struct shaper *s, uint64_t us)
+uint64_t shaper_spread(const struct shaper *s)
+{
+	return 4 * s->overvar_us;
+}
+
+/* RFC 6298. */
+static void smooth(uint64_t *mean, uint64_t *var, uint64_t us)
 {
 	uint64_t dev;
 
-	if (!s->srtt_us) {
-		s->srtt_us = us ? us : 1;
-		s->rttvar_us = us / 2;
+	if (!*mean) {
+		*mean = us ? us : 1;
+		*var = us / 2;
 		return;
 	}
-	dev = us > s->srtt_us ? us - s->srtt_us : s->srtt_us - us;
-	s->rttvar_us += dev / 4;
-	s->rttvar_us -= s->rttvar_us / 4;
-	s->srtt_us += us / 8;
-	s->srtt_us -= s->srtt_us / 8;
+	dev = us > *mean ? us - *mean : *mean - us;
+	*var = *var - *var / 4 + dev / 4;
+	*mean = *mean - *mean / 8 + us / 8;
+}
+
+static void rtt_sample(struct shaper *s, uint64_t us, uint64_t expected_us)
+{
+	smooth(&s->srtt_us, &s->rttvar_us, us);
+	smooth(&s->over_us, &s->overvar_us, us > expected_us ? us - expected_us : 0);
 }
 
 /* SPEC traffic.md 7.1, with the advice there: floor, measured round trip, back-off 1.5 per retransmission up
  * to 10 s. */
-static uint64_t ack_timeout(const struct shaper *s, uint64_t expected_us, unsigned tries)
+static uint64_t ack_timeout(const struct shaper *s, const struct shaper_pending *p)
 {
-	uint64_t t = expected_us * 3 / 2 + ACK_EXTRA_US, measured = s->srtt_us + 4 * s->rttvar_us;
+	uint64_t t = p->expected_us * 3 / 2 + ACK_EXTRA_US, measured = s->srtt_us + 4 * s->rttvar_us;
 
+	if (p->hurry && s->over_us) {
+		t = p->expected_us + s->over_us + 4 * s->overvar_us + HURRY_EXTRA_US;
+		measured = 0;
+	}
 	if (t < measured)
 		t = measured;
-	for (unsigned i = 0; i < tries && t < BACKOFF_MAX_US; i++)
+	for (unsigned i = 0; i < p->tries && t < BACKOFF_MAX_US; i++)
 		t += t / 2;
 	return t < BACKOFF_MAX_US ? t : BACKOFF_MAX_US;
 }
@@ -296,17 +316,16 @@ static bool build_cover(struct shaper *s, const struct topology *topo, struct sh
 static bool send_again(struct shaper *s, uint64_t now_us, const struct topology *topo, struct shaper_out *out)
 {
 	struct shaper_pending *p = container_of(s->retx.next, struct shaper_pending, retx);
-	uint64_t expected_us;
 
 	list_remove(&p->retx);
 	if (build(s, topo, &p->to, p->id, p->frag, out,
-		  &expected_us)) { /* no route now: try again later (7.3) */
+		  &p->expected_us)) { /* no route now: try again later (7.3) */
 		heap_insert(&s->timers, &p->timer, now_us + ACK_EXTRA_US);
 		return false;
 	}
 	p->tries++;
 	p->sent_us = now_us;
-	heap_insert(&s->timers, &p->timer, now_us + ack_timeout(s, expected_us, p->tries));
+	heap_insert(&s->timers, &p->timer, now_us + ack_timeout(s, p));
 	s->stats.retransmissions++;
 	s->stats.real++;
 	return true;
@@ -334,7 +353,8 @@ static bool send_item(struct shaper *s, uint64_t now_us, const struct topology *
 	s->stats.real++;
 	if (p) {
 		p->first_us = p->sent_us = now_us;
-		heap_insert(&s->timers, &p->timer, now_us + patience(p) * ack_timeout(s, expected_us, 0));
+		p->expected_us = expected_us;
+		heap_insert(&s->timers, &p->timer, now_us + patience(p) * ack_timeout(s, p));
 	} else {
 		s->src.done(s->src.owner, item->token, true);
 	}
@@ -375,7 +395,7 @@ static bool main_slot(struct shaper *s, uint64_t now_us, const struct topology *
 static void ack_sample(struct shaper *s, uint64_t now_us, const struct shaper_pending *p)
 {
 	if (p->first_us && (!p->tries || (p->tries == 1 && now_us - p->sent_us < shaper_rtt(s) / 2)))
-		rtt_sample(s, now_us - p->first_us);
+		rtt_sample(s, now_us - p->first_us, p->expected_us);
 }
 
 static void expire(struct shaper *s, uint64_t now_us)

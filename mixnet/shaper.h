@@ -28,7 +28,7 @@
 struct rng;
 
 #define SHAPER_PENDING 2048 /* packets waiting for their acknowledgement */
-#define SHAPER_KEPT 256	    /* fragments kept for retransmission */
+#define SHAPER_KEPT 1024    /* fragments kept for retransmission */
 #define SHAPER_BUCKETS 2048 /* power of two */
 #define SHAPER_SLOW_MAX 6
 #define SHAPER_LINK_FULL 32 /* packets waiting in the link: traffic.md 3.3 */
@@ -40,6 +40,7 @@ struct shaper_item {
 	uint8_t frag[NYM_FRAG];
 	const struct recipient *to; /* borrowed during fill() */
 	unsigned limit;		    /* retransmissions; above 0 a copy of the fragment is kept */
+	bool hurry;		    /* sent again as soon as the acknowledgement is overdue by what was measured */
 	uint64_t token;
 };
 
@@ -86,6 +87,7 @@ struct shaper {
 	struct list retx; /* waiting to be sent again */
 	bool last_retx;
 	uint64_t srtt_us, rttvar_us;
+	uint64_t over_us, overvar_us; /* round trips beyond the delays that were drawn for them */
 	/* slow-down */
 	unsigned slow;
 	size_t link_queued;
@@ -115,6 +117,8 @@ void shaper_ack(struct shaper *s, uint64_t now_us, const uint8_t id[NYM_ID]);
 void shaper_forget(struct shaper *s);
 /* Smoothed time from sending to acknowledgement; before the first one the expected value. */
 uint64_t shaper_rtt(const struct shaper *s);
+/* How much later than usual an acknowledgement may come, nodes' delays aside; 0 before the first. */
+uint64_t shaper_spread(const struct shaper *s);
 size_t shaper_pending(const struct shaper *s);
 /* Items whose fragments are kept and not yet acknowledged. */
 size_t shaper_unconfirmed(const struct shaper *s);

@@ -15,6 +15,7 @@
 	500 /* largest request honoured, and most that is owed at a time (traffic.md 8.1)                    \
 	     */
 #define SURBSTOCK_EXIT_LOW 60
+#define SURBSTOCK_EXIT_ASKS 50
 
 struct surbstock {
 	int64_t estimate;    /* at the exit or on the way to it */

@@ -87,8 +87,8 @@ static void step(uint8_t kind, const uint8_t *data, size_t len)
 		exitsess_tick(&e, now);
 		break;
 	case 5: /* no topology: SURBs cannot be made, data is dropped */
-		if (!exitsess_fill(&e, now, US_PER_S, &no_topology, SHAPER_URGENT, &item))
-			exitsess_fill(&e, now, US_PER_S, &no_topology, SHAPER_DATA, &item);
+		if (!exitsess_fill(&e, now, &no_topology, SHAPER_URGENT, &item))
+			exitsess_fill(&e, now, &no_topology, SHAPER_DATA, &item);
 		break;
 	}
 }

@@ -90,7 +90,10 @@ static inline int setup(void **state)
 		.exit = f->peer.addr, .version = IPR_V10, .connect_us = 15 * S, .hop_mean_us = 15 * MS};
 	addr_parse(&f->cfg.probe, "9.9.9.9", 53);
 	*state = f;
-	return exitsess_init(&f->e, &f->me, &f->keys, &f->rng.rng, &ops);
+	if (exitsess_init(&f->e, &f->me, &f->keys, &f->rng.rng, &ops))
+		return -1;
+	exitsess_path(&f->e, RTT, 0);
+	return 0;
 }
 
 static inline int teardown(void **state)
@@ -113,8 +116,8 @@ static inline bool slot(struct fix *f)
 
 	f->frags = 0;
 	do {
-		if (!exitsess_fill(&f->e, f->now, RTT, &f->net.topo, SHAPER_URGENT, &f->item) &&
-		    !exitsess_fill(&f->e, f->now, RTT, &f->net.topo, SHAPER_DATA, &f->item))
+		if (!exitsess_fill(&f->e, f->now, &f->net.topo, SHAPER_URGENT, &f->item) &&
+		    !exitsess_fill(&f->e, f->now, &f->net.topo, SHAPER_DATA, &f->item))
 			return false;
 		f->frags++;
 		assert_memory_equal(f->item.to, &f->peer.addr, sizeof(f->peer.addr));

@@ -141,6 +141,7 @@ static void mtu(void **state)
 		r.mtu = t[i].said;
 		answer(f, 0, &r);
 		assert_int_equal(f->e.mtu, t[i].is);
+		assert_int_equal(f->e.mtu_up, t[i].set ? t[i].set : t[i].is < 1420 ? t[i].is : 1500);
 	}
 	assert_int_equal(send_udp(f, 1557, 1), 0);
 	assert_int_equal(send_udp(f, 1558, 1), -EMSGSIZE);
@@ -172,7 +173,8 @@ static void room(void **state)
 		assert_int_equal(send_udp(f, t[i].len, 1), 0);
 		assert_true(slot(f));
 		assert_int_equal(f->frags, 1);
-		assert_int_equal(f->item.limit, 0);
+		assert_int_equal(f->item.limit, 1);
+		assert_true(f->item.hurry);
 		assert_int_equal(f->r.kind, IPR_DATA);
 		assert_int_equal(f->r.version, IPR_V10);
 		assert_int_equal(f->f.seq, seq++);
@@ -199,22 +201,23 @@ static void requests(void **state)
 	assert_false(slot(f));
 	ask(f, &f->peer.addr, 50);
 	f->e.stock.estimate = 1000;
-	while (slot(f)) {
+	while (slot(f)) { /* nothing else waits: sets of ten in three fragments */
 		assert_int_equal(f->m.content, NYM_SURBS_V2);
-		assert_int_equal(f->m.surb_count, 3);
-		assert_int_equal(f->frags, 1);
+		assert_int_equal(f->m.surb_count, 10);
+		assert_int_equal(f->frags, 3);
 		assert_int_equal(f->item.limit, 10);
+		assert_false(f->item.hurry);
 		n++;
 	}
-	assert_int_equal(n, 17);
+	assert_int_equal(n, 5);
 	ask(f, &f->peer.addr, 600);
 	assert_int_equal(f->e.stock.owed, 500);
 	ask(f, &f->peer.addr, 0xffffffffu);
 	assert_int_equal(f->e.stock.owed, 500);
 	/* answers leave every other slot to data */
 	f->e.stock.estimate = 1000;
-	for (int i = 0; i < 5; i++)
-		assert_int_equal(send_udp(f, 1400, 1), 0);
+	for (uint64_t i = 0; i < 5; i++)
+		assert_int_equal(send_udp(f, 1400, i), 0);
 	n = 0;
 	for (int i = 0; i < 10; i++) {
 		assert_true(slot(f));
@@ -242,8 +245,8 @@ static void supply(void **state)
 	assert_int_equal(f->m.content, NYM_SURBS_V2);
 	/* low stock during an upload: SURB messages share the slots */
 	surbstock_distrust(&f->e.stock);
-	for (int i = 0; i < 60; i++)
-		send_udp(f, 1400, 1);
+	for (uint64_t i = 0; i < 60; i++)
+		send_udp(f, 1400, i);
 	for (int i = 0; i < 20; i++) {
 		assert_true(slot(f));
 		*(f->m.content == NYM_DATA_V2 ? &data : &surbs) += 1;
@@ -283,6 +286,133 @@ static void bundles(void **state)
 	assert_false(slot(f));
 	assert_int_equal(f->e.stats.packets_up, 5);
 	assert_int_equal(f->e.stats.bytes_up, 300);
+}
+
+static void fill_bulk(struct fix *f, unsigned n, size_t len)
+{
+	surbstock_distrust(&f->e.stock);
+	f->e.stock.estimate = 100;
+	while (n--)
+		assert_int_equal(send_udp(f, len, 7), 0);
+}
+
+/* Full packets of one connection that wait share a message of several fragments. */
+static void bulk(void **state)
+{
+	struct fix *f = *state;
+	struct {
+		unsigned waiting;
+		size_t len;
+		unsigned frags, packets, surbs;
+	} t[] = {{1, 1500, 1, 1, 0}, {2, 1500, 2, 2, 0}, {5, 1500, 5, 5, 1}, {9, 1500, 5, 5, 1},
+		 {3, 1420, 3, 3, 1}, {2, 900, 1, 1, 1},	 {3, 600, 1, 2, 0}};
+
+	up(f);
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		struct wire_rd r;
+		const uint8_t *p;
+		size_t len;
+		unsigned n = 0;
+
+		fill_bulk(f, t[i].waiting, t[i].len);
+		assert_true(slot(f));
+		assert_int_equal(f->frags, t[i].frags);
+		assert_int_equal(f->m.surb_count, t[i].surbs);
+		assert_int_equal(f->item.limit, t[i].frags > 1 ? 3 : 1);
+		assert_true(f->item.hurry);
+		wire_rd_init(&r, f->r.bundle, f->r.bundle_len);
+		for (; ipr_bundle_next(&r, &p, &len) == 1; n++)
+			assert_int_equal(len, t[i].len);
+		assert_int_equal(n, t[i].packets);
+		while (f->e.queue.count)
+			assert_true(slot(f));
+	}
+	assert_true(exitsess_drained(&f->e) == false);
+	assert_int_equal(f->e.stats.packets_up, 25);
+}
+
+/* One fragment's slot, whatever it is part of. */
+static bool one_slot(struct fix *f)
+{
+	return exitsess_fill(&f->e, f->now, &f->net.topo, SHAPER_URGENT, &f->item) ||
+	       exitsess_fill(&f->e, f->now, &f->net.topo, SHAPER_DATA, &f->item);
+}
+
+/* Between the fragments others get every other slot; the end waits for all fragments. */
+static void bulk_gives_way(void **state)
+{
+	struct fix *f = *state;
+	uint8_t of_bulk[16] = { 0 };
+
+	up(f);
+	fill_bulk(f, 5, 1500);
+	assert_true(one_slot(f));
+	assert_int_equal(send_udp(f, 100, 1), 0);
+	assert_int_equal(send_udp(f, 1500, 2), 0);
+	for (int i = 0; i < 6; i++) {
+		assert_true(one_slot(f));
+		of_bulk[i] = f->item.frag[4] == 5;
+	}
+	assert_memory_equal(of_bulk, ((uint8_t[]){0, 1, 0, 1, 1, 1}), 6);
+	fill_bulk(f, 2, 1500);
+	assert_true(one_slot(f));
+	exitsess_stop(&f->e);
+	assert_false(exitsess_drained(&f->e));
+	assert_true(one_slot(f));
+	assert_int_equal(f->item.frag[4], 2);
+	assert_false(exitsess_drained(&f->e));
+	assert_true(one_slot(f)); /* the disconnect request */
+	assert_true(exitsess_drained(&f->e));
+}
+
+/* Beside a download's ACKs SURBs go in sets, with an ACK between two of them; beside anything else by threes. */
+static void sets(void **state)
+{
+	struct fix *f = *state;
+	uint8_t ack[64];
+	struct seg s = {.far = OURS, .near = FAR, .sport = 5000, .dport = 80, .win = 9, .flags = IPPKT_ACK};
+
+	up(f);
+	for (unsigned i = 0; i < 3; i++) {
+		surbstock_distrust(&f->e.stock);
+		s.ack++;
+		assert_int_equal(exitsess_send(&f->e, f->now, ack, pk_tcp(ack, &s), 1), 0);
+		assert_true(slot(f));
+		assert_int_equal(f->m.content, NYM_DATA_V2);
+		assert_int_equal(f->item.limit, 0); /* the next ACK says what this one says */
+		s.ack++;
+		assert_int_equal(exitsess_send(&f->e, f->now, ack, pk_tcp(ack, &s), 1), 0);
+		surbstock_distrust(&f->e.stock);
+		assert_true(slot(f));
+		assert_int_equal(f->m.content, NYM_SURBS_V2);
+		assert_int_equal(f->m.surb_count, 10);
+	}
+	assert_true(slot(f));
+	surbstock_distrust(&f->e.stock);
+	assert_int_equal(send_udp(f, 1400, 1), 0);
+	assert_true(slot(f));
+	while (f->m.content == NYM_DATA_V2) {
+		surbstock_distrust(&f->e.stock);
+		assert_int_equal(send_udp(f, 1400, 1), 0);
+		assert_true(slot(f));
+	}
+	assert_int_equal(f->m.surb_count, 3);
+}
+
+/* Whether packets wait at the exit: it asks again and again. */
+static void tight(void **state)
+{
+	struct fix *f = *state;
+
+	up(f);
+	assert_false(exitsess_tight(&f->e));
+	ask(f, &f->peer.addr, 50);
+	assert_false(exitsess_tight(&f->e));
+	ask(f, &f->peer.addr, 50);
+	assert_true(exitsess_tight(&f->e));
+	while (slot(f))
+		;
+	assert_false(exitsess_tight(&f->e));
 }
 
 static void back_pressure(void **state)
@@ -442,6 +572,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(connect_v10),	   T(fall_back), T(silence), T(refusals), T(mtu),
 		T(room),	   T(requests),	 T(supply),  T(bundles),  T(back_pressure),
+		T(bulk),	   T(bulk_gives_way), T(sets), T(tight),
 		T(other_messages), T(refused),	 T(stop),    T(no_route),
 	};
 

@@ -180,6 +180,43 @@ static void acks(void **state)
 	drop_queue(q);
 }
 
+/* Packets of one flow alone, as many as fit. */
+static void one_flow(void **state)
+{
+	struct ipqueue *q = queue();
+	uint8_t buf[8192];
+	struct wire_wr w;
+	size_t len;
+
+	(void)state;
+	assert_int_equal(ipq_fits(q, 5000, &len), 0);
+	assert_false(ipq_lone(q, 1));
+	push_plain(q, 1, 1000, 10);
+	push_plain(q, 2, 500, 20);
+	push_plain(q, 1, 1000, 11);
+	push_plain(q, 1, 1000, 12);
+	assert_int_equal(ipq_fits(q, 1001, &len), 0);
+	assert_int_equal(ipq_fits(q, 2004, &len), 2);
+	assert_int_equal(len, 2004);
+	assert_int_equal(ipq_fits(q, 9000, &len), 3);
+	assert_false(ipq_lone(q, 2)); /* three packets */
+	wire_wr_init(&w, buf, sizeof(buf));
+	assert_int_equal(ipq_take(q, &w, 2), 1);
+	assert_int_equal(w.len, 2004);
+	assert_int_equal(buf[2], 10);
+	assert_int_equal(buf[1004], 11);
+	assert_int_equal(q->bytes, 1500);
+	assert_true(ipq_lone(q, 1)); /* flow 2's turn */
+	assert_false(ipq_lone(q, 2));
+	assert_int_equal(q->acks, 0);
+	push_ack(q, 3, 40000, 100, 5);
+	push_ack(q, 3, 40000, 200, 5);
+	assert_int_equal(q->acks, 1);
+	take(q, 9000, buf);
+	assert_int_equal(q->acks, 0);
+	drop_queue(q);
+}
+
 static void headers(void **state)
 {
 	uint8_t pkt[128];
@@ -265,7 +302,7 @@ static void datagram(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(bounds), cmocka_unit_test(turns),   cmocka_unit_test(bundling),
+		cmocka_unit_test(bounds), cmocka_unit_test(one_flow), cmocka_unit_test(turns),   cmocka_unit_test(bundling),
 		cmocka_unit_test(acks),	  cmocka_unit_test(headers), cmocka_unit_test(datagram),
 	};
 

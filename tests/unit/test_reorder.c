@@ -207,6 +207,22 @@ static void damper(void **state)
 	assert_int_equal(n_got, 5);
 }
 
+/* A packet lost on the way out is sent again by the shaper: duplicates wait until that can have helped. */
+static void damper_repair(void **state)
+{
+	struct reorder *r = *state;
+	uint64_t wait = reorder_hold(r) + 400 * MS + 100 * MS;
+
+	reorder_path(r, 400 * MS, 0);
+	syn(r, 1, 99, 500);
+	in(r, 1 * MS, 1, 100, 0, 1000, IPPKT_ACK);
+	in(r, 2 * MS, 1, 100, 0, 1000, IPPKT_ACK);
+	reorder_tick(r, 2 * MS + wait - 1);
+	assert_int_equal(n_got, 1);
+	reorder_tick(r, 2 * MS + wait);
+	assert_int_equal(n_got, 2);
+}
+
 /* An ACK number on a data segment overtakes duplicates as well. */
 static void damper_data(void **state)
 {
@@ -286,26 +302,33 @@ static void wrap(void **state)
 	assert_int_equal(n_got, 2);
 }
 
-/* The hold follows the spread: quiet 100 ms, wild 300 ms. */
+/* The hold follows the spread: it grows at once, shrinks when much has been seen; quiet 100 ms, wild 1.2 s. */
 static void spread(void **state)
 {
 	struct reorder *r = *state;
 	uint64_t t = US_PER_S;
 
 	assert_int_equal(reorder_hold(r), 200 * MS);
+	reorder_path(r, 300 * MS, 700 * MS); /* acknowledgements vary so much already */
+	assert_int_equal(reorder_hold(r), 700 * MS);
 	for (uint32_t i = 1; i < 1000; i++)
 		reorder_frame(r, t += 10 * MS, i);
+	assert_int_equal(reorder_hold(r), 700 * MS);
+	for (uint32_t i = 1000; i < 1100; i++)
+		reorder_frame(r, t += 10 * MS, i);
 	assert_int_equal(reorder_hold(r), 100 * MS);
-	for (uint32_t i = 1000; i < 3000; i += 2) { /* every other frame 150 ms late */
+	reorder_path(r, 300 * MS, 700 * MS); /* the frames themselves are the better witness */
+	assert_int_equal(reorder_hold(r), 100 * MS);
+	for (uint32_t i = 1100; i < 3100; i += 2) { /* every other frame 150 ms late */
 		reorder_frame(r, t += 200 * MS, i + 1);
 		reorder_frame(r, t + 150 * MS, i);
 	}
 	assert_in_range(reorder_hold(r), 155 * MS, 185 * MS);
-	for (uint32_t i = 3000; i < 6000; i += 2) {
+	for (uint32_t i = 3100; i < 6100; i += 2) {
 		reorder_frame(r, t += 2000 * MS, i + 1);
 		reorder_frame(r, t + 1500 * MS, i);
 	}
-	assert_int_equal(reorder_hold(r), 300 * MS);
+	assert_int_equal(reorder_hold(r), 1200 * MS);
 }
 
 /* Random order with bounded lateness: every byte in order, without waiting for a deadline when nothing is
@@ -340,7 +363,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(in_order), T(swapped),     T(gap),	 T(others_pass),   T(reset_and_fin),
-		T(damper),   T(damper_data), T(limits),	 T(window_update), T(reuse),
+		T(damper),   T(damper_data), T(damper_repair), T(limits),	 T(window_update), T(reuse),
 		T(wrap),     T(spread),	     T(shuffle),
 	};
 

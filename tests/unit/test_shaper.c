@@ -28,6 +28,7 @@ struct fix {
 	uint64_t now;
 	/* source */
 	unsigned data, urgent, limit; /* items to give */
+	bool hurry;
 	uint32_t next_set;
 	uint64_t done_acked, done_lost, last_token;
 	enum shaper_class last_class;
@@ -55,6 +56,7 @@ static bool fill(void *owner, uint64_t now_us, const struct topology *topo, enum
 	item->frag[6] = 0;
 	item->to = &f->peer.addr;
 	item->limit = f->limit;
+	item->hurry = f->hurry;
 	item->token = f->next_set;
 	return true;
 }
@@ -303,6 +305,37 @@ static void retransmission(void **state)
 	assert_int_equal(f->s.stats.retransmissions, 2);
 }
 
+/* What is in a hurry is sent again when its acknowledgement is late by the measure of others, not after 1.5 s. */
+static void hurry(void **state)
+{
+	struct fix *f = *state;
+	uint64_t sent;
+
+	f->limit = 1;
+	f->hurry = true;
+	shaper_start(&f->s, f->now);
+	for (uint32_t i = 1; i <= 200; i++) { /* the network takes 100 ms, the nodes what was drawn for them */
+		uint64_t expected;
+
+		f->data = 1;
+		assert_true(next_real(f, f->now + US_PER_S));
+		expected = heap_min(&f->s.timers)->key - f->now;
+		expected = i == 1 ? 90 * MS : expected - f->s.over_us - 4 * f->s.overvar_us - 100 * MS;
+		shaper_pause(&f->s);
+		f->now += 100 * MS + expected;
+		ack_set(f, i);
+		shaper_start(&f->s, f->now);
+	}
+	assert_in_range(f->s.over_us, 95 * MS, 105 * MS);
+	assert_true(shaper_spread(&f->s) < 20 * MS);
+	f->data = 1;
+	assert_true(next_real(f, f->now + US_PER_S));
+	sent = f->now;
+	assert_true(next_real(f, f->now + US_PER_S));
+	assert_int_equal(f->s.stats.retransmissions, 1);
+	assert_in_range(f->now - sent, 200 * MS, 900 * MS);
+}
+
 static void acked_while_waiting(void **state)
 {
 	struct fix *f = *state;
@@ -432,7 +465,7 @@ static void flood(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(packet), T(cover),	T(law),	      T(lost_once), T(retransmission), T(acked_while_waiting),
+		T(packet), T(cover),	T(law),	      T(lost_once), T(hurry), T(retransmission), T(acked_while_waiting),
 		T(shares), T(lateness), T(slow_down), T(no_route),  T(flood),
 	};
 
