@@ -239,10 +239,12 @@ static err_t on_recv(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err)
 	}
 	if (p && c->rx_n == RX_MAX)
 		return ERR_MEM;
-	if (p)
+	if (p) {
+		rcvwin_came(&c->win, p->tot_len, device_tight());
 		c->rx[(c->rx_first + c->rx_n++) % RX_MAX] = p;
-	else
+	} else {
 		c->bits |= RX_EOF;
+	}
 	pump_in(c);
 	return verdict(c);
 }
@@ -266,6 +268,8 @@ static err_t on_connected(void *arg, struct tcp_pcb *pcb, err_t err)
 	(void)err;
 	c->bits = (c->bits & ~(unsigned)CONNECTING) | CONNECTED;
 	c->sock.state = CTL_CONNECTED;
+	device_tune(pcb);
+	rcvwin_init(&c->win, pcb);
 	device_from_lwip(&c->sock.local, &pcb->local_ip, pcb->local_port);
 	loop_timer_stop(&c->timer);
 	if (c->gate) {
@@ -433,7 +437,7 @@ static void pump_in(struct conn *c)
 			n = (ssize_t)total;
 		advance(c, (size_t)n);
 		if (c->pcb)
-			tcp_recved(c->pcb, (u16_t)n);
+			rcvwin_taken(&c->win, c->pcb, (size_t)n);
 	}
 	if (!(c->bits & RX_EOF) || c->rx_n || c->sock.fd < 0)
 		return;

@@ -5,6 +5,7 @@
 
 #include "lwip/tcp.h"
 #include "stack/conn.h"
+#include "stack/rcvwin.h"
 
 enum { CONNECTING = 1, CONNECTED = 2, TX_EOF = 4, RX_EOF = 8, GONE = 16, DEAD = 32, WAITS_LINK = 64, FIN_SENT = 128,
        ABORTED = 256 /* tcp_abort() was called: lwIP's callbacks must say so */ };
@@ -24,6 +25,7 @@ struct conn {
 	unsigned gate;
 	struct pbuf *rx[RX_MAX]; /* ring, for the program */
 	unsigned rx_first, rx_n;
+	struct rcvwin win;
 	bool readable, nodelay, keepalive;
 	int keep_idle_s, keep_intvl_s, keep_cnt, sndbuf, user_timeout_ms;
 	uint32_t acked; /* as on_poll() saw it last, and when nothing was late */

@@ -9,6 +9,9 @@
  *
  * lwIP's state is global, so this file's is too: one of the three allowed globals. Everything runs in the loop's thread.
  *
+ * Exits take longer packets than they send. lwIP's interface has the larger MTU, so that segments over IPv4 go out as long as the far side
+ * allows; SYNs offer the segments that the way back can carry. Over IPv6, where nobody on the way may fragment, both are the smaller one.
+ *
  * Time: lwIP's clock is the loop's. device_after() runs due lwIP timers after each batch and arms one loop timer for the next.
  */
 #include "stack/device.h"
@@ -39,7 +42,7 @@ static struct {
 	struct netif netif;
 	struct loop_timer timer;
 	struct addr ip4, ip6;
-	unsigned mtu;
+	unsigned mtu, mtu_up;
 	bool full; /* the link said -ENOBUFS */
 	uint64_t dropped;
 	uint8_t out[PACKET_MAX];
@@ -110,6 +113,11 @@ unsigned device_mtu(void)
 	return dev.mtu;
 }
 
+bool device_tight(void)
+{
+	return dev.link->tight && dev.link->tight(dev.link);
+}
+
 uint64_t device_dropped(void)
 {
 	return dev.dropped;
@@ -132,6 +140,37 @@ static uint64_t flow_of(const uint8_t *p, size_t len)
 	return flow | UINT64_C(1) << 63;
 }
 
+static uint16_t checksum(const uint8_t *p, size_t len, uint32_t acc)
+{
+	for (size_t i = 0; i + 1 < len; i += 2)
+		acc += (uint32_t)(p[i] << 8 | p[i + 1]);
+	if (len & 1)
+		acc += (uint32_t)p[len - 1] << 8;
+	while (acc >> 16)
+		acc = (acc & 0xffff) + (acc >> 16);
+	return (uint16_t)~acc;
+}
+
+/* A SYN of lwIP begins its options with the largest segment it wants: what the way back can carry. */
+static void offer(uint8_t *p, size_t len)
+{
+	bool six = p[0] >> 4 == 6;
+	size_t hl = six ? 40 : (size_t)(p[0] & 15) * 4;
+	uint8_t *tcp = p + hl, *mss = tcp + 22;
+	uint16_t fits = (uint16_t)(dev.mtu - (six ? 60 : 40)), ck;
+
+	if ((six ? p[6] : p[9]) != IPPROTO_TCP || len < hl + 24 || !(tcp[13] & TCP_SYN) || tcp[20] != LWIP_TCP_OPT_MSS ||
+	    (mss[0] << 8 | mss[1]) <= fits)
+		return;
+	/* RFC 1624; checksum() gives the complement of a sum */
+	ck = checksum((uint8_t[]){ (uint8_t)~tcp[16], (uint8_t)~tcp[17], (uint8_t)~mss[0], (uint8_t)~mss[1],
+				   (uint8_t)(fits >> 8), (uint8_t)fits }, 6, 0);
+	tcp[16] = (uint8_t)(ck >> 8);
+	tcp[17] = (uint8_t)ck;
+	mss[0] = (uint8_t)(fits >> 8);
+	mss[1] = (uint8_t)fits;
+}
+
 static err_t output(struct pbuf *p)
 {
 	int r;
@@ -141,6 +180,8 @@ static err_t output(struct pbuf *p)
 	if (p->tot_len > PACKET_MAX)
 		return ERR_BUF;
 	pbuf_copy_partial(p, dev.out, p->tot_len, 0);
+	if (dev.mtu_up > dev.mtu)
+		offer(dev.out, p->tot_len);
 	r = dev.link->send(dev.link, dev.out, p->tot_len, flow_of(dev.out, p->tot_len));
 	if (r == -ENOBUFS)
 		dev.full = true;
@@ -159,17 +200,6 @@ static err_t output6(struct netif *n, struct pbuf *p, const ip6_addr_t *to)
 	(void)n;
 	(void)to;
 	return output(p);
-}
-
-static uint16_t checksum(const uint8_t *p, size_t len, uint32_t acc)
-{
-	for (size_t i = 0; i + 1 < len; i += 2)
-		acc += (uint32_t)(p[i] << 8 | p[i + 1]);
-	if (len & 1)
-		acc += (uint32_t)p[len - 1] << 8;
-	while (acc >> 16)
-		acc = (acc & 0xffff) + (acc >> 16);
-	return (uint16_t)~acc;
 }
 
 int device_send_icmp(const struct addr *to, uint8_t *msg, size_t len, uint8_t ttl, uint8_t tos)
@@ -369,6 +399,17 @@ static void link_recv(void *up, const uint8_t *pkt, size_t len)
 		pbuf_free(p);
 }
 
+/*
+ * A SYN that was sent again says nothing about how much the path carries (RFC 5681 3.1 lets the threshold be as high as it
+ * likes), but lwIP halves its threshold to two segments: the connection would need minutes to become fast.
+ */
+void device_tune(struct tcp_pcb *pcb)
+{
+	pcb->ssthresh = TCP_SND_BUF;
+	if (IP_IS_V6(&pcb->remote_ip) && pcb->mss > dev.mtu - 60)
+		pcb->mss = (u16_t)(dev.mtu - 60);
+}
+
 /* ---- state of the link ---- */
 
 static void set_addresses(void)
@@ -408,7 +449,8 @@ static void link_up(void)
 	dev.ip4 = dev.link->ip4;
 	dev.ip6 = dev.link->ip6;
 	dev.mtu = dev.link->mtu ? dev.link->mtu : DEFAULT_MTU;
-	dev.netif.mtu = (u16_t)dev.mtu;
+	dev.mtu_up = dev.link->mtu_up > dev.mtu ? dev.link->mtu_up : dev.mtu;
+	dev.netif.mtu = (u16_t)dev.mtu_up;
 	set_addresses();
 	dev.up = true;
 	netif_set_link_up(&dev.netif);
@@ -453,10 +495,26 @@ static void timer_fired(void *owner)
 	(void)owner; /* device_after() does the work at the end of this batch */
 }
 
+/*
+ * lwIP measures round trips in half seconds, takes the variation of a steady path for nothing, and times segments that it
+ * sent again. Its timers must not be shorter than the path: RFC 6298's second, and a round trip.
+ */
+static void rto_floor(void)
+{
+	uint64_t us = US_PER_S + (dev.link->rtt_us ? dev.link->rtt_us(dev.link) : 0);
+	s16_t least = (s16_t)((us + TCP_SLOW_INTERVAL * US_PER_MS - 1) / (TCP_SLOW_INTERVAL * US_PER_MS));
+
+	for (struct tcp_pcb *t = tcp_active_pcbs; t; t = t->next)
+		if (t->rto < least)
+			t->rto = least;
+}
+
 void device_after(void)
 {
 	u32_t ms;
 
+	if (!sys_timeouts_sleeptime())
+		rto_floor();
 	sys_check_timeouts();
 	ms = sys_timeouts_sleeptime();
 	loop_timer_set(&dev.timer, ms == SYS_TIMEOUTS_SLEEPTIME_INFINITE ? TIME_NEVER :
@@ -473,7 +531,7 @@ int device_init(struct loop *loop, struct pktlink *link, struct rng *rng, const 
 	dev.rng = rng;
 	dev.ops = *ops;
 	dev.up = dev.full = false;
-	dev.mtu = DEFAULT_MTU;
+	dev.mtu = dev.mtu_up = DEFAULT_MTU;
 	dev.dropped = 0;
 	memset(&dev.ip4, 0, sizeof(dev.ip4));
 	memset(&dev.ip6, 0, sizeof(dev.ip6));

@@ -52,8 +52,12 @@ int device_init(struct loop *loop, struct pktlink *link, struct rng *rng, const 
 void device_done(void);
 bool device_up(void);
 unsigned device_mtu(void);
+bool device_tight(void); /* the link cannot carry what waits on its far side (pktlink.h) */
 /* Tunnel's address of a family (4 or 6); family 0 in the result when there is none. */
 struct addr device_addr(uint8_t family);
+/* What lwIP leaves to be said of a connection that has just been made; in its connected callback. */
+struct tcp_pcb;
+void device_tune(struct tcp_pcb *pcb);
 /* Runs lwIP's timers and sets the next; after every batch of the loop. */
 void device_after(void);
 uint64_t device_dropped(void); /* inbound packets not for us or malformed */

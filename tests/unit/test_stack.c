@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/rng.h"
+#include "lwip/priv/tcp_priv.h"
 #include "stack/ctl/ctl.h"
 #include "stack/stack.h"
 #include "tests/unit/packets.h"
@@ -35,7 +36,7 @@ struct fix {
 	bool swallow;
 	unsigned from_first, from_second, syns;
 	uint8_t last[2048]; /* the last packet that went out */
-	size_t last_len;
+	size_t last_len, longest;
 	char dir[32], ctl[40];
 	int fd; /* the program's socket */
 	uint64_t cookie;
@@ -60,7 +61,14 @@ static int wire_send(struct pktlink *l, const uint8_t *pkt, size_t len, uint64_t
 	f->syns += (pkt[33] & (IPPKT_SYN | IPPKT_ACK)) == IPPKT_SYN;
 	memcpy(f->last, pkt, len);
 	f->last_len = len;
+	f->longest = len > f->longest ? len : f->longest;
 	return 0;
+}
+
+static uint64_t three_seconds(const struct pktlink *l)
+{
+	(void)l;
+	return 3 * US_PER_S;
 }
 
 static void run(struct fix *f, uint64_t us)
@@ -180,16 +188,18 @@ static uint32_t sum16(const uint8_t *p, size_t len, uint32_t acc)
 	return acc;
 }
 
-/* The server answers the last SYN. */
+/* The server answers the last SYN, and takes segments of 1460 bytes. */
 static void accepted(struct fix *f)
 {
 	struct seg s = { .far = SERVER, .near = get32(f->last + 12), .sport = 80, .seq = 7000, .win = 60000,
-			 .ack = get32(f->last + 24) + 1, .flags = IPPKT_SYN | IPPKT_ACK };
+			 .ack = get32(f->last + 24) + 1, .flags = IPPKT_SYN | IPPKT_ACK, .payload = 4 };
 	uint8_t pkt[64];
 	size_t len;
 
 	s.dport = (uint16_t)(f->last[20] << 8 | f->last[21]);
 	len = pk_tcp(pkt, &s);
+	pkt[32] = 6 << 4;
+	memcpy(pkt + 40, (uint8_t[]){ 2, 4, 1460 >> 8, 1460 & 255 }, 4);
 	pk16(pkt + 10, ~sum16(pkt, 20, 0));
 	pk16(pkt + 36, ~sum16(pkt + 12, len - 12, IPPKT_TCP + (uint32_t)(len - 20)));
 	f->link.recv(f->link.up, pkt, len);
@@ -287,6 +297,65 @@ static void attempt_lasts_its_time(void **state)
 	assert_true(f->syns >= 15);
 }
 
+/* What is offered in the SYN fits the way back, what is sent the way out. */
+static void segments(struct fix *f, unsigned mtu_up, unsigned longest)
+{
+	uint8_t data[3000] = { 0 };
+
+	f->link.mtu_up = mtu_up;
+	up(f, FIRST);
+	begin(f);
+	assert_int_equal(f->last[40], 2);
+	assert_int_equal(f->last[42] << 8 | f->last[43], 1380);
+	assert_int_equal(sum16(f->last + 12, f->last_len - 12, IPPKT_TCP + (uint32_t)f->last_len - 20), 0xffff);
+	accepted(f);
+	assert_int_equal(write(f->fd, data, sizeof(data)), sizeof(data));
+	run(f, US_PER_S);
+	assert_int_equal(f->longest, longest);
+}
+
+static void segments_as_the_link(void **state)
+{
+	segments(*state, 0, 1420);
+}
+
+static void segments_longer_out(void **state)
+{
+	segments(*state, 1500, 1500);
+}
+
+/* A SYN that had to be sent again does not make the connection slow: as many bytes are under way after some round trips. */
+static void slow_start_after_lost_syn(void **state)
+{
+	struct fix *f = *state;
+
+	up(f, FIRST);
+	begin(f);
+	run(f, 10 * US_PER_S);
+	assert_true(f->syns > 1);
+	accepted(f);
+	assert_true(tcp_active_pcbs->ssthresh > 65535);
+}
+
+/* However short lwIP thinks a round trip is, it waits a second and the link's round trip. */
+static void patience(void **state)
+{
+	struct fix *f = *state;
+
+	f->link.rtt_us = three_seconds;
+	up(f, FIRST);
+	begin(f);
+	accepted(f);
+	tcp_active_pcbs->rto = 1;
+	f->swallow = false;
+	f->from_first = 0;
+	assert_int_equal(write(f->fd, "x", 1), 1);
+	run(f, 3500 * US_PER_MS);
+	assert_int_equal(f->from_first, 1);
+	run(f, 2 * US_PER_S);
+	assert_int_equal(f->from_first, 2);
+}
+
 /* No link: a connect waits for it, but not for ever. */
 static void attempt_waits_for_link(void **state)
 {
@@ -307,6 +376,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(attempt_survives_new_address), T(connection_ends_with_address), T(connection_survives_outage),
 		T(sent_again_after_stall),	 T(attempt_lasts_its_time),	  T(attempt_waits_for_link),
+		T(segments_as_the_link),	 T(segments_longer_out),	  T(slow_start_after_lost_syn),
+		T(patience),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

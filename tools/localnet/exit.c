@@ -482,6 +482,23 @@ static void refuse_failed(struct ip_view *v)
 	flags[1] = rst_ack;
 }
 
+/*
+ * libslirp offers segments of its own interface's size. Servers on the internet offer those of theirs, and an exit host changes nothing
+ * about that (ipr.md 6.8).
+ */
+static void offer_ethernet(struct ip_view *v)
+{
+	uint16_t mss = v->addr_len == 4 ? 1460 : 1440;
+	uint8_t offer[2], *opt = v->l4 + 20;
+
+	if (v->proto != IPPROTO_TCP || !v->l4 || v->l4_len < 24 || (v->l4[13] & (TH_SYN | TH_ACK)) != (TH_SYN | TH_ACK) ||
+	    opt[0] != TCPOPT_MAXSEG || opt[1] != TCPOLEN_MAXSEG)
+		return;
+	put16(offer, mss);
+	ck_update(v->l4 + 16, opt + 2, offer, 2);
+	memcpy(opt + 2, offer, 2);
+}
+
 static ssize_t from_slirp(const void *buf, size_t len, void *opaque)
 {
 	struct exit_if *e = opaque;
@@ -502,6 +519,7 @@ static ssize_t from_slirp(const void *buf, size_t len, void *opaque)
 	if (!view(&v, e->out, len - ETH_HDR))
 		return (ssize_t)len;
 	refuse_failed(&v);
+	offer_ethernet(&v);
 	if (has_ports(&v))
 		map_in(e, &v);
 	else if (is_echo(&v, false))
