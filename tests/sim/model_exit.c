@@ -5,7 +5,7 @@
  * Theory of operation. Fragments are reassembled by the engine under test elsewhere (nymrx has its own
  * tests). SURBs are kept as reply keys in arrival order. Every reply costs one, the last ten only serve
  * requests; more are asked for by the rule of an IP packet router in a node (buffer 50, at most 200, 50 at a
- * time). As there, nothing is resent for data, and control and requests up to ten times, each with a SURB of
+ * time), and packets leave in bundles by the rules of ipr.md 4. As there, nothing is resent for data, and control and requests up to ten times, each with a SURB of
  * its own (at once, where a real one waits for a timer).
  */
 #include "tests/sim/model_exit.h"
@@ -24,6 +24,7 @@
 #define STORE_MAX 200
 #define ASK_MAX 50
 #define RESENT 10
+#define FLUSH_US (20 * US_PER_MS)
 
 int model_exit_init(struct model_exit *x, struct rng *rng)
 {
@@ -33,6 +34,7 @@ int model_exit_init(struct model_exit *x, struct rng *rng)
 	x->rng = rng;
 	x->newest = IPR_V10;
 	x->seq = 1;
+	x->flush_us = TIME_NEVER;
 	x->rx = nym_rx_new(&lim);
 	x->queue = calloc(MODEL_QUEUE, sizeof(*x->queue));
 	return x->rx && x->queue ? 0 : -ENOMEM;
@@ -120,22 +122,46 @@ static void send_frame(struct model_exit *x, uint64_t stream, uint32_t seq, cons
 	flush(x);
 }
 
+static void send_bundle(struct model_exit *x)
+{
+	struct ipr_response r = {
+		.version = x->version, .kind = IPR_DATA, .bundle = x->bundle, .bundle_len = x->bundle_len};
+
+	if (x->bundle_len)
+		send_frame(x, x->stream, x->seq++, &r);
+	x->bundle_len = 0;
+	x->flush_us = TIME_NEVER;
+}
+
 void model_exit_send(struct model_exit *x, uint64_t now_us, const uint8_t *pkt, size_t len)
 {
-	uint8_t bundle[2048];
 	struct wire_wr w;
-	struct ipr_response r = {.version = x->version, .kind = IPR_DATA};
 
-	(void)now_us;
 	if (!x->connected) {
 		x->dropped++;
 		return;
 	}
-	wire_wr_init(&w, bundle, sizeof(bundle));
+	if (x->bundle_len + len + 2 > IPR_BUNDLE_MAX)
+		send_bundle(x);
+	if (!x->bundle_len)
+		x->flush_us = now_us + FLUSH_US;
+	wire_wr_init(&w, x->bundle + x->bundle_len, sizeof(x->bundle) - x->bundle_len);
 	ipr_bundle_put(&w, pkt, len);
-	r.bundle = bundle;
-	r.bundle_len = w.len;
-	send_frame(x, x->stream, x->seq++, &r);
+	assert(!w.bad);
+	x->bundle_len += w.len;
+	if (x->bundle_len > IPR_BUNDLE_MAX)
+		send_bundle(x);
+}
+
+uint64_t model_exit_deadline(const struct model_exit *x)
+{
+	return x->flush_us;
+}
+
+void model_exit_flush(struct model_exit *x, uint64_t now_us)
+{
+	if (now_us >= x->flush_us)
+		send_bundle(x);
 }
 
 static void on_connect(struct model_exit *x, const struct stream_frame *f, const struct ipr_request *q)

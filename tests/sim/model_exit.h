@@ -44,6 +44,9 @@ struct model_exit {
 	uint8_t surb[MODEL_SURBS][SURB_KEY];
 	size_t surb_head, surb_n, pending, surb_peak;
 	uint64_t surb_got_us;
+	uint8_t bundle[2 * IPR_BUNDLE_MAX];
+	size_t bundle_len;
+	uint64_t flush_us; /* TIME_NEVER: the bundle is empty */
 	struct model_reply *queue;
 	size_t q_head, q_n;
 	uint64_t connects, requests, replies, surbs_in, malformed, dropped, pings;
@@ -54,8 +57,11 @@ int model_exit_init(struct model_exit *x, struct rng *rng); /* 0 or -ENOMEM */
 void model_exit_done(struct model_exit *x);
 /* A fragment from the client. */
 void model_exit_input(struct model_exit *x, uint64_t now_us, const uint8_t frag[NYM_FRAG]);
-/* An IP packet for the client; dropped when nobody is connected. */
+/* An IP packet for the client; dropped when nobody is connected. It leaves with others of the next 20 ms. */
 void model_exit_send(struct model_exit *x, uint64_t now_us, const uint8_t *pkt, size_t len);
+/* Sends a bundle that waited long enough. */
+void model_exit_flush(struct model_exit *x, uint64_t now_us);
+uint64_t model_exit_deadline(const struct model_exit *x);
 /* Every 5 s of simulated time: asks again when data waits (traffic.md 8.2). */
 void model_exit_tick(struct model_exit *x, uint64_t now_us);
 
