@@ -495,6 +495,16 @@ void bridge_get_stats(const struct bridge *b, struct bridge_stats *s)
 	s->rtt_us = shaper_rtt(&b->shaper);
 	s->frames_dropped = ex->malformed + ex->foreign + b->strangers + b->malformed + b->gw.bad_frames;
 	s->reconnects = b->reconnects;
+	s->given_up = sh->given_up;
+	s->unknown_acks = sh->unknown_acks;
+	s->keys_evicted = b->keys.evicted;
+	s->gaps_given_up = b->exit.order.gaps_given_up;
+	s->acks_awaited = shaper_pending(&b->shaper);
+	s->packets_kept = shaper_unconfirmed(&b->shaper);
+	s->reply_keys = b->keys.count;
+	s->fragments_held = nym_rx_held(b->rx);
+	s->packets_held = reorder_held(&b->exit.order);
+	s->packets_queued = b->exit.queue.count;
 }
 
 static void close_now(struct bridge *b)

@@ -65,6 +65,17 @@ static json_t *object(const struct tunnel_stats *s)
 	number(o, "udp_dropped", s->stack.udp_dropped);
 	number(o, "frames_dropped", b->frames_dropped);
 	number(o, "reconnects", b->reconnects);
+	number(o, "given_up", b->given_up);
+	number(o, "unknown_acks", b->unknown_acks);
+	number(o, "keys_evicted", b->keys_evicted);
+	number(o, "gaps_given_up", b->gaps_given_up);
+	number(o, "rx_dropped", s->stack.rx_dropped);
+	number(o, "acks_awaited", b->acks_awaited);
+	number(o, "packets_kept", b->packets_kept);
+	number(o, "reply_keys", b->reply_keys);
+	number(o, "fragments_held", b->fragments_held);
+	number(o, "packets_held", b->packets_held);
+	number(o, "packets_queued", b->packets_queued);
 	return o;
 }
 

@@ -5,6 +5,7 @@
 #   tests/run.sh              everything
 #   tests/run.sh quick        the plain build only: no sanitizers, no clang, no coverage
 #   tests/run.sh SUITE...     meson suites of the plain build (unit kat sim platform shim e2e fuzz lint abi)
+#   tests/run.sh soak [MIN]   an hour (or MIN minutes) of mixed traffic and random faults; not part of everything
 #   tests/run.sh interop      against the published Rust crates, fetched with cargo; not part of everything
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -86,6 +87,10 @@ finish() {
 
 say "plain build"
 check "build with gcc" build build || finish
+if [ "${1:-}" = soak ]; then
+	check "soak" python3 tests/e2e/soak.py --minutes "${2:-60}"
+	finish
+fi
 if [ $# -gt 0 ] && [ "$1" != quick ]; then
 	args=()
 	for s in "$@"; do args+=(--suite "$s"); done

@@ -270,6 +270,8 @@ static void statistics(void **state)
 		"uptime_ms", "packets_real", "packets_cover", "packets_received", "acks_received", "retransmissions",
 		"replies_received", "surbs_sent", "surbs_stock", "bytes_up", "bytes_down", "rtt_ms", "connections_open",
 		"connections_total", "dns_queries", "udp_dropped", "frames_dropped", "reconnects",
+		"given_up", "unknown_acks", "keys_evicted", "gaps_given_up", "rx_dropped", "acks_awaited", "packets_kept",
+		"reply_keys", "fragments_held", "packets_held", "packets_queued",
 	};
 	char dir[] = "/tmp/smolmix-stats-XXXXXX", file[64];
 	struct tunnel_stats s = { .bridge = { .state = BRIDGE_READY, .profile = "fast", .mtu = 1420, .bootstrap_us = 1999,
