@@ -19,6 +19,7 @@
 
 #define API_BODY_MAX (32u << 20)
 #define API_DEPTH_MAX 32
+#define API_MEMORY_MAX (96u << 20) /* of the values of one body: 8000 nodes take half */
 #define API_URLS_MAX 8
 
 /* The network to use: built in ("mainnet", "sandbox", "canary"), from --api, or from a file (design.md 8). */

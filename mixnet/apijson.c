@@ -2,7 +2,8 @@
 /*
  * JSON of the nym-api (spec bootstrap.md 4). Unknown members are ignored, a bad node is skipped, a bad document is refused.
  *
- * Nesting is measured before jansson sees the text, so that a hostile depth costs nothing.
+ * Nesting, and the memory that the values of a text will take, are measured before jansson sees it, so that hostile answers cost nothing:
+ * an empty object is three bytes of text and a hundred times as many in memory.
  */
 #include <errno.h>
 #include <jansson.h>
@@ -15,12 +16,16 @@
 #include "mixnet/api.h"
 #include "mixnet/prim.h"
 
+/* Memory of an object or array, and of any value with its place in one, at most, but for the text of strings. */
+#define NEST_COST 320
+#define VALUE_COST 96
+
 /* ---- helpers ---- */
 
-/* Brackets and braces outside strings are never nested deeper than API_DEPTH_MAX. */
-static bool shallow(const char *s, size_t len)
+/* Brackets and braces outside strings are never nested deeper than API_DEPTH_MAX, and the values fit into API_MEMORY_MAX. */
+static bool affordable(const char *s, size_t len)
 {
-	size_t depth = 0;
+	size_t depth = 0, cost = 0;
 	bool str = false;
 
 	for (size_t i = 0; i < len; i++) {
@@ -32,20 +37,23 @@ static bool shallow(const char *s, size_t len)
 		} else if (s[i] == '"') {
 			str = true;
 		} else if (s[i] == '{' || s[i] == '[') {
+			cost += NEST_COST;
 			if (++depth > API_DEPTH_MAX)
 				return false;
+		} else if (s[i] == ',') {
+			cost += VALUE_COST;
 		} else if ((s[i] == '}' || s[i] == ']') && depth) {
 			depth--;
 		}
 	}
-	return true;
+	return cost <= API_MEMORY_MAX;
 }
 
 static json_t *load(const char *json, size_t len)
 {
 	json_t *j;
 
-	if (len > API_BODY_MAX || !shallow(json, len))
+	if (len > API_BODY_MAX || !affordable(json, len))
 		return NULL;
 	j = json_loadb(json, len, 0, NULL);
 	if (j && !json_is_object(j)) {

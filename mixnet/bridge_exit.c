@@ -43,14 +43,10 @@ static void exit_recv(void *owner, const uint8_t *pkt, size_t len)
 		b->link.recv(b->link.up, pkt, len);
 }
 
-static void exit_up(struct bridge *b)
+/* Session and gateway link are there. */
+static void both_up(struct bridge *b)
 {
-	b->link.ip4 = b->exit.ip4;
-	b->link.ip6 = b->exit.ip6;
-	b->link.mtu = b->exit.mtu;
-	b->link.mtu_up = b->exit.mtu_up;
 	b->exit_tries = 0;
-	b->exit_up_us = loop_now(b->loop);
 	loop_timer_stop(&b->retry);
 	loop_timer_stop(&b->deadline);
 	if (!b->ever_ready)
@@ -58,6 +54,18 @@ static void exit_up(struct bridge *b)
 	b->ever_ready = true;
 	bridge_set_state(b, BRIDGE_READY);
 	bridge_link_event(b, PKTLINK_UP);
+}
+
+static void exit_up(struct bridge *b)
+{
+	b->link.ip4 = b->exit.ip4;
+	b->link.ip6 = b->exit.ip6;
+	b->link.mtu = b->exit.mtu;
+	b->link.mtu_up = b->exit.mtu_up;
+	b->exit_up_us = loop_now(b->loop);
+	/* What a gateway kept for us it pushes before it lets us in; and nobody is let in by a tunnel that ends. */
+	if (gw_link_is_open(&b->gw) && b->state != BRIDGE_DRAINING)
+		both_up(b);
 }
 
 static void exit_event(void *owner, enum exitsess_event ev)
@@ -321,8 +329,7 @@ void bridge_path_open(struct bridge *b)
 			exit_next(b);
 	} else if (b->exit.state == EXITSESS_UP) {
 		exitsess_resumed(&b->exit, loop_now(b->loop));
-		bridge_set_state(b, BRIDGE_READY);
-		bridge_link_event(b, PKTLINK_UP);
+		both_up(b);
 	} else {
 		exit_start(b);
 	}

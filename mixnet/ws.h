@@ -52,7 +52,7 @@ struct ws_get_opts {
 
 /*
  * Resolves the name (off-thread, never blocking the loop; results are kept for later calls), tries its addresses in order, sends GET with Accept: application/json and
- * Accept-Encoding: gzip understood. cb once: err 0 and the HTTP status with the body (borrowed, NUL-terminated behind len),
+ * no Accept-Encoding: nothing is unpacked. cb once: err 0 and the HTTP status with the body (borrowed, NUL-terminated behind len),
  * or negative: -ETIMEDOUT, -ECONNREFUSED, -EHOSTUNREACH, -ENOENT (no such name), SMX_ECRYPTO (certificate), SMX_EPROTO, SMX_ELIMIT.
  */
 struct ws_get *ws_get(struct ws *w, const struct ws_url *u, const struct ws_get_opts *o,

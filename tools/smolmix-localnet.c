@@ -355,6 +355,8 @@ int main(int argc, char **argv)
 	addr_parse_ip(&w.cfg.address, "127.0.0.1");
 	addr_parse_ip(&w.cfg.exit_address, "127.0.0.77");
 	w.cfg.faults.reorder_us = 200 * US_PER_MS;
+	rng_seeded_init(&w.hostile, 1);
+	w.cfg.hostile = &w.hostile.rng;
 	r = parse_options(&w, argc, argv);
 	if (r)
 		return r - 1;

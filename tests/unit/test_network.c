@@ -254,6 +254,24 @@ static char *long_list(const char *head, const char *item, int n, const char *ta
 	return json;
 }
 
+/* A hundred thousand empty objects are read over, 700 kB of them are not: they would take 100 MB. */
+static void bomb(void **state)
+{
+	static const char head[] = "{\"entry_gateways\":[],\"exit_gateways\":[],\"layer1\":[],\"layer2\":[],"
+				   "\"layer3\":[],\"standby\":[],\"x\":[";
+	struct api_rewarded r;
+
+	(void)state;
+	for (int more = 0; more < 2; more++) {
+		char *json = long_list(head, "{}", more ? 245000 : 100000, "]}");
+
+		assert_int_equal(api_parse_rewarded(&r, json, strlen(json)), more ? SMX_EPROTO : 0);
+		if (!more)
+			api_rewarded_done(&r);
+		free(json);
+	}
+}
+
 /* TOPO_NODES_MAX entries and one more: nodes in a page (here all of them bad), ids in a layer. */
 static void list_limits(void **state)
 {
@@ -399,7 +417,7 @@ int main(void)
 		cmocka_unit_test(lengths),  cmocka_unit_test(nine_urls),
 		cmocka_unit_test(urls),	    cmocka_unit_test(plain_urls_of_a_file),
 		cmocka_unit_test(builtin),  cmocka_unit_test(pages),
-		cmocka_unit_test(nesting),  cmocka_unit_test(list_limits),
+		cmocka_unit_test(nesting), cmocka_unit_test(bomb),  cmocka_unit_test(list_limits),
 		cmocka_unit_test(rotation), cmocka_unit_test(described),
 		cmocka_unit_test(joined),
 	};

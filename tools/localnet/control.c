@@ -95,7 +95,27 @@ static int mix_node(const struct order *o)
 		return -ERANGE;
 	bad = &o->w->dir.node[(unsigned)o->num[0] - 1].bad;
 	bad->dead = o->cmd->value == NODE_DEAD;
+	bad->spoil = SPOIL_NOT;
 	bad->slow_us = o->cmd->value == NODE_SLOW ? (uint64_t)(o->num[1] * 1000) : 0;
+	return 0;
+}
+
+static int mix_node_spoils(const struct order *o)
+{
+	if (o->num[0] < 1)
+		return -ERANGE;
+	if (!o->w)
+		return 0;
+	if (o->num[0] > o->w->dir.gateway)
+		return -ERANGE;
+	o->w->dir.node[(unsigned)o->num[0] - 1].bad.spoil = (enum spoil)o->cmd->value;
+	return 0;
+}
+
+static int seed(const struct order *o)
+{
+	if (o->w)
+		rng_seeded_init(&o->w->hostile, (uint64_t)o->num[0]);
 	return 0;
 }
 
@@ -120,6 +140,7 @@ static int one_gateway(const struct order *o, unsigned i)
 	case GATEWAY_OK:
 		bad->stalled = bad->credentials = false;
 		bad->close_step = 0;
+		bad->spoil = SPOIL_NOT;
 		return 0;
 	case GATEWAY_STOP: gateway_stop(g); return 0;
 	case GATEWAY_START: return gateway_start(g);
@@ -142,6 +163,19 @@ static int gateways(const struct order *o)
 	r = chosen(o, o->cmd->value == GATEWAY_CLOSE, o->w->cfg.gateways, &i, &to);
 	for (; i < to && r == 0; i++)
 		r = one_gateway(o, i);
+	return r;
+}
+
+static int gateways_spoil(const struct order *o)
+{
+	unsigned i, to;
+	int r;
+
+	if (!o->w)
+		return 0;
+	r = chosen(o, 0, o->w->cfg.gateways, &i, &to);
+	for (; i < to && r == 0; i++)
+		o->w->dir.node[o->w->dir.gateway + i].bad.spoil = (enum spoil)o->cmd->value;
 	return r;
 }
 
@@ -208,10 +242,19 @@ static const struct command commands[] = {
 	{ "api rubbish", "", "answers what is no JSON", 0, 0, api_answers, API_RUBBISH },
 	{ "api half", "", "answers half of the JSON", 0, 0, api_answers, API_HALF },
 	{ "api stale", "", "answers for two epochs at once", 0, 0, api_answers, API_STALE },
+	{ "api flip", "", "turns bits of its answers", 0, 0, api_answers, API_FLIP },
+	{ "api cut", "", "ends its answers anywhere", 0, 0, api_answers, API_CUT },
+	{ "api huge", "", "answers 48 MB", 0, 0, api_answers, API_HUGE },
+	{ "api deep", "", "answers a million brackets", 0, 0, api_answers, API_DEEP },
+	{ "api bomb", "", "answers ten million empty nodes", 0, 0, api_answers, API_BOMB },
+	{ "api lies", "", "answers with wrong values", 0, 0, api_answers, API_LIES },
 	{ "node ok", "ID", "the mix node works", 1, 1, mix_node, NODE_OK },
 	{ "node dead", "ID", "packets to it vanish; the directory gives it no performance", 1, 1, mix_node, NODE_DEAD },
 	{ "node slow", "ID MS", "it delays each packet so much more", 2, 2, mix_node, NODE_SLOW },
-	{ "gateway ok", "[N]", "ends stall, credentials and close", 0, 1, gateways, GATEWAY_OK },
+	{ "node flip", "ID", "it turns bits of what it sends", 1, 1, mix_node_spoils, SPOIL_FLIP },
+	{ "node cut", "ID", "it sends less than it says", 1, 1, mix_node_spoils, SPOIL_CUT },
+	{ "node replay", "ID", "it sends each packet five times", 1, 1, mix_node_spoils, SPOIL_REPLAY },
+	{ "gateway ok", "[N]", "ends all but stop", 0, 1, gateways, GATEWAY_OK },
 	{ "gateway stop", "[N]", "does not listen; connections end", 0, 1, gateways, GATEWAY_STOP },
 	{ "gateway start", "[N]", "listens again", 0, 1, gateways, GATEWAY_START },
 	{ "gateway reset", "[N]", "ends its connections", 0, 1, gateways, GATEWAY_RESET },
@@ -219,14 +262,30 @@ static const struct command commands[] = {
 	{ "gateway stall", "[N]", "keeps its connections but does nothing", 0, 1, gateways, GATEWAY_STALL },
 	{ "gateway credentials", "[N]", "wants to be paid by new connections", 0, 1, gateways, GATEWAY_CREDENTIALS },
 	{ "gateway close", "STEP [N]", "closes new connections at step 1..4 of the handshake", 1, 2, gateways, GATEWAY_CLOSE },
+	{ "gateway flip", "[N]", "turns bits of what it pushes", 0, 1, gateways_spoil, SPOIL_FLIP },
+	{ "gateway cut", "[N]", "pushes less than it should", 0, 1, gateways_spoil, SPOIL_CUT },
+	{ "gateway junk", "[N]", "pushes random frames and texts of every type", 0, 1, gateways_spoil, SPOIL_JUNK },
+	{ "gateway flood", "[N]", "forty of them with each packet", 0, 1, gateways_spoil, SPOIL_FLOOD },
+	{ "gateway replay", "[N]", "pushes acknowledgements and replies again", 0, 1, gateways_spoil, SPOIL_REPLAY },
+	{ "gateway text", "[N]", "spoils every third text, of handshakes too", 0, 1, gateways_spoil, SPOIL_TEXT },
 	{ "exit ok", "[N]", "works", 0, 1, exit_behaves, EXIT_WELL },
 	{ "exit silent", "[N]", "does nothing at all", 0, 1, exit_behaves, EXIT_SILENT },
 	{ "exit ignore", "[N]", "does not answer connect requests", 0, 1, exit_behaves, EXIT_IGNORE },
 	{ "exit refuse", "[N]", "refuses new clients", 0, 1, exit_behaves, EXIT_REFUSE },
 	{ "exit starve", "[N]", "behaves as if it never had a SURB", 0, 1, exit_behaves, EXIT_STARVE },
 	{ "exit rubbish", "[N]", "answers random bytes", 0, 1, exit_behaves, EXIT_RUBBISH },
+	{ "exit flip", "[N]", "turns bits of its answers and their fragments", 0, 1, exit_behaves, EXIT_FLIP },
+	{ "exit cut", "[N]", "ends its answers anywhere", 0, 1, exit_behaves, EXIT_CUT },
+	{ "exit sets", "[N]", "adds fragments of large messages that never become whole", 0, 1, exit_behaves, EXIT_SETS },
+	{ "exit bundles", "[N]", "adds bundles and IP packets that are malformed", 0, 1, exit_behaves, EXIT_BUNDLES },
+	{ "exit nonsense", "[N]", "adds messages of wrong versions and kinds", 0, 1, exit_behaves, EXIT_NONSENSE },
+	{ "exit unasked", "[N]", "adds answers to nothing", 0, 1, exit_behaves, EXIT_UNASKED },
+	{ "exit requests", "[N]", "adds requests for any number of SURBs", 0, 1, exit_behaves, EXIT_REQUESTS },
+	{ "exit replay", "[N]", "answers everything three times", 0, 1, exit_behaves, EXIT_REPLAY },
+	{ "exit flood", "[N]", "adds twelve answers to each", 0, 1, exit_behaves, EXIT_FLOOD },
 	{ "exit forget", "[N]", "forgets its clients without a word", 0, 1, exit_forgets, false },
 	{ "exit end", "[N]", "forgets its clients and tells them", 0, 1, exit_forgets, true },
+	{ "seed", "N", "the draws of flip, cut, junk and so on begin anew", 1, 1, seed, 0 },
 	{ "rotate", "", "new keys for all nodes", 0, 0, rotate, 0 },
 };
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))

@@ -25,10 +25,13 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "mixnet/gwproto.h"
+#include "tools/localnet/hostile.h"
 #include "tools/localnet/node.h"
 
 #define CLIENTS_MAX 256
 #define STORED_MAX 64
+#define OLD_FRAMES 32
+#define JUNK_MAX (4 * GW_FRAME_MAX) /* the client takes a quarter of it */
 #define FIRST_REQUEST_US (10 * US_PER_S) /* gateway.md 2: server timers */
 
 struct session;
@@ -66,6 +69,9 @@ struct gateway {
 	unsigned n_clients;
 	uint64_t unknown_dest, push_failed;
 	uint8_t frame[GW_FRAME_MAX];
+	uint8_t old[OLD_FRAMES][NYM_BLOB + GW_FRAME_OVERHEAD]; /* pushed before, for replays */
+	size_t old_len[OLD_FRAMES];
+	uint8_t junk[JUNK_MAX];
 	char text[GW_TEXT_MAX], text2[GW_TEXT_MAX];
 };
 
@@ -128,13 +134,70 @@ static void op_forget(void *owner, const uint8_t pk[32])
 
 /* ---- downstream ---- */
 
-static void push(struct session *s, const uint8_t *msg, size_t len)
+static void push_one(struct session *s, const uint8_t *msg, size_t len)
 {
 	struct gateway *g = s->gw;
 	int n = g->info->bad.stalled ? SMX_ESTATE : gw_server_push(&s->eng, g->frame, sizeof(g->frame), msg, len);
 
+	if (n > 0 && g->info->bad.spoil == SPOIL_FLIP && hostile_chance(g->cfg->hostile, 8))
+		hostile_flip(g->cfg->hostile, g->frame, (size_t)n);
+	if (n > 0 && g->info->bad.spoil == SPOIL_CUT && hostile_chance(g->cfg->hostile, 8))
+		n = (int)hostile_cut(g->cfg->hostile, (size_t)n);
 	if (n < 0 || ws_send(s->conn, false, g->frame, (size_t)n) < 0)
 		g->push_failed++;
+}
+
+/* Frames, sealed blobs and texts of random content. */
+static void push_junk(struct session *s)
+{
+	struct gateway *g = s->gw;
+	struct rng *r = g->cfg->hostile;
+	static const size_t usual[] = { 0, 1, NYM_ACK, NYM_ACK + 1, 32, 40, NYM_BLOB - 1, NYM_BLOB, NYM_BLOB + 1, GW_FRAME_MAX - GW_FRAME_OVERHEAD };
+
+	switch (rng_below(r, 4)) {
+	case 0: ws_send(s->conn, false, g->junk, hostile_junk(r, g->junk, hostile_chance(r, 20) ? JUNK_MAX : GW_FRAME_MAX)); break;
+	case 1: ws_send(s->conn, true, g->junk, hostile_text(r, (char *)g->junk, GW_TEXT_MAX)); break;
+	default:
+		rng_fill(r, g->junk, GW_FRAME_MAX);
+		push_one(s, g->junk, usual[rng_below(r, sizeof(usual) / sizeof(usual[0]))]);
+	}
+}
+
+/* Old ones again, as they were; and this one sealed again. */
+static void push_replays(struct session *s, const uint8_t *msg, size_t len)
+{
+	struct gateway *g = s->gw;
+	struct rng *r = g->cfg->hostile;
+	uint32_t at = rng_below(r, OLD_FRAMES);
+
+	push_one(s, msg, len);
+	if (g->old_len[at])
+		ws_send(s->conn, false, g->old[at], g->old_len[at]);
+	if (len + GW_FRAME_OVERHEAD <= sizeof(g->old[at])) {
+		int n = gw_server_push(&s->eng, g->old[at], sizeof(g->old[at]), msg, len);
+
+		g->old_len[at] = n > 0 ? (size_t)n : 0;
+	}
+}
+
+static void push(struct session *s, const uint8_t *msg, size_t len)
+{
+	struct gateway *g = s->gw;
+	struct rng *r = g->cfg->hostile;
+	enum spoil spoil = g->info->bad.spoil;
+	uint8_t wrong[NYM_BLOB];
+
+	if ((spoil == SPOIL_FLIP || spoil == SPOIL_CUT) && len <= sizeof(wrong) && hostile_chance(r, 8)) {
+		memcpy(wrong, msg, len);
+		hostile_flip(r, wrong, len);
+		push_one(s, wrong, spoil == SPOIL_CUT ? hostile_cut(r, len) : len);
+		return;
+	}
+	push_one(s, msg, len);
+	for (unsigned n = spoil == SPOIL_FLOOD ? 40 : spoil == SPOIL_JUNK; n; n--)
+		push_junk(s);
+	for (unsigned n = spoil == SPOIL_REPLAY ? 3 : 0; n; n--)
+		push_replays(s, msg, len);
 }
 
 static void deliver(struct gateway *g, const uint8_t dest[32], const uint8_t *msg, size_t len)
@@ -205,7 +268,18 @@ static bool misbehaves(struct session *s, unsigned step)
 
 static void send_text(struct session *s, const char *text)
 {
-	ws_send(s->conn, true, text, strlen(text));
+	struct rng *r = s->gw->cfg->hostile;
+	char wrong[GW_TEXT_MAX];
+	size_t len = strlen(text);
+
+	if (s->gw->info->bad.spoil == SPOIL_TEXT && hostile_chance(r, 3)) {
+		memcpy(wrong, text, len);
+		hostile_flip(r, wrong, len);
+		ws_send(s->conn, true, wrong, hostile_chance(r, 2) ? hostile_cut(r, len) : len);
+		ws_send(s->conn, true, wrong, hostile_text(r, wrong, sizeof(wrong)));
+		return;
+	}
+	ws_send(s->conn, true, text, len);
 }
 
 static void on_text(void *owner, const char *msg, size_t len)

@@ -33,8 +33,11 @@ struct faults {
 };
 
 /* Misbehaviour on purpose: set by commands (control.h). */
-enum api_fault { API_WELL, API_503, API_RUBBISH, API_HALF, API_STALE };
-enum exit_fault { EXIT_WELL, EXIT_SILENT, EXIT_IGNORE, EXIT_REFUSE, EXIT_STARVE, EXIT_RUBBISH };
+enum api_fault { API_WELL, API_503, API_RUBBISH, API_HALF, API_STALE, API_FLIP, API_CUT, API_HUGE, API_DEEP, API_BOMB, API_LIES };
+enum exit_fault { EXIT_WELL, EXIT_SILENT, EXIT_IGNORE, EXIT_REFUSE, EXIT_STARVE, EXIT_RUBBISH, EXIT_FLIP, EXIT_CUT, EXIT_SETS, EXIT_BUNDLES,
+		  EXIT_NONSENSE, EXIT_UNASKED, EXIT_REQUESTS, EXIT_REPLAY, EXIT_FLOOD };
+/* What a node or gateway does to what it sends (hostile.h). */
+enum spoil { SPOIL_NOT, SPOIL_FLIP, SPOIL_CUT, SPOIL_JUNK, SPOIL_FLOOD, SPOIL_REPLAY, SPOIL_TEXT };
 
 struct misbehaviour { /* of one node */
 	bool dead;	  /* packets to it vanish */
@@ -42,6 +45,7 @@ struct misbehaviour { /* of one node */
 	bool stalled;	  /* gateway: connections stay, nothing is said or done on them */
 	bool credentials; /* gateway: wants to be paid */
 	unsigned close_step; /* gateway: 0 none; 1 version query, 2 first handshake message, 3 second, 4 bandwidth claim */
+	enum spoil spoil;
 	enum exit_fault exit; /* of the IP packet router behind this gateway */
 };
 
@@ -57,6 +61,7 @@ struct localnet_cfg {
 	unsigned gateways, exits; /* exit i is a client of gateway i */
 	struct faults faults;
 	enum api_fault api_fault;
+	struct rng *hostile;	  /* draws of hostile.h */
 	struct map map[LOCALNET_MAPS_MAX];
 	unsigned n_maps;
 	struct addr exit_address; /* source of the first exit's connections; the others' follow */

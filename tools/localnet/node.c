@@ -32,6 +32,7 @@
 #include "mixnet/framing.h"
 #include "mixnet/sphinx.h"
 #include "tools/localnet/faults.h"
+#include "tools/localnet/hostile.h"
 
 #define NODE_SMALL_BLOCKS 4096
 #define NODE_LARGE_BLOCKS 16
@@ -308,6 +309,10 @@ static void send_copy(struct node *n, const struct addr *to, const uint8_t *pack
 	}
 	memcpy(b->frame + hdr, packet, len);
 	b->len = (size_t)hdr + len;
+	if (n->info->bad.spoil == SPOIL_FLIP && hostile_chance(n->cfg->hostile, 4))
+		hostile_flip(n->cfg->hostile, b->frame, b->len);
+	if (n->info->bad.spoil == SPOIL_CUT && hostile_chance(n->cfg->hostile, 8))
+		b->len = 1 + hostile_cut(n->cfg->hostile, b->len);
 	b->to = *to;
 	if (!delay_us) {
 		transmit(n, b);
@@ -329,6 +334,8 @@ void node_send(struct node *n, const struct addr *to, const uint8_t *packet, siz
 	}
 	if (!copies)
 		n->stats.dropped_fault++;
+	for (unsigned i = 0; i < 4 && n->info->bad.spoil == SPOIL_REPLAY; i++)
+		send_copy(n, to, packet, len, rotation, delay_us);
 	for (unsigned i = 0; i < copies; i++)
 		send_copy(n, to, packet, len, rotation, delay_us + n->info->bad.slow_us + extra[i]);
 }

@@ -14,6 +14,7 @@
 #include <time.h>
 
 #include "base/base58.h"
+#include "tools/localnet/hostile.h"
 
 struct nymapi {
 	struct ws *ws;
@@ -196,8 +197,11 @@ static void on_get(void *owner, const char *path, int *ret_status, char **ret_bo
 	struct nymapi *a = owner;
 	enum api_fault bad = a->cfg->api_fault;
 	json_t *j = answer(a, path);
-	char *body = j ? json_dumps(j, JSON_COMPACT) : NULL;
+	char *body;
 
+	if (bad == API_LIES)
+		hostile_json(a->cfg->hostile, j);
+	body = j ? json_dumps(j, JSON_COMPACT) : NULL;
 	json_decref(j);
 	*ret_status = body ? 200 : 404;
 	if (!body)
@@ -215,6 +219,8 @@ static void on_get(void *owner, const char *path, int *ret_status, char **ret_bo
 	*ret_len = body ? strlen(body) : 0;
 	if (bad == API_HALF)
 		*ret_len /= 2;
+	if (body)
+		*ret_body = hostile_body(a->cfg->hostile, bad, body, ret_len);
 }
 
 int nymapi_start(struct nymapi *a)

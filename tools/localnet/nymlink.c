@@ -22,6 +22,7 @@
 #include "mixnet/framing.h"
 #include "mixnet/gwproto.h"
 #include "mixnet/topology.h"
+#include "tools/localnet/hostile.h"
 #include "tools/localnet/surbstore.h"
 
 #define HOP_MEAN_NS UINT64_C(15000000)
@@ -246,6 +247,8 @@ static void queue_message(struct nymlink *l, struct sender *t, struct wire_wr *w
 			surb_store_frag_free(&l->store, f);
 			return;
 		}
+		if (!request)
+			hostile_frag(l->cfg->hostile, l->gateway->bad.exit, f->frag);
 		f->limit = limit;
 		f->surb_request = request;
 		surb_store_queue(t, f, request);
@@ -268,6 +271,7 @@ static void want_more(struct nymlink *l, struct sender *t)
 void nymlink_reply(struct nymlink *l, const uint8_t tag[NYM_TAG], const void *data, size_t len, unsigned limit)
 {
 	struct sender *t = surb_store_find(&l->store, tag);
+	enum exit_fault bad = l->gateway->bad.exit;
 	struct wire_wr w;
 
 	if (!t) {
@@ -277,9 +281,13 @@ void nymlink_reply(struct nymlink *l, const uint8_t tag[NYM_TAG], const void *da
 	}
 	wire_wr_init(&w, l->reply, sizeof(l->reply));
 	nym_put_reply_data(&w, data, len);
-	if (l->gateway->bad.exit == EXIT_RUBBISH)
-		rng_fill(l->rng, l->reply, w.len);
+	hostile_right(l->cfg->hostile, bad, &w);
 	queue_message(l, t, &w, limit, false);
+	for (unsigned n = hostile_more(bad); n; n--) {
+		wire_wr_init(&w, l->reply, sizeof(l->reply));
+		hostile_message(l->cfg->hostile, bad, &w, data, len, &l->self.addr);
+		queue_message(l, t, &w, 0, false);
+	}
 	pump(l, t);
 	want_more(l, t);
 }
