@@ -45,7 +45,10 @@ FAULTS = (
     ("node slow {n} 300", 20, "node ok {n}"), ("gateway reset {g}", 0, None), ("gateway forget {g}", 0, None),
     ("gateway stop {g}", 3, "gateway start {g}"), ("gateway stall {g}", 18, "gateway ok {g}"), ("rotate", 0, None),
     ("api down", 30, "api ok"), ("api rubbish", 30, "api ok"), ("exit forget {x}", 0, None), ("exit end {x}", 0, None),
-    ("exit silent {x}", 35, "exit ok {x}"), ("exit starve {x}", 15, "exit ok {x}"), ("exit rubbish {x}", 5, "exit ok {x}"),
+    ("node flip {n}", 10, "node ok {n}"), ("node replay {n}", 10, "node ok {n}"), ("gateway junk {g}", 10, "gateway ok {g}"),
+    ("gateway replay {g}", 10, "gateway ok {g}"), ("gateway text {g}", 10, "gateway ok {g}"), ("exit sets {x}", 10, "exit ok {x}"),
+    ("exit nonsense {x}", 10, "exit ok {x}"), ("exit unasked {x}", 10, "exit ok {x}"), ("exit requests {x}", 10, "exit ok {x}"),
+    ("exit replay {x}", 10, "exit ok {x}"), ("exit silent {x}", 35, "exit ok {x}"), ("exit starve {x}", 15, "exit ok {x}"), ("exit rubbish {x}", 5, "exit ok {x}"),
 )
 
 
