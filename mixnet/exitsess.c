@@ -202,7 +202,7 @@ bool exitsess_tight(const struct exitsess *e)
 
 void exitsess_rotated(struct exitsess *e)
 {
-	surbstock_distrust(&e->stock);
+	surbstock_void(&e->stock);
 }
 
 /* ---- in ---- */
@@ -412,7 +412,8 @@ static void liveness(struct exitsess *e, uint64_t now_us)
 	}
 	if (now_us < e->probe_us + PROBE_WAIT_US)
 		return;
-	surbstock_distrust(&e->stock);
+	if (e->misses || e->stock.estimate < 2 * SURBSTOCK_FLOOR) /* one packet may well be lost */
+		surbstock_distrust(&e->stock);
 	e->misses++;
 	if (e->misses >= MISSES_MAX && e->down_us + MISSES_MAX * PROBE_WAIT_US <= now_us)
 		end(e, "the exit does not answer any more");

@@ -8,6 +8,10 @@
  * the estimate is low and the exit gets more than it needs. A request says that the exit has less than 60
  * (plus what waits there): the estimate cannot be higher than that plus what is on its way.
  *
+ * When the exit is silent nobody knows what it still has, and it gets new ones. When it then answers without asking for more, the old ones
+ * are believed in again: else each lost keepalive would add a whole stock to what the exit holds, until its oldest ones were older than
+ * our table of reply keys.
+ *
  * The rate of replies is counted in half seconds; the busier of the last two counts, so that a starting
  * download is met early.
  */
@@ -45,6 +49,8 @@ void surbstock_confirmed(struct surbstock *s, unsigned n, bool arrived)
 
 static void use(struct surbstock *s, uint32_t n)
 {
+	s->estimate += s->doubted;
+	s->doubted = 0;
 	s->estimate -= n;
 	if (s->estimate < 0)
 		s->estimate = 0;
@@ -86,8 +92,14 @@ void surbstock_asked(struct surbstock *s, uint32_t amount)
 
 void surbstock_distrust(struct surbstock *s)
 {
+	s->doubted += s->estimate;
 	s->estimate = 0;
 	s->unconfirmed = 0;
+}
+
+void surbstock_void(struct surbstock *s)
+{
+	s->doubted = s->estimate = s->unconfirmed = 0;
 }
 
 static uint64_t replies_per_s(const struct surbstock *s, uint64_t now_us)

@@ -20,6 +20,7 @@
 struct surbstock {
 	int64_t estimate;    /* at the exit or on the way to it */
 	int64_t unconfirmed; /* of these, not acknowledged yet */
+	int64_t doubted;     /* not in estimate */
 	uint32_t owed;	     /* asked for by the exit, not sent yet */
 	uint32_t max_seq;    /* highest data sequence number seen: each number cost one SURB */
 	uint32_t bucket;     /* replies in the current half second */
@@ -37,8 +38,10 @@ void surbstock_data_reply(struct surbstock *s, uint64_t now_us, uint32_t seq);
 void surbstock_control_reply(struct surbstock *s);
 /* The exit asks. */
 void surbstock_asked(struct surbstock *s, uint32_t amount);
-/* The exit does not answer, or its SURBs belong to keys of the past: count on nothing. */
+/* The exit does not answer: count on nothing until it does. */
 void surbstock_distrust(struct surbstock *s);
+/* Its SURBs belong to keys of the past. */
+void surbstock_void(struct surbstock *s);
 
 /* How many should be there: floor + replies of one round trip and a half second. */
 unsigned surbstock_target(const struct surbstock *s, uint64_t now_us, uint64_t rtt_us);
