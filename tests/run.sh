@@ -108,6 +108,7 @@ check "build with ASan and UBSan" build build-asan -Db_sanitize=address,undefine
 	-Dbuildtype=debugoptimized
 run build-asan sanitizers --suite unit --suite kat --suite sim --suite fuzz --timeout-multiplier 5
 unset ASAN_OPTIONS UBSAN_OPTIONS
+check "hostile peers" env SMOLMIX_BUILD="$PWD/build" SMOLMIX_CLIENT="$PWD/build-asan" python3 tests/e2e/e_hostile.py
 
 say "clang"
 if command -v clang >/dev/null; then

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A client built with sanitizers among peers that lie: gateway, exit, mix nodes and nym-api, one switch after the other.
 
-    e_hostile.py [--seconds N] [--seed N] [word of a switch...]
+    e_hostile.py [--seconds N] [--seed N] [--seeds N] [api node gateway exit]
 
 SMOLMIX_BUILD has the network and the shim, SMOLMIX_CLIENT the smolmix-run to be tried (build-asan; the same folder if not
 set). One client lives through all switches of a kind; each is on for some seconds while programs use the network, then
@@ -24,11 +24,11 @@ import world as w
 
 CLIENT = w.pathlib.Path(os.environ.get("SMOLMIX_CLIENT", w.BUILD))
 API = ("flip", "cut", "huge", "deep", "bomb", "lies", "half", "rubbish")
-BY_CHANCE = ("flip", "cut", "lies")  # tried with several seeds
+BY_CHANCE = ("flip", "cut", "lies", "junk", "text")  # tried with several seeds
 NODE = ("flip", "cut", "replay")
 GATEWAY = ("flip", "cut", "junk", "flood", "replay", "text")
 EXIT = ("flip", "cut", "sets", "bundles", "nonsense", "unasked", "requests", "replay", "flood", "rubbish")
-NOT_FRESH = (("gateway", "flood"),)  # ends after the 60 s of a bootstrap; live it recovers
+FRESH = {"api": API, "gateway": ("junk", "replay", "text")}  # with the others a client may try for the minute it has
 GREW_KB = 48 * 1024        # by all switches together; freed memory that the sanitizer keeps is a third of it
 START_KB = 320 * 1024      # of a client that meets the largest answers of a nym-api
 SANITIZERS = "quarantine_size_mb=16:malloc_context_size=8:detect_leaks=1:abort_on_error=0:handle_abort=1"
@@ -135,12 +135,10 @@ def start(net, run, switch, seed):
 def starts(servers, run, chosen, a):
     """Fresh clients."""
     with Hostile(servers) as net:
-        for kind, switches in (("api", API), ("gateway", GATEWAY)):
-            for name in switches:
-                if kind not in chosen or (kind, name) in NOT_FRESH:
-                    continue
+        for kind, switches in FRESH.items():
+            for name in switches if kind in chosen else ():
                 net.command(f"{kind} {name}")
-                for seed in range(a.seed, a.seed + (a.seeds if name in BY_CHANCE + ("text",) else 1)):
+                for seed in range(a.seed, a.seed + (a.seeds if name in BY_CHANCE else 1)):
                     start(net, run, f"{kind} {name}", seed)
                 net.command(f"{kind} ok")
         start(net, run, "nobody lies", 1)
@@ -149,7 +147,7 @@ def starts(servers, run, chosen, a):
 def main():
     """All kinds at once."""
     p = argparse.ArgumentParser()
-    p.add_argument("--seconds", type=float, default=2)
+    p.add_argument("--seconds", type=float, default=1)
     p.add_argument("--seeds", type=int, default=3)
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("kind", nargs="*", default=["api", "node", "gateway", "exit"])
