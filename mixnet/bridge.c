@@ -7,7 +7,8 @@
  * and the next is drawn, at most BRIDGE_TRIES, unless the user named one. bootstrap_us bounds all of it. From
  * the first opened gateway on the gateway is kept: it is part of our address. When its link is lost it is
  * opened again with the same keys after 1, 2, 5, 10, 30 s, and pending acknowledgements, the session with the
- * exit and the addresses stay.
+ * exit and the addresses stay. In the first minute a gateway that cannot be reached at all is tried every 4 s: most of them restart,
+ * and the programs wait.
  *
  * The directory is refreshed every five minutes, sooner after a failure, and when a gateway link came back or an
  * exit was lost: its addresses or the network's keys may have changed. A failed refresh keeps the last one (SPEC
@@ -34,6 +35,8 @@
 #define REFRESH_AGAIN_US (60 * US_PER_S) /* after a failure */
 #define REFRESH_GAP_US (10 * US_PER_S)
 #define FETCH_US (30 * US_PER_S)
+#define RESTART_US (60 * US_PER_S) /* a gateway that restarts is back by then */
+#define RESTART_PAUSE_US (4 * US_PER_S)
 #define DRAIN_STEP_US (20 * US_PER_MS)
 #define LINGER_US (500 * US_PER_MS)
 #define LINGER_STEP_US (5 * US_PER_MS)
@@ -254,8 +257,13 @@ static void gw_lost(void *owner, enum gw_link_lost how)
 {
 	struct bridge *b = owner;
 	/* Where it does not know us any more, the next attempt registers. */
-	uint64_t pause_us = bridge_pause(how == GW_LOST_UNKNOWN_US ? 0 : b->reconnects_in_row++);
+	uint64_t now_us = loop_now(b->loop), pause_us;
 
+	if (!b->reconnects_in_row)
+		b->gateway_lost_us = now_us;
+	pause_us = bridge_pause(how == GW_LOST_UNKNOWN_US ? 0 : b->reconnects_in_row++);
+	if (how == GW_LOST_UNREACHABLE && now_us < b->gateway_lost_us + RESTART_US && pause_us > RESTART_PAUSE_US)
+		pause_us = RESTART_PAUSE_US;
 	bridge_say_why(b, "%s: %s", b->gateway_text, b->gw.why);
 	bridge_path_closed(b);
 	if (b->state == BRIDGE_GATEWAY) {
@@ -271,7 +279,7 @@ static void gw_lost(void *owner, enum gw_link_lost how)
 	if (b->state != BRIDGE_RECONNECTING)
 		b->reconnects++;
 	bridge_set_state(b, BRIDGE_RECONNECTING);
-	loop_timer_set(&b->retry, loop_now(b->loop) + pause_us);
+	loop_timer_set(&b->retry, now_us + pause_us);
 }
 
 static void gw_blob(void *owner, uint8_t *blob, size_t len)

@@ -51,6 +51,7 @@ struct bridge {
 	char gateway_text[48];
 	struct bridge_tried gateways;
 	unsigned gateway_tries, reconnects_in_row;
+	uint64_t gateway_lost_us;
 	uint64_t reconnects;
 	/* exit */
 	struct exitsess exit;

@@ -2,11 +2,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """What programs see when parts of the network fail, and how long it takes until all is well again.
 
+    e_faults.py [--table] [word of a story...]
+
 Each story has a network of its own; a few run at once, the servers are the same for all. faults_probe.py uses the
 network; when its download is under way the fault comes. Gateway, mix node and directory faults must not end a connection. When the exit is lost, its addresses are,
 and so every connection must end with ECONNRESET, while new ones and UDP go on through another exit.
+
+--table: files of 5 MB instead of some hundred kB as fast as they go, and the faults that other tests look at as well.
 """
+import argparse
 import errno
+import hashlib
+import http.server
 import json
 import os
 import socketserver
@@ -18,10 +25,12 @@ import time
 import world as w
 
 ECHO4 = "192.88.99.82"
-UNDER_WAY = 100_000   # bytes of the download before the fault
-WHOLE = 600_000       # what faults_probe.py asks for
+UNDER_WAY = 0.1       # share of the files before the fault
+DOWN, UP = 600_000, 200_000  # bytes
+RATES = "60k", "20k"
+TABLE = 5_000_000, ("10M", "10M")
 WAIT = 100            # seconds until all must be well again: generous, machines are slow
-RESET_CURL = 56       # curl: failure in receiving network data
+RESET_CURL = (55, 56) # curl: failure in sending or receiving network data
 bad = 0
 lock = threading.Lock()
 slots = threading.Semaphore(2 * (os.cpu_count() or 1))
@@ -39,10 +48,43 @@ class EchoServer(socketserver.ThreadingTCPServer):
     daemon_threads = True
 
 
+class Sink(http.server.BaseHTTPRequestHandler):
+    """Takes a file and answers its checksum; counts bytes that are not those of the file, whole or not."""
+    body = b""
+    got_most = 0
+    wrong = 0
+
+    def do_PUT(self):
+        """One upload."""
+        left, got = int(self.headers["Content-Length"]), b""
+        if self.headers.get("Expect"):
+            self.send_response_only(100)
+            self.end_headers()
+        try:
+            while len(got) < left and (more := self.rfile.read1(65536)):
+                got += more
+            text = hashlib.sha256(got).hexdigest().encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
+        except OSError:
+            pass  # the client's end says what happened
+        Sink.wrong += sum(a != b for a, b in zip(got, Sink.body))
+
+    def log_message(self, *_):
+        """Silence."""
+
+
 class Servers(w.World):
-    """Web, DNS and echo server; no network."""
+    """Web, DNS and echo server, and one for uploads; no network."""
 
     def start_localnet(self):
+        Sink.body = os.urandom(UP)
+        (self.dir / "up").write_bytes(Sink.body)
+        sink = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Sink)
+        threading.Thread(target=sink.serve_forever, daemon=True).start()
+        self.maps.append(f"{ECHO4}:80=127.0.0.1:{sink.server_address[1]}")
         echo = EchoServer(("127.0.0.1", 0), Echo)
         threading.Thread(target=echo.serve_forever, daemon=True).start()
         self.maps.append(f"{ECHO4}:7=127.0.0.1:{echo.server_address[1]}")
@@ -53,8 +95,9 @@ class FaultWorld(w.World):
 
     def __init__(self, servers):
         super().__init__(["--nodes", "3x2", "--gateways", "3", "--exits", "2", "-v"], web=False, dns=False)
-        self.maps, self.body = servers.maps, servers.body
+        self.maps, self.body, self.up = servers.maps, servers.body, servers.dir / "up"
         self.events = []
+        self.patience = WAIT
         self.fault_at = 0
 
     def start_probe(self, run=w.RUN, options=()):
@@ -64,14 +107,16 @@ class FaultWorld(w.World):
         network = self.dir / "network.json"  # the first directory is never there
         network.write_text(json.dumps({"name": "faults", "nym_api": [f"http://127.0.0.1:{w.free_port()}/", self.api]}))
         argv = [run, "-v", "--stats-json", self.stats_file, "--network", network, *options, "--", sys.executable,
-                w.pathlib.Path(__file__).with_name("faults_probe.py"), w.WEB4, ECHO4, w.DNS_ADDRS[0], w.NAME, self.dir]
+                w.pathlib.Path(__file__).with_name("faults_probe.py"), w.WEB4, ECHO4, w.DNS_ADDRS[0], w.NAME, self.dir,
+                str(DOWN), *RATES]
+        (self.dir / "up").symlink_to(self.up)
         with open(self.log, "w") as log:
             self.probe = self.spawn(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True)
         threading.Thread(target=self.read_probe, daemon=True).start()
         self.wait("the probe's start", lambda: self.seen("ready"))
         self.wait("the first connection", lambda: self.seen("connect"))
         first = self.dir / "download1"
-        self.wait("the download", lambda: first.exists() and first.stat().st_size > UNDER_WAY)
+        self.wait("the download", lambda: first.exists() and first.stat().st_size > UNDER_WAY * DOWN)
 
     def read_probe(self):
         for line in self.probe.stdout:
@@ -79,10 +124,10 @@ class FaultWorld(w.World):
 
     def wait(self, what, cond):
         """Until cond is true; an exception when it never is."""
-        end = time.monotonic() + WAIT
+        end = time.monotonic() + self.patience
         while not cond():
             if time.monotonic() > end or self.probe.poll() is not None:
-                raise TimeoutError(f"{what}: not within {WAIT} s")
+                raise TimeoutError(f"{what}: not within {self.patience} s")
             time.sleep(0.1)
 
     def seen(self, what, since=0.0, result=0):
@@ -130,7 +175,7 @@ class FaultWorld(w.World):
         wrong = 0
         for path in self.dir.glob("download*"):
             got = path.read_bytes()
-            wrong += sum(a != b for a, b in zip(got, self.body)) + max(0, len(got) - WHOLE)
+            wrong += sum(a != b for a, b in zip(got, self.body)) + max(0, len(got) - DOWN)
         return wrong
 
 
@@ -229,7 +274,62 @@ def api_down(net):
     net.wait("the failure", lambda: "not refreshed" in net.log.read_text())
 
 
+def node_slow(net):
+    """One of two mix nodes of the second layer takes a second for each packet, for ten seconds."""
+    net.fault("node slow 3 1000")
+    time.sleep(10)
+    net.fault("node ok 3")
+
+
+def half_open(net):
+    """The gateway takes our packets, but nothing it says arrives on the connections of now."""
+    net.fault(f"gateway half {net.my_gateway()}")
+
+
+def skewed(net):
+    """The gateway's clock is wrong by ten minutes when we come again, for eight seconds."""
+    n = net.my_gateway()
+    net.fault(f"gateway skew 600 {n}")
+    net.fault(f"gateway reset {n}")
+    net.wait("the cause", lambda: "skewed" in net.log.read_text())
+    time.sleep(5)
+    net.fault(f"gateway ok {n}")
+
+
+def for_a_while(seconds, on, off, reset=False):
+    """A story of two commands; {x}: our exit. reset: the directory is asked in the middle."""
+    def story(net):
+        x = net.my_exit()
+        net.fault(on.format(x=x))
+        if reset:
+            net.fault(f"gateway reset {net.my_gateway()}")
+        time.sleep(seconds)
+        net.fault(off.format(x=x))
+    return story
+
+
+def new_epoch(net):
+    """The directory tells of a new epoch."""
+    net.fault("epoch")
+    net.fault(f"gateway reset {net.my_gateway()}")
+
+
 # name, story, connections live on
+MORE = (
+    ("2 % lost per hop (20 s)", for_a_while(20, "loss 2", "loss 0"), True),
+    ("5 % twice per hop (20 s)", for_a_while(20, "duplicate 5", "duplicate 0"), True),
+    ("5 % reordered per hop (20 s)", for_a_while(20, "reorder 5", "reorder 0"), True),
+    ("100 ms more per hop (20 s)", for_a_while(20, "delay 100", "delay 0"), True),
+    ("0-300 ms jitter per hop (20 s)", for_a_while(20, "jitter 300", "jitter 0"), True),
+    ("mix node slow by 1 s (10 s)", node_slow, True),
+    ("gateway half-open", half_open, True),
+    ("gateway's clock wrong (8 s)", skewed, True),
+    ("directory stale (15 s)", for_a_while(15, "api stale", "api ok", reset=True), True),
+    ("directory broken (15 s)", for_a_while(15, "api half", "api ok", reset=True), True),
+    ("new epoch", new_epoch, True),
+    ("exit starves SURBs (10 s)", for_a_while(10, "exit starve {x}", "exit ok {x}"), True),
+    ("exit sends garbage (5 s)", for_a_while(5, "exit rubbish {x}", "exit ok {x}"), True),
+)
 STORIES = (
     ("exit forgets the client", exit_forgets, False),
     ("exit dies", exit_dies, False),
@@ -244,29 +344,37 @@ STORIES = (
     ("exit ends, gateway away", exit_ends_gateway_away, False),
 )
 
-NO_EXIT = (exit_ends_gateway_away,)  # the client enters by the gateway that has no exit
+NO_EXIT = (exit_ends_gateway_away, half_open)  # the client enters by the gateway that has no exit
+
+
+def share(e, got, of):
+    """How a file ended."""
+    return "whole" if e["result"] == 0 else f"{got / of:.0%} curl {e['result']}"
 
 
 def judge(net, lives):
     """What the programs saw after the fault, as text, and whether that is right."""
     seconds = net.recovered()
-    if lives:
-        net.wait("the end of the download", lambda: [e for e in net.events if e["what"] == "download"])
-    else:
-        net.wait("the end of the connections", lambda: {"download", "quiet"} <= {e["what"] for e in net.events})
-    download = [e for e in net.events if e["what"] == "download"][0]
+    ends = ("download", "upload") if lives else ("download", "upload", "quiet")
+    net.patience = WAIT + DOWN // 10_000
+    net.wait("the end of the connections", lambda: set(ends) <= {e["what"] for e in net.events})
+    down, up = ([e for e in net.events if e["what"] == what][0] for what in ("download", "upload"))
     quiet = net.finish()
     wrong = net.wrong_bytes()
-    whole = (net.dir / "download1").read_bytes() == net.body[:WHOLE]
+    got = (net.dir / "download1").read_bytes()
     failed = [e for e in net.events if e["what"] == "connect" and e["result"] and e["began"] >= net.fault_at]
-    saw = [f"download {'whole' if whole else 'curl ' + str(download['result'])}",
-           "quiet connection " + ("lives" if quiet == 0 else errno.errorcode.get(quiet, str(quiet))),
-           f"{len(failed)} of {len(failed) + len(net.seen('connect', net.fault_at))} new connections failed"]
-    ok = wrong == 0 and not failed
+    asked = [e for e in net.events if e["what"] == "dns" and e["began"] >= net.fault_at]
+    lost = DOWN - len(got) if lives else 0
+    saw = [f"down {share(down, len(got), DOWN)}", "up " + ("whole" if up["result"] == 0 else f"curl {up['result']}"),
+           "quiet " + ("lives" if quiet == 0 else errno.errorcode.get(quiet, str(quiet))),
+           f"connects {len(failed)} of {len(failed) + len(net.seen('connect', net.fault_at))} failed",
+           f"dns {len([e for e in asked if e['result']])} of {len(asked)} unanswered"]
+    ok = wrong == 0 and not failed and lost == 0
     if lives:
-        ok = ok and whole and download["result"] == 0 and quiet == 0
+        ok = ok and got == net.body[:DOWN] and down["result"] == 0 and quiet == 0
+        ok = ok and up["result"] == 0 and up["sha"] == hashlib.sha256(Sink.body).hexdigest()
     else:
-        ok = ok and download["result"] == RESET_CURL and quiet == errno.ECONNRESET
+        ok = ok and down["result"] in RESET_CURL and quiet == errno.ECONNRESET and up["result"] in RESET_CURL
     return seconds, ", ".join(saw), wrong, ok
 
 
@@ -274,7 +382,7 @@ def tell(name, seconds, saw, wrong, ok):
     """One row of the table."""
     global bad
     with lock:
-        print(f"{'ok  ' if ok else 'FAIL'} {name:28} {saw:75} {seconds:8} {wrong:5}", flush=True)
+        print(f"{'ok  ' if ok else 'FAIL'} {name:30} {saw:95} {seconds:8} {wrong:5}", flush=True)
         bad += not ok
 
 
@@ -297,15 +405,25 @@ def run(servers, name, story, lives):
 
 def main():
     """All stories, the long ones first."""
-    chosen = [s for s in STORIES if len(sys.argv) < 2 or any(a in s[0] for a in sys.argv[1:])]
-    print(f"     {'fault':28} {'what the programs saw':75} {'recovery':>8} {'wrong':>5}", flush=True)
+    global DOWN, UP, RATES
+    p = argparse.ArgumentParser()
+    p.add_argument("--table", action="store_true")
+    p.add_argument("words", nargs="*")
+    a = p.parse_args()
+    if a.table:
+        DOWN = UP = w.BODY = TABLE[0]
+        RATES = TABLE[1]
+    chosen = [s for s in (STORIES + MORE if a.table else STORIES) if not a.words or any(x in s[0] for x in a.words)]
+    print(f"     {'fault':30} {'what the programs saw':95} {'recovery':>8} {'wrong':>5}", flush=True)
     with Servers() as servers:
         threads = [threading.Thread(target=run, args=(servers, *s)) for s in chosen]
         for t in threads:
             t.start()
         for t in threads:
             t.join()
-    return 1 if bad else 0
+    if Sink.wrong:
+        print(f"FAIL {Sink.wrong} wrong bytes in uploads")
+    return 1 if bad or Sink.wrong else 0
 
 
 if __name__ == "__main__":

@@ -158,7 +158,7 @@ def main():
     with e_faults.Servers() as servers:
         run = client(servers.dir)
         jobs = [threading.Thread(target=live, args=(servers, run, kind, switches, a))
-                for kind, switches in (("gateway", GATEWAY), ("exit", EXIT), ("node", NODE)) if kind in a.kind]
+                for kind, switches in (("gateway", GATEWAY), ("exit", EXIT[:5]), ("exit", EXIT[5:]), ("node", NODE)) if kind in a.kind]
         jobs.append(threading.Thread(target=starts, args=(servers, run, a.kind, a)))
         for t in jobs:
             t.start()

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Uses the network like an ordinary program while the network fails (e_faults.py), and says what it saw.
 
-One connection that is quiet, a download by curl, a DNS question each second on one UDP socket, a new connection each
-second. Each event is a JSON line: what, began, took, result (0, or the errno, or curl's code). A line on standard input
+One connection that is quiet, a download and an upload by curl, a DNS question each second on one UDP socket, a new
+connection each second. Each event is a JSON line: what, began, took, result (0, or the errno, or curl's code). A line on standard input
 ends it: then the quiet connection is used once more.
 """
 import json
@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 
-WEB, ECHO, DNS, NAME, FOLDER = sys.argv[1:6]
+WEB, ECHO, DNS, NAME, FOLDER, SIZE, DOWN, UP = sys.argv[1:9]  # bytes; bytes per second
 lock = threading.Lock()
 over = threading.Event()
 
@@ -74,15 +74,25 @@ def questions():
 
 
 def downloads():
-    """curl, again and again; slow enough that a fault comes in the middle."""
+    """curl, again and again; so slow that a fault comes in the middle."""
     number = 0
     while not over.is_set():
         number += 1
         path = os.path.join(FOLDER, f"download{number}")
         began = time.monotonic()
-        p = subprocess.run(["curl", "-sS", "--limit-rate", "60k", "-m", "120", "-r", "0-599999", "-o", path, f"http://{WEB}/file"],
+        p = subprocess.run(["curl", "-sS", "--limit-rate", DOWN, "-m", "400", "-r", f"0-{int(SIZE) - 1}", "-o", path, f"http://{WEB}/file"],
                            stderr=subprocess.PIPE, text=True, check=False)
         say("download", began, p.returncode, why=p.stderr.strip())
+        over.wait(1)
+
+
+def uploads():
+    """curl the other way; the server answers the checksum of what it got."""
+    while not over.is_set():
+        began = time.monotonic()
+        p = subprocess.run(["curl", "-sS", "--limit-rate", UP, "-m", "400", "-T", os.path.join(FOLDER, "up"), f"http://{ECHO}/"],
+                           capture_output=True, text=True, check=False)
+        say("upload", began, p.returncode, why=p.stderr.strip(), sha=p.stdout.strip())
         over.wait(1)
 
 
@@ -91,7 +101,7 @@ def main():
     quiet = socket.create_connection((ECHO, 7), 45)
     quiet.sendall(b"a")
     assert quiet.recv(1) == b"a"
-    for job in (connects, questions, downloads):
+    for job in (connects, questions, downloads, uploads):
         threading.Thread(target=job, daemon=True).start()
 
     def wait_quietly():

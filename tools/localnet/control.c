@@ -129,7 +129,8 @@ static int chosen(const struct order *o, unsigned which, unsigned count, unsigne
 	return o->n > which && (at < 1 || at > count) ? -ERANGE : 0;
 }
 
-enum { GATEWAY_OK, GATEWAY_STOP, GATEWAY_START, GATEWAY_RESET, GATEWAY_FORGET, GATEWAY_STALL, GATEWAY_CREDENTIALS, GATEWAY_CLOSE };
+enum { GATEWAY_OK, GATEWAY_STOP, GATEWAY_START, GATEWAY_RESET, GATEWAY_FORGET, GATEWAY_STALL, GATEWAY_HALF, GATEWAY_CREDENTIALS, GATEWAY_CLOSE,
+       GATEWAY_SKEW };
 
 static int one_gateway(const struct order *o, unsigned i)
 {
@@ -140,6 +141,7 @@ static int one_gateway(const struct order *o, unsigned i)
 	case GATEWAY_OK:
 		bad->stalled = bad->credentials = false;
 		bad->close_step = 0;
+		bad->skew_s = 0;
 		bad->spoil = SPOIL_NOT;
 		return 0;
 	case GATEWAY_STOP: gateway_stop(g); return 0;
@@ -147,6 +149,8 @@ static int one_gateway(const struct order *o, unsigned i)
 	case GATEWAY_RESET: gateway_reset(g); return 0;
 	case GATEWAY_FORGET: gateway_forget(g); return 0;
 	case GATEWAY_STALL: bad->stalled = true; return 0;
+	case GATEWAY_HALF: gateway_half_open(g); return 0;
+	case GATEWAY_SKEW: bad->skew_s = (int64_t)o->num[0]; return 0;
 	case GATEWAY_CREDENTIALS: bad->credentials = true; return 0;
 	case GATEWAY_CLOSE: bad->close_step = (unsigned)o->num[0]; return 0;
 	}
@@ -160,7 +164,7 @@ static int gateways(const struct order *o)
 
 	if (!o->w || r < 0)
 		return r;
-	r = chosen(o, o->cmd->value == GATEWAY_CLOSE, o->w->cfg.gateways, &i, &to);
+	r = chosen(o, o->cmd->value == GATEWAY_CLOSE || o->cmd->value == GATEWAY_SKEW, o->w->cfg.gateways, &i, &to);
 	for (; i < to && r == 0; i++)
 		r = one_gateway(o, i);
 	return r;
@@ -226,6 +230,13 @@ static int rotate(const struct order *o)
 	return 0;
 }
 
+static int next_epoch(const struct order *o)
+{
+	if (o->w)
+		o->w->dir.epoch++;
+	return 0;
+}
+
 /* ---- the table ---- */
 
 #define WIRE(field) offsetof(struct faults, field)
@@ -260,6 +271,8 @@ static const struct command commands[] = {
 	{ "gateway reset", "[N]", "ends its connections", 0, 1, gateways, GATEWAY_RESET },
 	{ "gateway forget", "[N]", "ends its connections and knows nobody any more", 0, 1, gateways, GATEWAY_FORGET },
 	{ "gateway stall", "[N]", "keeps its connections but does nothing", 0, 1, gateways, GATEWAY_STALL },
+	{ "gateway half", "[N]", "takes what comes on its connections, but its answers get lost", 0, 1, gateways, GATEWAY_HALF },
+	{ "gateway skew", "SECONDS [N]", "its clock is ahead", 1, 2, gateways, GATEWAY_SKEW },
 	{ "gateway credentials", "[N]", "wants to be paid by new connections", 0, 1, gateways, GATEWAY_CREDENTIALS },
 	{ "gateway close", "STEP [N]", "closes new connections at step 1..4 of the handshake", 1, 2, gateways, GATEWAY_CLOSE },
 	{ "gateway flip", "[N]", "turns bits of what it pushes", 0, 1, gateways_spoil, SPOIL_FLIP },
@@ -286,6 +299,7 @@ static const struct command commands[] = {
 	{ "exit forget", "[N]", "forgets its clients without a word", 0, 1, exit_forgets, false },
 	{ "exit end", "[N]", "forgets its clients and tells them", 0, 1, exit_forgets, true },
 	{ "seed", "N", "the draws of flip, cut, junk and so on begin anew", 1, 1, seed, 0 },
+	{ "epoch", "", "a new epoch, with the same keys", 0, 0, next_epoch, 0 },
 	{ "rotate", "", "new keys for all nodes", 0, 0, rotate, 0 },
 };
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))

@@ -54,6 +54,7 @@ struct session {
 	struct client *client; /* from OPEN on */
 	struct loop_timer timer;
 	unsigned texts; /* received, for the fault switches */
+	bool mute;	/* half-open: what we say does not get through */
 };
 
 struct gateway {
@@ -137,7 +138,8 @@ static void op_forget(void *owner, const uint8_t pk[32])
 static void push_one(struct session *s, const uint8_t *msg, size_t len)
 {
 	struct gateway *g = s->gw;
-	int n = g->info->bad.stalled ? SMX_ESTATE : gw_server_push(&s->eng, g->frame, sizeof(g->frame), msg, len);
+	bool silent = g->info->bad.stalled || s->mute;
+	int n = silent ? SMX_ESTATE : gw_server_push(&s->eng, g->frame, sizeof(g->frame), msg, len);
 
 	if (n > 0 && g->info->bad.spoil == SPOIL_FLIP && hostile_chance(g->cfg->hostile, 8))
 		hostile_flip(g->cfg->hostile, g->frame, (size_t)n);
@@ -272,6 +274,8 @@ static void send_text(struct session *s, const char *text)
 	char wrong[GW_TEXT_MAX];
 	size_t len = strlen(text);
 
+	if (s->mute)
+		return;
 	if (s->gw->info->bad.spoil == SPOIL_TEXT && hostile_chance(r, 3)) {
 		memcpy(wrong, text, len);
 		hostile_flip(r, wrong, len);
@@ -293,8 +297,8 @@ static void on_text(void *owner, const char *msg, size_t len)
 
 	if (g->info->bad.stalled || misbehaves(s, ++s->texts))
 		return;
-	out = gw_server_text(&s->eng, &ops, loop_clock(g->loop)->wall_s(loop_clock(g->loop)), msg, len, g->text,
-			     g->text2);
+	out = gw_server_text(&s->eng, &ops, loop_clock(g->loop)->wall_s(loop_clock(g->loop)) + g->info->bad.skew_s, msg, len,
+			     g->text, g->text2);
 	if (out < 0) {
 		ws_close(s->conn, true);
 		return;
@@ -406,6 +410,18 @@ void gateway_reset(struct gateway *g)
 {
 	list_for_each_safe(it, tmp, &g->sessions)
 		ws_close(container_of(it, struct session, link)->conn, true);
+}
+
+void gateway_half_open(struct gateway *g)
+{
+	list_for_each(it, &g->sessions) {
+		struct session *s = container_of(it, struct session, link);
+
+		s->mute = true;
+		if (s->client) /* where it comes again, it is not "already connected" */
+			s->client->session = NULL;
+		s->client = NULL;
+	}
 }
 
 void gateway_forget(struct gateway *g)

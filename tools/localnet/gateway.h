@@ -19,7 +19,9 @@ void gateway_stop(struct gateway *g);
 int gateway_start(struct gateway *g);
 /* Ends all connections without a close frame. */
 void gateway_reset(struct gateway *g);
-/* And knows nobody any more. */
+/* It takes what comes on its connections, but nothing it says arrives. */
+void gateway_half_open(struct gateway *g);
+/* Ends its connections and knows nobody any more. */
 void gateway_forget(struct gateway *g);
 
 #endif
