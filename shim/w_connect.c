@@ -194,28 +194,22 @@ static int refuse_peer(const struct addr *to, struct policy p)
 	return -p.err;
 }
 
-/* The local port that was asked for before, if any. */
-static int bind_as_before(int fd, const struct sock *s)
-{
-	struct ctl_req req = { 0 };
-	struct ctl_rep rep;
-	struct sockaddr_storage ss;
-	struct addr any = { .family = s->family };
-	socklen_t len;
-
-	if (sock_ask(s, CTL_NAMES, &req, &rep) < 0 || rep.state != CTL_BOUND)
-		return 0;
-	any.port = rep.addr.port;
-	len = addr_to_sockaddr(&any, &ss, s->family == 6);
-	return (int)real_syscall(SYS_bind, fd, (long)&ss, len, 0, 0, 0);
-}
-
 static int start_loopback(int fd, const struct sock *s, const struct sockaddr *sa, socklen_t len)
 {
+	struct ctl_req req = { 0 };
+	struct ctl_rep names;
+	struct sockaddr_storage ss;
+	struct addr any = { .family = s->family };
+	socklen_t any_len;
+	/* Asked before the other socket takes its place: the tunnel forgets this one then. */
+	bool bound = sock_ask(s, CTL_NAMES, &req, &names) == 0 && names.state == CTL_BOUND;
 	int r = sock_to_loopback(fd, s);
 
-	if (r == 0)
-		r = bind_as_before(fd, s);
+	if (r == 0 && bound) {
+		any.port = names.addr.port;
+		any_len = addr_to_sockaddr(&any, &ss, s->family == 6);
+		r = (int)real_syscall(SYS_bind, fd, (long)&ss, any_len, 0, 0, 0);
+	}
 	return r < 0 ? r : (int)real_cancel(SYS_connect, fd, (long)sa, len, 0, 0, 0);
 }
 

@@ -111,6 +111,29 @@ static void refused(void)
 	close(s);
 }
 
+/* Bound to "any" before it was known where it goes: the port is kept, and what is set then counts on the other socket too. */
+static void own_port(void)
+{
+	int s = socket(AF_INET, SOCK_STREAM, 0), c = socket(AF_INET, SOCK_STREAM, 0), conn;
+	struct sockaddr_in a = at(INADDR_LOOPBACK, 0), mine = at(INADDR_ANY, 0), from = { 0 };
+	socklen_t len = sizeof(from);
+	uint16_t port;
+
+	printf("-- a port of its own\n");
+	bind(s, (struct sockaddr *)&a, sizeof(a));
+	listen(s, 4);
+	a.sin_port = htons(port_of(s));
+	SAY("bind", bind(c, (struct sockaddr *)&mine, sizeof(mine)));
+	port = port_of(c);
+	SAY("connect", connect(c, (struct sockaddr *)&a, sizeof(a)));
+	printf("kept %d\n", port && port_of(c) == port);
+	conn = accept(s, (struct sockaddr *)&from, &len);
+	printf("seen by the server %d\n", ntohs(from.sin_port) == port);
+	close(conn);
+	close(c);
+	close(s);
+}
+
 static void forked(void)
 {
 	int s = socket(AF_INET, SOCK_STREAM, 0), c;
@@ -162,6 +185,7 @@ int main(void)
 	pair("bound to any, accept4", INADDR_ANY, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	dual();
 	refused();
+	own_port();
 	forked();
 	wrong();
 	return 0;
