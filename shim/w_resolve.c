@@ -368,12 +368,13 @@ static int put_numeric(const struct addr *a, char *out, socklen_t cap)
 {
 	char text[ADDR_TEXT], name[IF_NAMESIZE];
 	struct addr bare = *a;
+	bool link = addr_classify(a) == ADDR_LINKLOCAL || (a->family == 6 && a->ip[0] == 0xff && (a->ip[1] & 15) == 2);
 	char *scope;
 
 	bare.port = 0;
 	addr_text(&bare, text);
 	scope = strchr(text, '%');
-	if (scope && addr_classify(a) == ADDR_LINKLOCAL && if_indextoname(a->scope, name))
+	if (scope && link && if_indextoname(a->scope, name))
 		snprintf(scope + 1, sizeof(text) - (size_t)(scope + 1 - text), "%s", name);
 	return put(out, cap, text);
 }

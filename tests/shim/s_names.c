@@ -113,6 +113,18 @@ static void back(const char *ip, int port, int flags, socklen_t host_len)
 	printf("getnameinfo %s %d flags %x: %s %s %s\n", ip, port, (unsigned)flags, eai_name(e), host, serv);
 }
 
+/* The loopback device is the first everywhere; nobody has a device of number 77. */
+static void back_scope(const char *ip, uint32_t scope)
+{
+	char host[128] = "";
+	struct sockaddr_in6 a = { .sin6_family = AF_INET6, .sin6_scope_id = scope };
+	int e;
+
+	inet_pton(AF_INET6, ip, &a.sin6_addr);
+	e = getnameinfo((struct sockaddr *)&a, sizeof(a), host, sizeof(host), NULL, 0, NI_NUMERICHOST);
+	printf("getnameinfo %s scope %u: %s %s\n", ip, scope, eai_name(e), host);
+}
+
 static void hosts(void)
 {
 	static const char *const names[] = { "1.2.3.4", "localhost", "127.1", "::1" };
@@ -146,6 +158,15 @@ int main(void)
 	back("1.2.3.4", 64321, NI_NUMERICHOST, 128);
 	back("1.2.3.4", 80, NI_NUMERICHOST, 4);
 	back("1.2.3.4", 80, 0x10000, 128);
+	for (uint32_t scope = 0; scope < 2; scope++) {
+		back_scope("fe80::1", scope);
+		back_scope("ff02::1", scope);
+		back_scope("ff01::1", scope);
+		back_scope("ff05::1", scope);
+		back_scope("2001:db8::1", scope);
+	}
+	back_scope("fe80::1", 77);
+	back_scope("ff02::1", 77);
 	hosts();
 	return 0;
 }
