@@ -262,8 +262,7 @@ static int replace(int fd, int fresh)
 	return r < 0 ? r : 0;
 }
 
-/* Options of a stream socket that were set before and are the tunnel's: a socket that takes its place has them too. The first ones
- * matter on a loopback socket. */
+/* Options of a stream socket that were set before and are the tunnel's: a socket that takes its place has them too. */
 static const struct {
 	int level, name;
 } kept[] = {
@@ -275,9 +274,23 @@ static const struct {
 	{ IPPROTO_TCP, TCP_USER_TIMEOUT }, { IPPROTO_IP, IP_TOS },	  { IPPROTO_IP, IP_TTL },
 	{ IPPROTO_IPV6, IPV6_TCLASS },	 { IPPROTO_IPV6, IPV6_UNICAST_HOPS },
 };
-#define KEPT_LOOPBACK 5
 
-static void carry_options(const struct sock *from, const struct sock *to)
+/* An option as the tunnel keeps it, on a socket of the kernel. */
+static void set_native(int fd, int level, int name, int value)
+{
+	struct linger l = { .l_onoff = value != 0, .l_linger = value ? value - CTL_LINGER(0) : 0 };
+
+	if (level == SOL_SOCKET && name == SO_LINGER) {
+		real_setsockopt(fd, level, name, &l, sizeof(l));
+		return;
+	}
+	if (level == SOL_SOCKET && (name == SO_SNDBUF || name == SO_RCVBUF))
+		value /= 2; /* the kernel doubles it */
+	real_setsockopt(fd, level, name, &value, sizeof(value));
+}
+
+/* The options that were set on from: each is set on to, or on the kernel's socket fd. */
+static void carry_options(const struct sock *from, const struct sock *to, int fd)
 {
 	for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
 		struct ctl_req req = { .level = kept[i].level, .name_opt = kept[i].name };
@@ -285,9 +298,20 @@ static void carry_options(const struct sock *from, const struct sock *to)
 
 		if (sock_ask(from, CTL_GETOPT, &req, &rep) < 0)
 			continue;
-		req.value = rep.value;
-		sock_ask(to, CTL_SETOPT, &req, NULL);
+		if (to) {
+			req.value = rep.value;
+			sock_ask(to, CTL_SETOPT, &req, NULL);
+		} else {
+			set_native(fd, kept[i].level, kept[i].name, rep.value);
+		}
 	}
+}
+
+static bool options_set(const struct sock *s, struct ctl_rep *ret_names)
+{
+	struct ctl_req req = { 0 };
+
+	return sock_ask(s, CTL_NAMES, &req, ret_names) == 0 && ret_names->value;
 }
 
 int sock_renew(int fd, struct sock *s)
@@ -295,25 +319,26 @@ int sock_renew(int fd, struct sock *s)
 	/* Linux resets a connection that connect(AF_UNSPEC) dissolves. */
 	struct ctl_req reset = { .level = SOL_SOCKET, .name_opt = SO_LINGER, .value = CTL_LINGER(0) };
 	int fresh = sock_new(s->family, s->kind, SOCK_CLOEXEC), r;
+	struct ctl_rep names;
 	struct sock new;
 
 	if (fresh < 0)
 		return fresh;
-	if (sock_find(fresh, &new)) {
-		carry_options(s, &new);
-		sock_ask(s, CTL_SETOPT, &reset, NULL);
-	}
+	if (options_set(s, &names) && sock_find(fresh, &new))
+		carry_options(s, &new, -1);
+	sock_ask(s, CTL_SETOPT, &reset, NULL);
 	r = replace(fd, fresh);
 	if (r < 0)
 		return r;
 	return sock_find(fd, s) ? 0 : -ENETDOWN;
 }
 
-int sock_to_loopback(int fd, const struct sock *s)
+int sock_to_loopback(int fd, const struct sock *s, struct ctl_rep *ret_names)
 {
 	struct ctl_req req = { .op = CTL_LOOPBACK, .cookie = s->cookie, .family = s->family };
-	struct ctl_rep rep;
+	struct ctl_rep rep, names = { 0 };
 	const char *path = ctl_path(false);
+	bool options = options_set(s, &names);
 	int fresh = -1, saved = errno, r = -ENETDOWN;
 
 	if (path)
@@ -321,11 +346,10 @@ int sock_to_loopback(int fd, const struct sock *s)
 	errno = saved;
 	if (r < 0 || rep.result || fresh < 0)
 		return r < 0 ? transport_error(r) : rep.result ? -rep.result : -ENETDOWN;
-	for (size_t i = 0; i < KEPT_LOOPBACK; i++) {
-		req = (struct ctl_req){ .level = kept[i].level, .name_opt = kept[i].name };
-		if (sock_ask(s, CTL_GETOPT, &req, &rep) == 0)
-			real_setsockopt(fresh, kept[i].level, kept[i].name, &rep.value, sizeof(rep.value));
-	}
+	if (options)
+		carry_options(s, NULL, fresh);
+	if (ret_names)
+		*ret_names = names;
 	return replace(fd, fresh);
 }
 

@@ -73,7 +73,7 @@ int shim_bind(int fd, const struct sockaddr *sa, socklen_t len)
 	if (r < 0)
 		return r;
 	if (s.kind == CTL_STREAM && addr_classify(&req.addr) == ADDR_LOOPBACK) {
-		r = sock_to_loopback(fd, &s);
+		r = sock_to_loopback(fd, &s, NULL);
 		return r < 0 ? r : (int)real_syscall(SYS_bind, fd, (long)sa, len, 0, 0, 0);
 	}
 	if (s.kind != CTL_ICMP && req.addr.port && req.addr.port < 1024 && geteuid() != 0)
@@ -101,7 +101,7 @@ static int listen_on(int fd, const struct sock *s)
 		state_say(STATE_WARN, "listen refused: nothing from outside can reach a program behind the tunnel", NULL);
 		return -EADDRNOTAVAIL;
 	}
-	r = sock_to_loopback(fd, s);
+	r = sock_to_loopback(fd, s, NULL);
 	if (r < 0 || rep.state != CTL_BOUND)
 		return r;
 	len = addr_to_sockaddr(&rep.addr, &ss, s->family == 6);

@@ -125,6 +125,7 @@ static int do_names(struct sock *s, struct ctl_rep *rep)
 	rep->state = s->state;
 	rep->family = s->family;
 	rep->kind = s->kind;
+	rep->value = s->options;
 	return 0;
 }
 
@@ -153,7 +154,9 @@ static int on_sock(struct sock *s, const struct ctl_req *q, int *fd, struct ctl_
 	case CTL_SETOPT:
 		r = stream ? conn_setopt(conn_from_sock(s), q->level, q->name_opt, q->value) :
 			     dgram_setopt(dgram_from_sock(s), q->level, q->name_opt, q->value);
-		return r == ENOPROTOOPT ? sock_keep_option(s, q->level, q->name_opt, q->value) : r;
+		r = r == ENOPROTOOPT ? sock_keep_option(s, q->level, q->name_opt, q->value) : r;
+		s->options = s->options || r == 0;
+		return r;
 	case CTL_GETOPT:
 		r = stream ? conn_getopt(conn_from_sock(s), q->level, q->name_opt, &rep->value) : ENOPROTOOPT;
 		return r == ENOPROTOOPT ? sock_kept_option(s, q->level, q->name_opt, &rep->value) : r;

@@ -31,6 +31,7 @@ struct sock {
 		int level, name, value;
 	} kept[SOCK_KEPT_MAX]; /* options without an effect here, for reading back and for loopback sockets */
 	unsigned n_kept;
+	bool options; /* one was set, here or in the connection */
 };
 
 #define SOCKS_BUCKETS 1024

@@ -16,7 +16,8 @@
  *   CONNECT       cookie, addr, value = gate bytes           program's end (dup)   -    result 0 = in progress (stream), done (dgram)
  *   DISCONNECT    cookie                                     -                     -    dgram: connect(AF_UNSPEC)
  *   BIND          cookie, addr                               -                     addr (with the port that was chosen)
- *   NAMES         cookie                                     -                     addr = local, addr2 = peer, state, family, kind
+ *   NAMES         cookie                                     -                     addr = local, addr2 = peer, state, family, kind,
+ *                                                                                  value = 1: an option was set
  *   TAKE_ERROR    cookie                                     -                     value = errno recorded (then cleared), state
  *   FITS          cookie, addr, value = payload's length     -                     result EMSGSIZE: longer than the tunnel's MTU, and
  *                                                                                  with IP_RECVERR now an entry of the error queue

@@ -389,6 +389,7 @@ static void local_names(struct stand *s, struct ctl_rep *p)
 	p->state = s->state;
 	p->family = s->family;
 	p->kind = s->kind;
+	p->value = s->n_opt != 0;
 	pthread_mutex_unlock(&s->lock);
 }
 

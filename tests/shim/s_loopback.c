@@ -134,6 +134,51 @@ static void own_port(void)
 	close(s);
 }
 
+static void options(void)
+{
+	static const struct {
+		const char *what;
+		int level, name, value;
+	} set[] = {
+		{ "SO_SNDBUF", SOL_SOCKET, SO_SNDBUF, 20000 },		 { "SO_RCVBUF", SOL_SOCKET, SO_RCVBUF, 30000 },
+		{ "SO_OOBINLINE", SOL_SOCKET, SO_OOBINLINE, 1 },	 { "SO_KEEPALIVE", SOL_SOCKET, SO_KEEPALIVE, 1 },
+		{ "SO_RCVLOWAT", SOL_SOCKET, SO_RCVLOWAT, 3 },		 { "SO_PRIORITY", SOL_SOCKET, SO_PRIORITY, 2 },
+		{ "TCP_KEEPIDLE", IPPROTO_TCP, TCP_KEEPIDLE, 77 },	 { "TCP_KEEPCNT", IPPROTO_TCP, TCP_KEEPCNT, 5 },
+		{ "TCP_USER_TIMEOUT", IPPROTO_TCP, TCP_USER_TIMEOUT, 9000 }, { "TCP_CORK", IPPROTO_TCP, TCP_CORK, 1 },
+		{ "IP_TTL", IPPROTO_IP, IP_TTL, 33 },			 { "IP_TOS", IPPROTO_IP, IP_TOS, 16 },
+	};
+	int s = socket(AF_INET, SOCK_STREAM, 0), c = socket(AF_INET, SOCK_STREAM, 0), conn;
+	struct sockaddr_in a = at(INADDR_LOOPBACK, 0);
+	struct linger l = { 1, 0 };
+	socklen_t len = sizeof(l);
+	char byte;
+
+	printf("-- options set before\n");
+	bind(s, (struct sockaddr *)&a, sizeof(a));
+	listen(s, 4);
+	a.sin_port = htons(port_of(s));
+	for (size_t i = 0; i < sizeof(set) / sizeof(set[0]); i++)
+		SAY(set[i].what, setsockopt(c, set[i].level, set[i].name, &set[i].value, sizeof(set[i].value)));
+	SAY("SO_LINGER", setsockopt(c, SOL_SOCKET, SO_LINGER, &l, sizeof(l)));
+	SAY("connect", connect(c, (struct sockaddr *)&a, sizeof(a)));
+	for (size_t i = 0; i < sizeof(set) / sizeof(set[0]); i++) {
+		int v = 0;
+
+		len = sizeof(v);
+		getsockopt(c, set[i].level, set[i].name, &v, &len);
+		printf("%s is %d\n", set[i].what, v);
+	}
+	l = (struct linger){ 7, 7 };
+	len = sizeof(l);
+	getsockopt(c, SOL_SOCKET, SO_LINGER, &l, &len);
+	printf("SO_LINGER is %d %d\n", l.l_onoff, l.l_linger);
+	conn = accept(s, NULL, NULL);
+	close(c);
+	SAY("server sees", recv(conn, &byte, 1, 0));
+	close(conn);
+	close(s);
+}
+
 static void forked(void)
 {
 	int s = socket(AF_INET, SOCK_STREAM, 0), c;
@@ -186,6 +231,7 @@ int main(void)
 	dual();
 	refused();
 	own_port();
+	options();
 	forked();
 	wrong();
 	return 0;
