@@ -7,6 +7,8 @@
 #   tests/run.sh SUITE...     meson suites of the plain build (unit kat sim platform shim e2e fuzz lint abi)
 #   tests/run.sh soak [MIN]   an hour (or MIN minutes) of mixed traffic and random faults; not part of everything
 #   tests/run.sh interop      against the published Rust crates, fetched with cargo; not part of everything
+#   tests/run.sh upstream     CPython's own network tests and others, natively and under the shim; not part of everything
+#   tests/run.sh threads      tunnel and shim under ThreadSanitizer and helgrind; not part of everything
 set -u
 cd "$(dirname "$0")/.." || exit 1
 tools/setup.sh || exit 1
@@ -85,12 +87,54 @@ finish() {
 	exit
 }
 
+# Names of the suites of tests/upstream; what they need they fetch as packages of the distribution.
+upstream() {
+	local suite
+	for suite in cpython uv; do
+		say "upstream: $suite"
+		check "upstream $suite: every difference is reviewed" python3 "tests/upstream/$suite.py"
+	done
+}
+
+# The tunnel thread and its host in a build with ThreadSanitizer, and both of them and a program's threads under helgrind.
+threads() {
+	local tsan=(tools/smolmix-run tests/threads/threads_host tests/unit/test_loop tests/shim/test_guard shim/libsmolmix-shim.so) p
+	tsan_build() {
+		[ -f build-tsan/build.ninja ] || meson setup build-tsan -Db_sanitize=thread -Db_lundef=false >/dev/null
+		ninja -C build-tsan --quiet "${tsan[@]}"
+	}
+	story() { # what is watched, host, program
+		check "$1, $3" timeout 600 python3 tests/threads/threads.py "$1" "$2/tests/threads/threads_host" \
+			build/tools/smolmix-localnet build/shim/libsmolmix-shim.so "build/tests/shim/$3"
+	}
+	say "ThreadSanitizer"
+	check "build with TSan" tsan_build
+	for p in unit/test_loop shim/test_guard; do check "TSan: $p" "build-tsan/tests/$p"; done
+	story host build-tsan s_connect_block
+	for p in s_stream s_thread s_fork s_udp_many; do
+		check "TSan: smolmix-run, $p" timeout 300 python3 tests/shim/run.py --mixnet "build/tests/shim/$p" \
+			build-tsan/tools/smolmix-run build/tools/smolmix-localnet
+	done
+	say "helgrind"
+	if ! command -v valgrind >/dev/null; then
+		skipped=$((skipped + 1))
+		notes+=("skipped: helgrind: valgrind is not installed")
+		return
+	fi
+	check "helgrind: test_loop" valgrind -q --tool=helgrind --error-exitcode=66 build/tests/unit/test_loop
+	story helgrind-program build s_thread
+	story helgrind-host build s_connect_block
+}
+
 say "plain build"
 check "build with gcc" build build || finish
 if [ "${1:-}" = soak ]; then
 	check "soak" python3 tests/e2e/soak.py --minutes "${2:-60}"
 	finish
 fi
+case "${1:-}" in
+upstream | threads) "$1"; finish ;;
+esac
 if [ $# -gt 0 ] && [ "$1" != quick ]; then
 	args=()
 	for s in "$@"; do args+=(--suite "$s"); done
