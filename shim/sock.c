@@ -27,6 +27,10 @@
 
 #define CACHE_SLOTS 2048 /* 16 KiB */
 #define CACHE_WAYS 4
+#define LOOPBACK_INDEX 1 /* of the loopback device in every network namespace */
+#ifndef SO_BINDTOIFINDEX
+#define SO_BINDTOIFINDEX 62
+#endif
 #define ANSWER_MS 30000	 /* names may take 20 s; everything else is immediate */
 
 /* word = cookie << 12 | flags << 4 | kind << 2 | family6 << 1 | ours */
@@ -331,6 +335,14 @@ int sock_renew(int fd, struct sock *s)
 	if (r < 0)
 		return r;
 	return sock_find(fd, s) ? 0 : -ENETDOWN;
+}
+
+bool sock_is_loopback(int fd)
+{
+	int device, protocol;
+
+	return real_getsockopt_int(fd, SOL_SOCKET, SO_BINDTOIFINDEX, &device) == 0 && device == LOOPBACK_INDEX &&
+	       real_getsockopt_int(fd, SOL_SOCKET, SO_PROTOCOL, &protocol) == 0 && protocol == IPPROTO_TCP;
 }
 
 int sock_to_loopback(int fd, const struct sock *s, struct ctl_rep *ret_names)

@@ -41,6 +41,8 @@ int sock_renew(int fd, struct sock *s);
  * tunnel's host, which no unprivileged program can undo (and the guard lets nobody try). From then on fd is not ours, and the tunnel
  * knows nothing of it: ret_names (may be NULL) is what it said to NAMES before. 0 or -errno. */
 int sock_to_loopback(int fd, const struct sock *s, struct ctl_rep *ret_names);
+/* Is fd such a socket, or one that was accepted from it? */
+bool sock_is_loopback(int fd);
 
 /* One request about s; op and cookie are filled in. 0, or -errno from either side. rep may be NULL. */
 int sock_ask(const struct sock *s, enum ctl_op op, struct ctl_req *req, struct ctl_rep *rep);

@@ -41,10 +41,6 @@ int __connect(int fd, const struct sockaddr *sa, socklen_t len);
  * kernel says "writable"; and it fits in one piece. */
 #define GATE 2048
 #define NS_PER_S 1000000000L
-#define LOOPBACK_INDEX 1 /* of the loopback device in every network namespace */
-#ifndef SO_BINDTOIFINDEX
-#define SO_BINDTOIFINDEX 62
-#endif
 
 /* Fills the gate: a small message, so that no room is left behind the large one that must come last. Bytes in it, or -errno. */
 static int gate_fill(int fd)
@@ -298,10 +294,9 @@ static int connect_dgram(struct sock *s, const struct sockaddr *sa, socklen_t le
 /* A loopback socket of ours that tries again, or an internet socket that somebody handed to this program. */
 static int connect_inet(int fd, const struct sockaddr *sa, socklen_t len)
 {
-	int device = 0;
 	struct addr to;
 
-	if (real_getsockopt_int(fd, SOL_SOCKET, SO_BINDTOIFINDEX, &device) < 0 || device != LOOPBACK_INDEX)
+	if (!sock_is_loopback(fd))
 		return -EACCES;
 	if (addr_from_sockaddr(&to, sa, len) == 0 && policy_peer(state_rules(), &to).verdict != POLICY_LOOPBACK)
 		return -ENETUNREACH;

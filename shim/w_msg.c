@@ -4,7 +4,8 @@
  *
  * Theory of operation. Every call becomes a sendmsg or recvmsg on our sockets (stream.c, dgram.c); other descriptors get
  * the kernel's call of the same name. Messages from other AF_UNIX sockets are searched for internet sockets (SCM_RIGHTS):
- * such a descriptor would leave the tunnel, so it is closed and the call fails (interposition.md 3.2 point 7).
+ * such a descriptor would leave the tunnel, so it is closed and the call fails (interposition.md 3.2 point 7), unless it can reach
+ * nothing but this machine (design D7): server programs hand those to their workers.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -134,7 +135,7 @@ ssize_t shim_sendmsg(int fd, const struct msghdr *m, int flags)
 	return bad_iov(m->msg_iov, (long)m->msg_iovlen) ? -EMSGSIZE : ours_send(fd, &s, m, flags);
 }
 
-/* Closes the internet sockets among received descriptors. true: there was one. */
+/* Closes received descriptors if an internet socket is among them that can reach more than this machine. true: there was one. */
 static bool drop_internet(const struct cmsghdr *c)
 {
 	size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
@@ -144,7 +145,7 @@ static bool drop_internet(const struct cmsghdr *c)
 	for (size_t i = 0; i < n; i++) {
 		memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(fd));
 		if (real_getsockopt_int(fd, SOL_SOCKET, SO_DOMAIN, &domain) == 0 &&
-		    (domain == AF_INET || domain == AF_INET6 || domain == AF_PACKET))
+		    (domain == AF_INET || domain == AF_INET6 || domain == AF_PACKET) && !sock_is_loopback(fd))
 			found = true;
 	}
 	for (size_t i = 0; found && i < n; i++) {

@@ -179,6 +179,56 @@ static void options(void)
 	close(s);
 }
 
+/* fd by a message to ourselves; the number it has then, or -1. */
+static int passed_on(int fd)
+{
+	union {
+		char buf[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} u = { .buf = { 0 } };
+	char byte = 'x';
+	struct iovec iov = { &byte, 1 };
+	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = u.buf, .msg_controllen = sizeof(u.buf) };
+	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+	int pair[2], got = -1;
+
+	socketpair(AF_UNIX, SOCK_STREAM, 0, pair);
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(c), &fd, sizeof(fd));
+	SAY("sendmsg", sendmsg(pair[0], &m, 0));
+	SAY("recvmsg", recvmsg(pair[1], &m, 0));
+	if (m.msg_controllen >= CMSG_LEN(sizeof(int)))
+		memcpy(&got, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof(got));
+	printf("came %d\n", got >= 0);
+	close(pair[0]);
+	close(pair[1]);
+	close(fd);
+	return got;
+}
+
+/* As server programs give their sockets to workers. */
+static void handed_over(void)
+{
+	int s = socket(AF_INET, SOCK_STREAM, 0), c = socket(AF_INET, SOCK_STREAM, 0), conn;
+	struct sockaddr_in a = at(INADDR_ANY, 0);
+
+	printf("-- handed over\n");
+	bind(s, (struct sockaddr *)&a, sizeof(a));
+	listen(s, 4);
+	a = at(INADDR_LOOPBACK, port_of(s));
+	s = passed_on(s);
+	SAY("connect", connect(c, (struct sockaddr *)&a, sizeof(a)));
+	c = passed_on(c);
+	conn = accept(s, NULL, NULL);
+	conn = passed_on(conn);
+	talk(c, conn);
+	close(conn);
+	close(c);
+	close(s);
+}
+
 static void forked(void)
 {
 	int s = socket(AF_INET, SOCK_STREAM, 0), c;
@@ -232,6 +282,7 @@ int main(void)
 	refused();
 	own_port();
 	options();
+	handed_over();
 	forked();
 	wrong();
 	return 0;
