@@ -18,6 +18,7 @@
 
 #include "shim/dgram.h"
 #include "shim/hooks.h"
+#include "shim/iface.h"
 #include "shim/real.h"
 #include "shim/sock.h"
 #include "shim/state.h"
@@ -110,6 +111,8 @@ static const struct option options[] = {
 	{ IPPROTO_IP, IP_MULTICAST_TTL, DGRAM, false, ACT_TUNNEL, 1, -1, 255 }, /* no group can be joined: hints */
 	{ IPPROTO_IP, IP_MULTICAST_LOOP, DGRAM, false, ACT_TUNNEL, 1, TRUTH },
 	{ IPPROTO_IP, IP_MULTICAST_ALL, DGRAM, false, ACT_TUNNEL, 1, TRUTH },
+	{ IPPROTO_IP, IP_MULTICAST_IF, ANY, false, ACT_TUNNEL, 0, INT_ANY }, /* kept as the address */
+	{ IPPROTO_IPV6, IPV6_MULTICAST_IF, ANY, true, ACT_TUNNEL, 0, INT_ANY },
 	{ IPPROTO_IPV6, IPV6_MULTICAST_HOPS, DGRAM, true, ACT_TUNNEL, 1, -1, 255 },
 	{ IPPROTO_IPV6, IPV6_MULTICAST_LOOP, DGRAM, true, ACT_TUNNEL, 1, 0, 1 },
 	{ IPPROTO_IPV6, IPV6_MULTICAST_ALL, DGRAM, true, ACT_TUNNEL, 1, 0, 1 },
@@ -350,6 +353,43 @@ static int set_congestion(const void *val, socklen_t len)
 	return n == sizeof(reno) - 1 && !strncmp(val, reno, n) ? 0 : -ENOENT;
 }
 
+/* One of the devices that iface.h tells of, by its address or number; none is "any". */
+static int set_multicast4(const struct sock *s, const struct option *o, const void *val, socklen_t len)
+{
+	struct ip_mreqn m = { .imr_ifindex = 0 };
+	struct iface ifs[IFACES];
+	bool known = false;
+	int r;
+
+	if (s->kind == CTL_STREAM || len < sizeof(struct in_addr))
+		return -EINVAL;
+	if (len >= sizeof(struct ip_mreqn))
+		memcpy(&m, val, sizeof(m));
+	else if (len >= sizeof(struct ip_mreq))
+		memcpy(&m, val, sizeof(struct ip_mreq));
+	else
+		memcpy(&m.imr_address, val, sizeof(m.imr_address));
+	r = iface_list(ifs);
+	for (int i = 0; r == 0 && i < IFACES; i++)
+		known = known || m.imr_ifindex == i + 1 ||
+			(!m.imr_ifindex && ifs[i].addr4.family && !memcmp(ifs[i].addr4.ip, &m.imr_address, 4));
+	if (!known && (m.imr_ifindex || m.imr_address.s_addr != INADDR_ANY))
+		return r < 0 ? r : -EADDRNOTAVAIL;
+	return tell_tunnel(s, o, (int)m.imr_address.s_addr);
+}
+
+static int set_multicast6(const struct sock *s, const struct option *o, const void *val, socklen_t len)
+{
+	int device;
+
+	if (s->kind == CTL_STREAM)
+		return -ENOPROTOOPT;
+	if (len < sizeof(device))
+		return -EINVAL;
+	memcpy(&device, val, sizeof(device));
+	return device < 0 || device > IFACES ? -ENODEV : tell_tunnel(s, o, device);
+}
+
 /* IP options take one byte too. */
 static int value_of(int level, const void *val, socklen_t len, int *ret)
 {
@@ -424,6 +464,10 @@ int shim_setsockopt(int fd, int level, int name, const void *val, socklen_t len)
 	case ACT_KERNEL:
 		return real_setsockopt(fd, level, name, val, len);
 	case ACT_TUNNEL:
+		if (level == IPPROTO_IP && name == IP_MULTICAST_IF)
+			return val ? set_multicast4(&s, o, val, len) : -EFAULT;
+		if (level == IPPROTO_IPV6 && name == IPV6_MULTICAST_IF)
+			return val ? set_multicast6(&s, o, val, len) : -EFAULT;
 		r = set_value(&s, o, val, len);
 		return r == 0 && level == IPPROTO_IPV6 && name == IPV6_V6ONLY ? note_v6only(&s, val) : r;
 	case ACT_CONST:

@@ -110,6 +110,40 @@ static void structured(int fd)
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
 }
 
+/* Which device multicast leaves by: the program may say so, though none of ours goes anywhere. */
+static void multicast_if(int fd, int fd6)
+{
+	static const char *const address[] = { "0.0.0.0", "127.0.0.1", "203.0.113.9" };
+	static const int device[] = { 0, 1, 99, -1 };
+	struct ip_mreqn m = { .imr_ifindex = 0 };
+	struct in_addr a;
+	socklen_t len;
+	int v;
+
+	for (size_t i = 0; i < 3; i++) {
+		inet_pton(AF_INET, address[i], &a);
+		printf("%s ", address[i]);
+		SAY("IP_MULTICAST_IF", setsockopt(fd, IPPROTO_IP, IP_MULTICAST_IF, &a, sizeof(a)));
+		a.s_addr = 7;
+		len = sizeof(a);
+		SAY("get", getsockopt(fd, IPPROTO_IP, IP_MULTICAST_IF, &a, &len));
+		printf("is %s len %u\n", inet_ntoa(a), len);
+	}
+	SAY("short", setsockopt(fd, IPPROTO_IP, IP_MULTICAST_IF, &a, 3));
+	for (size_t i = 0; i < 4; i++) {
+		m.imr_ifindex = device[i];
+		printf("device %d ", device[i]);
+		SAY("IP_MULTICAST_IF", setsockopt(fd, IPPROTO_IP, IP_MULTICAST_IF, &m, sizeof(m)));
+		printf("device %d ", device[i]);
+		SAY("IPV6_MULTICAST_IF", setsockopt(fd6, IPPROTO_IPV6, IPV6_MULTICAST_IF, &device[i], sizeof(int)));
+		v = 7;
+		len = sizeof(v);
+		SAY("get", getsockopt(fd6, IPPROTO_IPV6, IPV6_MULTICAST_IF, &v, &len));
+		printf("is %d len %u\n", v, len);
+	}
+	SAY("short", setsockopt(fd6, IPPROTO_IPV6, IPV6_MULTICAST_IF, &v, 3));
+}
+
 static void buffers(int fd)
 {
 	int v = 100000, got = 0;
@@ -187,5 +221,7 @@ int main(void)
 	values(AF_INET6, 0);
 	values(AF_INET, IPPROTO_ICMP);
 	values(AF_INET6, IPPROTO_ICMPV6);
+	multicast_if(socket(AF_INET, SOCK_DGRAM, 0), socket(AF_INET6, SOCK_DGRAM, 0));
+	multicast_if(socket(AF_INET, SOCK_STREAM, 0), socket(AF_INET6, SOCK_STREAM, 0));
 	return 0;
 }
