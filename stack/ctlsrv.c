@@ -2,8 +2,9 @@
 /*
  * Control server.
  *
- * Theory of operation. Listens on an AF_UNIX SEQPACKET socket. A connection carries one request and gets one reply; only RESOLVE and REVERSE are
- * answered later. The peer's uid must be ours. A message that does not parse, or brings the wrong descriptors, closes that
+ * Theory of operation. Listens on an AF_UNIX SEQPACKET socket. A connection carries one request and gets one reply; only
+ * RESOLVE and REVERSE are answered later. The peer has our uid, or descends from this process: what root started through the
+ * tunnel may go on as another user (apt, chronyd). A message that does not parse, or brings the wrong descriptors, closes that
  * connection and nothing else. Descriptors of refused requests are closed.
  *
  * The request is usually there when its connection is accepted: it is answered in the same turn, and the loop hears only of connections
@@ -14,6 +15,8 @@
 #include "stack/ctlsrv.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -29,6 +32,7 @@
 #include "stack/dgram.h"
 
 #define CLIENTS_MAX 256
+#define GENERATIONS_MAX 1000
 
 struct ctl_client {
 	struct list link;
@@ -294,6 +298,37 @@ static void on_client(void *owner, uint32_t ev)
 		await(c);
 }
 
+/* Of a process; 0 if it is gone. Its name may have any characters in it, so the fields are counted from the last parenthesis. */
+static pid_t parent_of(pid_t pid)
+{
+	char path[32], text[512], *p;
+	int fd, parent = 0;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	n = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	if (n <= 0)
+		return 0;
+	text[n] = '\0';
+	p = strrchr(text, ')');
+	return p && sscanf(p + 1, " %*c %d", &parent) == 1 ? parent : 0;
+}
+
+/* Children that lose their parents become those of smolmix-run (tools/run/child.c), so that its tree stays one. */
+static bool descends(pid_t pid)
+{
+	for (unsigned depth = 0; pid > 1 && depth < GENERATIONS_MAX; depth++) {
+		if (pid == getpid())
+			return true;
+		pid = parent_of(pid);
+	}
+	return false;
+}
+
 static void on_accept(void *owner, uint32_t ev)
 {
 	struct ctlsrv *srv = owner;
@@ -305,7 +340,8 @@ static void on_accept(void *owner, uint32_t ev)
 	(void)ev;
 	if (fd < 0)
 		return;
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0 || peer.uid != geteuid()) {
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0 ||
+	    (peer.uid != geteuid() && !descends(peer.pid))) {
 		log_warn("control connection of another user refused");
 		close(fd);
 		return;
@@ -339,7 +375,7 @@ int ctlsrv_new(struct ctlsrv **ret, struct socks *socks, struct resolv *resolv, 
 	list_init(&c->clients);
 	c->fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (r == 0 && (c->fd < 0 || bind(c->fd, (struct sockaddr *)&sa, (socklen_t)len) < 0 ||
-		       (sa.sun_path[0] && chmod(path, 0600) < 0) || listen(c->fd, 256) < 0))
+		       (sa.sun_path[0] && chmod(path, geteuid() ? 0600 : 0666) < 0) || listen(c->fd, 256) < 0))
 		r = -errno;
 	if (r == 0)
 		r = loop_watch_add(socks->loop, &c->watch, c->fd, LOOP_IN, on_accept, c);

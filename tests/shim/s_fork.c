@@ -334,6 +334,23 @@ static void piped(void)
 	close(fd);
 }
 
+/* What apt and many servers do: root goes on as somebody else. Where the test is not root nobody can. */
+static void another_user(void)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		if (setresuid(65534, 65534, 65534) < 0)
+			printf("cannot become another user\n");
+		else
+			talk(t_tcp("T_DO"), "another user");
+		fflush(stdout);
+		_exit(0);
+	}
+	waitpid(pid, &status, 0);
+}
+
 static int as_child(char **argv)
 {
 	int fd = atoi(argv[2]);
@@ -355,6 +372,7 @@ int main(int argc, char **argv)
 		{ "an error is told once", error_once }, { "daemon", daemonised }, { "close-on-exec", close_on_exec },
 		{ "passed both ways", passed_both_ways }, { "close_range", everything_closed },
 		{ "16 descriptors", few_descriptors }, { "16 children", many_children }, { "popen", piped },
+		{ "another user", another_user },
 	};
 	char port[32], host[64];
 	char *two[] = { port, host, NULL };

@@ -168,6 +168,11 @@ int paths_private_dir(char out[PATHS_MAX])
 {
 	const char *base = secure_getenv("XDG_RUNTIME_DIR");
 
+	/* Root's programs may go on as other users, who have to find the socket in it. */
+	if (geteuid() == 0) {
+		snprintf(out, PATHS_MAX, "/tmp/smolmix-XXXXXX");
+		return mkdtemp(out) && chmod(out, 0711) == 0 ? 0 : -errno;
+	}
 	if (base && base[0] == '/' && strlen(base) < SOCKET_ROOM) {
 		snprintf(out, PATHS_MAX, "%s/smolmix-XXXXXX", base);
 		if (mkdtemp(out))

@@ -13,7 +13,8 @@ int paths_command(const char *command, char out[PATHS_MAX], char *err, size_t er
 int paths_shim(char out[PATHS_MAX]);
 /* A program in the folder of this one. 0 or -ENOENT. */
 int paths_sibling(const char *name, char out[PATHS_MAX]);
-/* Makes a folder only this user can enter, under $XDG_RUNTIME_DIR or /tmp, short enough for a socket in it. 0 or -errno. */
+/* Makes a folder only this user can enter, under $XDG_RUNTIME_DIR or /tmp, short enough for a socket in it. Root's is in /tmp
+ * and can be entered, not read, by all. 0 or -errno. */
 int paths_private_dir(char out[PATHS_MAX]);
 
 #endif
