@@ -6,6 +6,7 @@ Two namespaces joined by a veth pair. The Nym network (nym-api, gateway, nodes, 
 smolmix-run and the programs are inside. Every packet seen inside must be to or from the nym-api or the gateway. Then
 the same with the tunnel killed in mid-transfer, with LD_PRELOAD removed by the child, and with the tunnel inside the program.
 """
+import json
 import os
 import pathlib
 import re
@@ -14,6 +15,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 
 import world as w
 
@@ -67,8 +69,8 @@ class Capture:
         self.path, self.device = path, device
 
     def __enter__(self):
-        self.proc = subprocess.Popen(["ip", "netns", "exec", NS, "tcpdump", "-i", self.device, "-n", "-U", "-w", self.path],
-                                     stderr=subprocess.PIPE, text=True)
+        self.proc = subprocess.Popen(["ip", "netns", "exec", NS, "tcpdump", "-i", self.device, "-n", "-s", "128", "-U", "-w",
+                                      self.path], stderr=subprocess.PIPE, text=True)
         for line in self.proc.stderr:
             if "listening on" in line:
                 break
@@ -86,27 +88,54 @@ class Capture:
                 and "ICMP6, router solicitation" not in line and "HBH ICMP6" not in line]
 
 
-def judge(what, capture, ports, some=True):
+class World(w.World):
+    """Servers and Nym network outside, programs inside: they know the network by a file."""
+
+    def __init__(self, localnet_args=(), **kw):
+        self.namespace = Namespace()
+        super().__init__(["--address", OUTSIDE, *localnet_args], prefix=["ip", "netns", "exec", NS], **kw)
+
+    def __enter__(self):
+        self.namespace.__enter__()
+        super().__enter__()
+        (self.dir / "network.json").write_text('{"name": "leak-test", "nym_api": ["%s"], "allow_plain_ws": true}' % self.api)
+        with urllib.request.urlopen(self.api + "v2/unstable/nym-nodes/skimmed") as r:
+            nodes = json.load(r)["nodes"]["data"]
+        self.ports = [self.api.rstrip("/").rsplit(":", 1)[1], *(n["entry"]["ws_port"] for n in nodes if n["entry"])]
+        return self
+
+    def stop(self):
+        super().stop()
+        self.namespace.__exit__()
+
+    def run_argv(self, *command, options=()):
+        return [*self.prefix, str(w.RUN), "-q", "--network", str(self.dir / "network.json"), *map(str, options), "--",
+                *map(str, command)]
+
+    def strangers(self, lines):
+        """The packets among them that are neither to nor from nym-api or gateway."""
+        allowed = re.compile(r" (?:%s)\.(?:%s)[ :]" % (re.escape(OUTSIDE), "|".join(map(str, self.ports))))
+        return [line for line in lines if not allowed.search(line)]
+
+
+def missing_tool(*more):
+    """What the capture needs and this machine has not; None when it can be done."""
+    if os.geteuid() != 0:
+        return "a network namespace needs root"
+    return next((f"{tool} is not installed" for tool in ("tcpdump", "ip", *more) if not shutil.which(tool)), None)
+
+
+def judge(what, capture, net, some=True):
     """Counts packets that are neither to nor from nym-api or gateway. some: there must be others."""
     lines = capture.packets()
-    allowed = re.compile(r" (?:%s)\.(?:%s)[ :]" % (re.escape(OUTSIDE), "|".join(map(str, ports))))
-    strangers = [line for line in lines if not allowed.search(line)]
+    strangers = net.strangers(lines)
     expect(f"{what}: {len(lines)} packets captured, {len(strangers)} to others", bool(lines) == some and not strangers,
            "\n".join(strangers[:10]))
 
 
-def websocket_port(net):
-    """The gateway's websocket port, out of the directory."""
-    import json
-    import urllib.request
-    with urllib.request.urlopen(net.api + "v2/unstable/nym-nodes/skimmed") as r:
-        nodes = json.load(r)["nodes"]["data"]
-    return next(n["entry"]["ws_port"] for n in nodes if n["entry"])
-
-
 def programs(net):
     """Everything at once must reach its server and nothing else."""
-    opt = ["--profile", "fast", "--network", net.dir / "network.json"]
+    opt = ["--profile", "fast"]
 
     def run(*cmd, **kw):
         return net.run(*cmd, options=opt, **kw)
@@ -170,11 +199,10 @@ def no_tunnel(net):
 
 def killed(net):
     """The tunnel's process dies in mid-transfer: the program sees an error soon, and no packet."""
-    cmd = net.run_argv("sh", "-c", f"curl -sS -o /dev/null http://{w.WEB4}/file; echo code $? >{net.dir}/killed",
-                       options=["--network", net.dir / "network.json"])
+    cmd = net.run_argv("sh", "-c", f"curl -sS -o /dev/null http://{w.WEB4}/file; echo code $? >{net.dir}/killed")
     p = subprocess.Popen(cmd, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     time.sleep(5)  # the transfer of 1 MB takes longer than this in the default profile
-    host = sh("pgrep", "-f", "-x", ".*smolmix-run -q .*network.json.*", check=False).stdout.split()
+    host = sh("pgrep", "-f", f"smolmix-run -q --network {net.dir}/", check=False).stdout.split()
     for pid in host:
         if pathlib.Path(f"/proc/{pid}/comm").read_text().strip() == "smolmix-run":
             os.kill(int(pid), signal.SIGKILL)
@@ -190,17 +218,16 @@ def killed(net):
 
 def no_preload(net):
     """Children that the shim cannot see: error, no packet."""
-    opt = ["--network", net.dir / "network.json"]
-    p = net.run(w.BUILD / "tests/e2e/rawsock", options=opt)
+    p = net.run(w.BUILD / "tests/e2e/rawsock")
     expect("inline system calls: no internet socket, no io_uring", p.returncode == 0, p)
     script = ("import socket\ntry:\n socket.create_connection(('%s', 80), 5)\n print('connected')\n"
               "except OSError as e:\n print('error', e.errno)\n" % w.WEB4)
     unhooked = ("import ctypes\n"
                 "l=ctypes.CDLL('libc.so.6',use_errno=True)\n"
                 "print('made' if l.socket(2,1,0)>=0 else 'error %d' % ctypes.get_errno())\n")
-    p = net.run(sys.executable, "-c", unhooked, options=opt)
+    p = net.run(sys.executable, "-c", unhooked)
     expect("libc's own socket() by dlsym: refused", p.stdout.startswith("error"), p)
-    p = net.run("env", "-u", "LD_PRELOAD", sys.executable, "-c", script, options=opt)
+    p = net.run("env", "-u", "LD_PRELOAD", sys.executable, "-c", script)
     expect("LD_PRELOAD removed by the child: error, or put back and through the tunnel",
            p.stdout.startswith(("error", "connected")), p)
     expect("and then the server saw the exit only", {line[0] for line in net.access_log()} <= w.EXIT_SEEN, p)
@@ -226,27 +253,22 @@ for s in (first, second, socket.create_server(("", 0))):
 import time
 time.sleep(2)
 """
-    p = net.run(sys.executable, "-c", script, options=["--network", net.dir / "network.json"])
+    p = net.run(sys.executable, "-c", script)
     expect("loopback sockets are confined", p.stdout == "loopback works\n" and p.returncode == 0, p)
 
 
 def main():
     """Inside and outside."""
-    if os.geteuid() != 0:
-        w.skip("a network namespace needs root")
-    for tool in ("tcpdump", "ip"):
-        if not shutil.which(tool):
-            w.skip(f"{tool} is not installed")
-    with Namespace(), w.World(["--address", OUTSIDE], prefix=["ip", "netns", "exec", NS]) as net:
-        (net.dir / "network.json").write_text('{"name": "leak-test", "nym_api": ["%s"], "allow_plain_ws": true}' % net.api)
-        net.run_argv = lambda *c, options=(): [*net.prefix, str(w.RUN), "-q", *map(str, options), "--", *map(str, c)]
-        ports = [net.api.rstrip("/").rsplit(":", 1)[1], websocket_port(net)]
+    why = missing_tool()
+    if why:
+        w.skip(why)
+    with World() as net:
         for name, story in (("programs", programs), ("killed tunnel", killed), ("no preload", no_preload),
                             ("loopback", loopback), ("preload only", preload), ("preload only, no tunnel", no_tunnel)):
             capture = Capture(net.dir / f"{story.__name__}.pcap", "inside" if story is loopback else "any")
             with capture:
                 story(net)
-            judge(name, capture, ports, some=story is not no_tunnel)
+            judge(name, capture, net, some=story is not no_tunnel)
     return 0 if good else 1
 
 

@@ -11,7 +11,6 @@ import json
 import os
 import platform
 import re
-import shutil
 import subprocess
 import sys
 
@@ -43,17 +42,11 @@ def verdicts(text):
     return dict(line.split(": ", 1) for line in text.splitlines() if ": " in line)
 
 
-def strangers(net, capture, ports):
-    """Packets that are neither to nor from nym-api or gateway."""
-    allowed = re.compile(r" (?:%s)\.(?:%s)[ :]" % (re.escape(leak.OUTSIDE), "|".join(map(str, ports))))
-    return [line for line in capture.packets() if not allowed.search(line)]
-
-
-def native(net, ports):
+def native(net):
     """Without smolmix the same program is seen."""
     with leak.Capture(net.dir / "native.pcap") as capture:
         subprocess.run([*net.prefix, "timeout", "60", str(PROBE), w.WEB4], check=False)
-    lines = strangers(net, capture, ports)
+    lines = net.strangers(capture.packets())
     leak.expect(f"native: the capture sees {len(lines)} packets", any(w.WEB4 in line for line in lines))
 
 
@@ -91,15 +84,12 @@ def main():
     """All mutants."""
     if platform.machine() != "x86_64":
         w.skip("the trampolines of unhook.c are for x86-64")
-    for tool in ("tcpdump", "ip", "cc", "nm"):
-        if not shutil.which(tool):
-            w.skip(f"{tool} is not installed")
-    with leak.Namespace(), w.World(["--address", leak.OUTSIDE], prefix=["ip", "netns", "exec", leak.NS]) as net:
-        (net.dir / "network.json").write_text('{"name": "leak-test", "nym_api": ["%s"], "allow_plain_ws": true}' % net.api)
-        net.run_argv = lambda *c, options=(): [*net.prefix, str(w.RUN), "-q", *map(str, options), "--", *map(str, c)]
-        net.options = ["--profile", "fast", "--network", net.dir / "network.json"]
-        ports = [net.api.rstrip("/").rsplit(":", 1)[1], leak.websocket_port(net)]
-        native(net, ports)
+    why = leak.missing_tool("cc", "nm")
+    if why:
+        w.skip(why)
+    with leak.World() as net:
+        net.options = ["--profile", "fast"]
+        native(net)
         with leak.Capture(net.dir / "mutants.pcap", "inside") as capture:
             whole(net)
             for hook in hooks():
@@ -109,7 +99,7 @@ def main():
             for result in sorted(results):
                 judge_mutant(*result)
             leak.expect(f"{len(results)} hooks taken away", len(results) == len(hooks()), p)
-        lines = strangers(net, capture, ports)
+        lines = net.strangers(capture.packets())
         leak.expect(f"mutants: {len(capture.packets())} packets captured, {len(lines)} to others", not lines,
                     "\n".join(lines[:20]))
     return 0 if leak.good else 1
