@@ -8,7 +8,9 @@ usage: run.py PROGRAM SHIM CTLSTAND
 
 The second form runs it under smolmix-run through a local Nym network, the third with nothing but LD_PRELOAD, so that the
 tunnel is in the program itself. All happen in a network namespace whose loopback
-device has the servers' public-looking address, since loopback addresses do not go through the tunnel. A program named x_* judges itself and only runs shimmed.
+device has the servers' public-looking address, since loopback addresses do not go through the tunnel. Through the network
+the program is in one more namespace, from which everything is captured where tcpdump is installed: packets to anybody but
+nym-api and gateway are a failure. A program named x_* judges itself and only runs shimmed.
 
 Differences are allowed only where tests/shim/differences lists them with a reason.
 """
@@ -16,12 +18,16 @@ import difflib
 import json
 import os
 import pathlib
+import shutil
 import socket
 import struct
 import subprocess
 import sys
 import tempfile
 import threading
+import time
+import urllib.parse
+import urllib.request
 
 import script
 
@@ -29,6 +35,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 PUBLIC = "192.88.99.80"
 PUBLIC6 = "2a0e:dead:beef::80"
 PING6 = "2a0e:dead:beef::81"  # the exit answers echo requests to IPv6 addresses that are mapped only
+OUTSIDE = "10.213.0.1"  # this side of the program's one way out
+PING_GROUPS = "/proc/sys/net/ipv4/ping_group_range"
 UNSHARE = ["unshare", "-n"] if os.geteuid() == 0 else ["unshare", "-Urn"]
 
 
@@ -188,33 +196,89 @@ def enter_namespace():
     for address in (PUBLIC6, PING6):
         subprocess.run(["ip", "addr", "add", f"{address}/128", "dev", "lo", "nodad"], check=True)
     # Echo sockets for everybody: most distributions say so, the kernel by itself does not.
-    pathlib.Path("/proc/sys/net/ipv4/ping_group_range").write_text("0 0")
+    pathlib.Path(PING_GROUPS).write_text("0 0")
+
+
+class Inside:
+    """A namespace for the program alone: a device to this one, a default route, and a capture of all that leaves."""
+
+    def __init__(self, folder):
+        self.path, self.tcpdump = os.path.join(folder, "pcap"), shutil.which("tcpdump")
+
+    def __enter__(self):
+        self.holder = subprocess.Popen(["unshare", "-n", "sleep", "1000"])
+        while os.readlink(f"/proc/{self.holder.pid}/ns/net") == os.readlink("/proc/self/ns/net"):
+            time.sleep(0.01)
+        self.enter = ["nsenter", "-t", str(self.holder.pid), "-n"]
+        here, there = ["ip"], [*self.enter, "ip"]
+        for argv in (here + ["link", "add", "outside", "type", "veth", "peer", "name", "inside", "netns", str(self.holder.pid)],
+                     here + ["addr", "add", f"{OUTSIDE}/24", "dev", "outside"], here + ["link", "set", "outside", "up"],
+                     there + ["addr", "add", "10.213.0.2/24", "dev", "inside"],
+                     there + ["addr", "add", "fd00:213::2/64", "dev", "inside", "nodad"], there + ["link", "set", "inside", "up"],
+                     there + ["link", "set", "lo", "up"], there + ["route", "add", "default", "via", OUTSIDE],
+                     there + ["route", "add", "default", "via", "fd00:213::1"],
+                     self.enter + ["sh", "-c", f"echo 0 0 >{PING_GROUPS}"]):
+            subprocess.run(argv, check=True)
+        if self.tcpdump:
+            self.capture = subprocess.Popen([*self.enter, self.tcpdump, "-i", "inside", "-n", "-s", "128", "-U", "-w", self.path],
+                                            stderr=subprocess.PIPE, text=True)
+            next(line for line in self.capture.stderr if "listening on" in line)
+        return self
+
+    def __exit__(self, *exc):
+        if self.tcpdump:
+            time.sleep(0.2)  # what is on its way into the capture
+            self.capture.terminate()
+            self.capture.wait()
+        self.holder.kill()
+        self.holder.wait()
+
+    def packets(self, more=""):
+        """The packets captured, or those a filter takes. What the kernel says to its neighbours is none of the program's."""
+        own = "not arp and not (icmp6 and ip6[40] >= 133) and not ip6[6] == 0"
+        return subprocess.run([self.tcpdump, "-n", "-r", self.path, own + more], stdout=subprocess.PIPE,
+                              stderr=subprocess.DEVNULL, text=True, check=True).stdout.splitlines()
+
+
+def gateway_port(api):
+    """Of the websocket, out of the directory."""
+    with urllib.request.urlopen(api + "v2/unstable/nym-nodes/skimmed") as r:
+        return next(n["entry"]["ws_port"] for n in json.load(r)["nodes"]["data"] if n["entry"])
 
 
 def through_mixnet(program, how, localnet):
-    """Both runs; the tunnel is the real one. how(program, api): command line and environment."""
+    """Both runs; the tunnel is the real one. how(program, network): command line and environment."""
     env, keep = servers()
     env.update({"T_UDPMAX": "1200", "T_NOWHERE": "192.168.1.1"})
     alone = pathlib.Path(program).name.startswith("x_")
     bare = None if alone else run([program], env)
-    with subprocess.Popen([localnet, "--map", f"[{PING6}]:9=[::1]:9"], stdout=subprocess.PIPE) as net:
-        api = json.loads(net.stdout.readline())["api"]
-        argv, more = how(program, api)
-        shimmed = run(argv, {**env, **more})
-        net.terminate()
+    with tempfile.TemporaryDirectory() as tmp:
+        with Inside(tmp) as inside, subprocess.Popen([localnet, "--address", OUTSIDE, "--map", f"[{PING6}]:9=[::1]:9"],
+                                                     stdout=subprocess.PIPE) as net:
+            api = json.loads(net.stdout.readline())["api"]
+            ports = urllib.parse.urlsplit(api).port, gateway_port(api)
+            network = os.path.join(tmp, "network.json")
+            pathlib.Path(network).write_text(json.dumps({"name": "test", "nym_api": [api], "allow_plain_ws": True}))
+            argv, more = how(program, network)
+            shimmed = run([*inside.enter, *argv], {**env, **more})
+            net.terminate()
+        if inside.tcpdump:
+            strangers = inside.packets(" and not (host {} and (port {} or port {}))".format(OUTSIDE, *ports))
+            print(f"{len(inside.packets())} packets captured, {len(strangers)} to others than nym-api and gateway")
+            shimmed += strangers[:10]
     del keep
     return bare, shimmed
 
 
 def launched(smolmix_run):
     """Under the launcher."""
-    return lambda program, api: ([smolmix_run, "-q", "--api", api, "--profile", "fast", "--", program], {})
+    return lambda program, network: ([smolmix_run, "-q", "--network", network, "--profile", "fast", "--", program], {})
 
 
 def preloaded(shim):
-    """Without it."""
-    return lambda program, api: ([program], {"LD_PRELOAD": shim, "SMOLMIX_API": api, "SMOLMIX_PROFILE": "fast",
-                                             "SMOLMIX_VERBOSE": "0"})
+    """Without it; nsenter is not to have the shim in it."""
+    return lambda program, network: (["env", f"LD_PRELOAD={shim}", f"SMOLMIX_NETWORK={network}", "SMOLMIX_PROFILE=fast",
+                                      "SMOLMIX_VERBOSE=0", program], {})
 
 
 def main():
