@@ -5,13 +5,18 @@
 #   tests/run.sh              everything
 #   tests/run.sh quick        the plain build only: no sanitizers, no clang, no coverage
 #   tests/run.sh SUITE...     meson suites of the plain build (unit kat sim platform shim e2e fuzz lint abi)
-#   tests/run.sh soak [MIN]   an hour (or MIN minutes) of mixed traffic and random faults; not part of everything
-#   tests/run.sh interop      against the published Rust crates, fetched with cargo; not part of everything
-#   tests/run.sh upstream     CPython's own network tests and others, natively and under the shim; not part of everything
-#   tests/run.sh threads      tunnel and shim under ThreadSanitizer and helgrind; not part of everything
+# and, not part of everything, since they take long, want a quiet machine or fetch more:
+#   tests/run.sh soak [MIN]   an hour (or MIN minutes) of mixed traffic and random faults
+#   tests/run.sh matrix       programs people use, all of them, on calm and on bad wires
+#   tests/run.sh observer     what a capture of the gateway link tells, idle and busy
+#   tests/run.sh interop      against the published Rust crates, fetched with cargo
+#   tests/run.sh upstream     CPython's own network tests and libuv's, natively and under the shim
+#   tests/run.sh threads      tunnel and shim under ThreadSanitizer and helgrind
 set -u
 cd "$(dirname "$0")/.." || exit 1
-tools/setup.sh || exit 1
+setup=()
+[ "${1:-}" = matrix ] && setup=(--matrix)
+tools/setup.sh "${setup[@]}" || exit 1
 
 passed=0 failed=0 skipped=0
 notes=()
@@ -128,11 +133,17 @@ threads() {
 
 say "plain build"
 check "build with gcc" build build || finish
-if [ "${1:-}" = soak ]; then
-	check "soak" python3 tests/e2e/soak.py --minutes "${2:-60}"
-	finish
-fi
 case "${1:-}" in
+soak) check "soak" python3 tests/e2e/soak.py --minutes "${2:-60}"; finish ;;
+matrix)
+	check "programs on calm wires" python3 tests/e2e/e_matrix.py
+	check "programs on bad wires" python3 tests/e2e/e_matrix.py --bad
+	finish ;;
+observer)
+	for profile in default fast; do
+		check "an observer of the link, $profile" python3 tests/e2e/observer.py --profile "$profile"
+	done
+	finish ;;
 upstream | threads) "$1"; finish ;;
 esac
 if [ $# -gt 0 ] && [ "$1" != quick ]; then

@@ -5,6 +5,7 @@
 #
 #   tools/setup.sh                 everything for build, demo and tests
 #   tools/setup.sh --build-only    only what the build and the programs need
+#   tools/setup.sh --matrix        also the large programs of tests/e2e/e_matrix.py
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -15,7 +16,10 @@ build_packages=(
 test_packages=(
 	clang nginx-light unbound bind9-dnsutils curl wget openssl python3 iproute2 procps tcpdump gcovr shellcheck
 	binutils openssh-client openssh-server netcat-openbsd socat rsync iperf3 ldnsutils aria2
-	iputils-ping ntpsec-ntpdate)
+	iputils-ping ntpsec-ntpdate
+	vsftpd lftp ncat inetutils-telnet whois gnutls-bin redis-server redis-tools python3-requests python3-dnspython libwww-perl)
+matrix_packages=( # program:package, since programs come from elsewhere too
+	chronyd:chrony java:default-jre-headless mosh:mosh node:nodejs npm:npm php:php-cli psql:postgresql pip:python3-pip ruby:ruby)
 
 lwip_tar=lwip_2.1.3+dfsg1.orig.tar.xz
 lwip_sha=0a8276d09fc4e97bbba2f953d74af2388fc2195ea156be9d7589e297a68fde24
@@ -23,6 +27,11 @@ lwip_dir=subprojects/packagefiles
 
 packages=("${build_packages[@]}")
 [ "${1:-}" = --build-only ] || packages+=("${test_packages[@]}")
+if [ "${1:-}" = --matrix ]; then
+	for p in "${matrix_packages[@]}"; do
+		command -v "${p%:*}" >/dev/null || packages+=("${p#*:}")
+	done
+fi
 
 missing=()
 for p in "${packages[@]}"; do

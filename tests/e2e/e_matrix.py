@@ -2,16 +2,28 @@
 # SPDX-License-Identifier: Apache-2.0
 """Programs people use, unmodified, against real servers through the whole path; what is not installed is left out by name.
 
-usage: e_matrix.py [PART-OF-A-NAME...]
-       e_matrix.py --write FILE      all of it on good wires and on bad ones, as the page doc/compatibility.md
+usage: e_matrix.py [--bad] [PART-OF-A-NAME...]
+       e_matrix.py --write FILE      all of it on calm wires and on bad ones, as the page doc/compatibility.md
+
+The programs run in a network namespace where every packet is captured (e_leak.py): none may go to anybody but nym-api and
+gateway. Where that cannot be had (no root, no tcpdump) they run outside one, and a line says so. All are in one tree under one
+smolmix-run, and share its tunnel; a few run at a time.
 """
+import concurrent.futures
+import contextlib
+import json
 import os
 import pathlib
+import re
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 import time
 
+import e_leak as leak
+import servers
 import world as w
 
 JAVA = """import java.net.*; import java.net.http.*;
@@ -23,23 +35,6 @@ public class T { public static void main(String[] a) throws Exception {
   var p = new DatagramPacket(new byte[9], 9); s.receive(p);
   System.out.println(new String(p.getData(), 0, p.getLength())); } }
 """
-UDP_ECHO = """import socket, sys
-s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-s.bind(('127.0.0.1', int(sys.argv[1])))
-while True:
-    data, who = s.recvfrom(65535)
-    s.sendto(data, who)"""
-NTP = """import socket, struct, sys, time
-s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-s.bind(('127.0.0.1', int(sys.argv[1])))
-def now():
-    t = time.time() + 2208988800
-    return struct.pack('!II', int(t), int(t % 1 * 2**32))
-while True:
-    data, who = s.recvfrom(512)
-    came = now()
-    head = struct.pack('!BBbb8xI', data[0] & 0x38 | 4, 1, data[2], -20, 0x4c4f434c)
-    s.sendto(head + came + data[40:48] + came + now(), who)"""
 PING = """import socket, struct, time
 s = socket.socket(socket.{family}, socket.SOCK_DGRAM, socket.{proto})
 s.setsockopt({recv}, 1)
@@ -71,217 +66,427 @@ def get(i): return u.urlopen('http://{name}/small').read().decode()
 if __name__ == '__main__': print(len(m.Pool(3).map(get, range(3))))"""
 PERL = """$s = IO::Socket::INET->new(PeerAddr => '{name}', PeerPort => 80) or die $!;
 print $s "GET /small HTTP/1.0\\r\\n\\r\\n"; print <$s>"""
+LWP = """$u = LWP::UserAgent->new; $u->ssl_opts(SSL_ca_file => $ARGV[1]); print $u->get($ARGV[0])->content"""
+RUBY = "require 'net/http'; print Net::HTTP.get(URI(ARGV[0]))"
+RUBY_DNS = "require 'resolv'; print Resolv::DNS.new(nameserver: ['1.1.1.1']).getaddress(ARGV[0])"
+PHP = """echo file_get_contents("http://$argv[1]/small"); $u = stream_socket_client("udp://$argv[2]:7"); fwrite($u, "php");
+stream_set_timeout($u, 20); echo fread($u, 9);"""
+REQUESTS = """import requests, sys
+print(requests.Session().get(sys.argv[1], verify=sys.argv[2]).text)"""
+DNSPYTHON = """import dns.message, dns.query, sys
+q = dns.message.make_query(sys.argv[1], 'A')
+for ask in (dns.query.udp, dns.query.tcp): print(ask(q, '9.9.9.9', timeout=20).answer[0])"""
+ASYNC_TLS = """import asyncio, ssl, sys
+class Echo(asyncio.DatagramProtocol):
+    def connection_made(self, t): t.sendto(b'datagram')
+    def datagram_received(self, data, who): done.set_result(data)
+async def main():
+    global done
+    loop, done = asyncio.get_running_loop(), asyncio.get_running_loop().create_future()
+    r, wr = await asyncio.open_connection(sys.argv[1], 443, ssl=ssl.create_default_context(cafile=sys.argv[2]))
+    wr.write(b'GET /small HTTP/1.0\\r\\n\\r\\n')
+    print((await r.read()).decode())
+    await loop.create_datagram_endpoint(Echo, remote_addr=(sys.argv[3], 7))
+    print(await done)
+asyncio.run(main())"""
+NGINX = """daemon off; master_process off; pid {d}/et.pid; error_log {d}/et.log;
+events {{ use epoll; }}
+http {{ access_log off; client_body_temp_path {d}/e1; proxy_temp_path {d}/e2; fastcgi_temp_path {d}/e3; uwsgi_temp_path {d}/e4;
+  scgi_temp_path {d}/e5; server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://{name}; }} }} }}
+"""
+# TCP of programs to themselves: sockets bound to the loopback device.
+OWN_LOOPBACK = re.compile(r" lo +(In|Out|[MP]) .* Flags \[")
+PYTHON = "/usr/bin/python3" if os.path.exists("/usr/bin/python3") else sys.executable  # the one packages are installed for
+SIZE = 200_000  # of the large file: on bad wires a megabyte takes minutes
+CALM = ()
+# Four hops each way, each loses 0.505 % and adds 125 to 375 ms: 2 % and 1 s +- 0.5 s.
+BAD = ("--loss", "0.505", "--delay", "125", "--jitter", "250")
+PARALLEL = 4, 8  # rows at a time on calm wires, on bad ones
+LIMIT = 60, 300  # seconds for a row
+
+
+def inside(parallel, limit, path):
+    """In the tunnel: runs the rows, one line of JSON for each: [number, exit code or null, output, error output, seconds]."""
+    def one(number):
+        _, cmd, given = jobs[number]
+        start = time.monotonic()
+        p = subprocess.Popen(cmd, stdin=subprocess.PIPE if given else subprocess.DEVNULL, stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE, text=True, errors="replace", start_new_session=True)
+        try:
+            out, err = p.communicate(given, limit)
+            code = p.returncode
+        except subprocess.TimeoutExpired:
+            os.killpg(p.pid, signal.SIGKILL)
+            out, err = p.communicate()
+            code = None
+        line = json.dumps([number, code, out, err, time.monotonic() - start]) + "\n"
+        with lock:
+            sys.stdout.write(line)
+            sys.stdout.flush()
+
+    jobs, lock = json.loads(pathlib.Path(path).read_text()), threading.Lock()
+    with concurrent.futures.ThreadPoolExecutor(parallel) as pool:
+        list(pool.map(one, range(len(jobs))))
+    return 0
 
 
 class Matrix:
-    """The servers, and what the rows came to."""
+    """The servers, the rows in their order, and what they came to."""
 
-    def __init__(self, only=(), wires=()):
-        self.only, self.rows, self.missing = only, {}, set()
-        self.net = w.World(wires)
-        self.dir = self.net.dir
-        self.ssh_options = []
+    def __init__(self, only=(), bad=False):
+        why = leak.missing_tool()
+        if why:
+            print(f"not captured: {why}")
+        self.only, self.bad, self.captured = only, bad, not why
+        self.net = (w.World if why else leak.World)(BAD if bad else CALM, size=SIZE)
+        self.dir, self.servers = self.net.dir, servers.Servers(self.net)
+        # rows: name to "", or why it failed
+        self.jobs, self.rows, self.notes, self.missing, self.left_out = [], {}, {}, set(), 0
+        self.programs, self.packets = set(), "not captured"
+        self.wait = "20" if bad else "5"  # seconds a program is told to wait for an answer
 
-    def servers(self):
-        """sshd, git daemon, echo, iperf3: each where it is installed."""
-        path = os.environ["PATH"] + ":/usr/sbin"
-        ports = {port: w.free_port() for port in (7, 22, 123, 5201, 9418)}
-        if shutil.which("sshd", path=path):
-            self.sshd(shutil.which("sshd", path=path), ports[22])
-        if shutil.which("git"):
-            self.repository()
-            self.spawn("git", "daemon", "--listen=127.0.0.1", f"--port={ports[9418]}", "--export-all",
-                       f"--base-path={self.dir}/repos")
-        if shutil.which("socat"):
-            self.spawn("socat", f"TCP-LISTEN:{ports[7]},bind=127.0.0.1,fork,reuseaddr", "EXEC:cat")
-        self.spawn(sys.executable, "-c", UDP_ECHO, ports[7])
-        self.spawn(sys.executable, "-c", NTP, ports[123])
-        if shutil.which("iperf3"):
-            self.spawn("iperf3", "-s", "-B", "127.0.0.1", "-p", ports[5201])
-        self.net.maps += [f"{w.WEB4}:{port}=127.0.0.1:{here}" for port, here in ports.items()]
+    def row(self, name, *cmd, want="", code=0, given=None, check=None, errors=False, needs=(), note=""):
+        """One program: exit code, a piece of its output (errors: of its error output), and what it should have left behind.
 
-    def spawn(self, *argv):
-        """A server; its words go nowhere."""
-        self.net.spawn(map(str, argv), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-    def sshd(self, program, port):
-        """A server with keys of its own."""
-        d = self.dir
-        for key in ("host", "id"):
-            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", d / key], check=True)
-        (d / "sshd.conf").write_text(
-            f"ListenAddress 127.0.0.1:{port}\nHostKey {d}/host\nAuthorizedKeysFile {d}/id.pub\nStrictModes no\n"
-            f"PidFile {d}/sshd.pid\nPermitRootLogin yes\nSubsystem sftp internal-sftp\nUsePAM no\n")
-        if os.geteuid() == 0:
-            pathlib.Path("/run/sshd").mkdir(exist_ok=True)
-        self.spawn(program, "-D", "-f", d / "sshd.conf")
-        self.ssh_options = ["-i", str(d / "id"), "-o", "StrictHostKeyChecking=no", "-o", f"UserKnownHostsFile={d}/known",
-                            "-o", "BatchMode=yes"]
-
-    def repository(self):
-        """A bare repository with one commit."""
-        work, bare = self.dir / "work", self.dir / "repos/r.git"
-        bare.parent.mkdir()
-        git = ["git", "-c", "user.name=x", "-c", "user.email=x@y", "-c", "init.defaultBranch=main"]
-        subprocess.run([*git, "init", "-q", work], check=True)
-        (work / "f").write_bytes(os.urandom(100000))
-        for args in (["add", "f"], ["commit", "-qm", "x"]):
-            subprocess.run([*git, "-C", work, *args], check=True)
-        subprocess.run([*git, "clone", "-q", "--bare", work, bare], check=True)
-        subprocess.run([*git, "-C", bare, "update-server-info"], check=True)
-
-    def row(self, name, *cmd, want="", code=0, given=None, check=None, errors=False):
-        """One program: exit code, a piece of its output (errors: of its error output), and what it should have left behind."""
-        if self.only and not any(o in name for o in self.only):
+        needs: other programs and servers; note: for the page, what the row shows when its name does not say it.
+        """
+        lacks = {str(p) for p in (cmd[0], *needs) if not servers.which(str(p)) and p not in self.servers.have}
+        self.missing |= lacks
+        self.left_out += bool(lacks)
+        if lacks or (self.only and not any(o in name for o in self.only)):
             return
-        program = str(cmd[0])
-        if not shutil.which(program):
-            self.missing.add(program)
-            return
-        start = time.monotonic()
+        self.notes[name] = note
+        self.programs |= {servers.which(str(p)) for p in (cmd[0], *needs)} - {None}
+        self.jobs.append((name, cmd, want, code, given, check, errors))
+
+    def judge(self, job, result):
+        """What a row came to."""
+        name, _, want, code, _, check, errors = job
+        got, out, err, took = result
+        good = got == code and want in (err if errors else out) and (check is None or check())
+        self.rows[name] = "" if good else f"exit code {got}: {' '.join(err.split())[-200:]}" if got is not None else "did not end"
+        print("ok  " if good else "FAIL", f"{name}: {took:.1f} s", "" if good else f"{got} {out[-300:]} {err[-600:]}", flush=True)
+
+    def run_rows(self):
+        """All rows in one tree, and what they came to as it comes."""
+        jobs = json.dumps([[name, [str(c) for c in cmd], given] for name, cmd, _, _, given, _, _ in self.jobs])
+        (self.dir / "jobs").write_text(jobs)
+        argv = self.net.run_argv(sys.executable, __file__, "--inside", PARALLEL[self.bad], LIMIT[self.bad], self.dir / "jobs",
+                                 options=["--profile", "fast"])
+        with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as p:
+            for line in p.stdout:
+                number, *result = json.loads(line)
+                self.judge(self.jobs[number], result)
+        for name, *_ in self.jobs:
+            self.rows.setdefault(name, "the tunnel ended")
+
+    def run(self):
+        """All rows."""
         try:
-            p = self.net.run(*cmd, options=["--profile", "fast"], timeout=60, input=given)
-            good = p.returncode == code and want in (p.stderr if errors else p.stdout) and (check is None or check())
-            detail = "" if good else f"{p.returncode} {p.stdout[-300:]} {p.stderr[-600:]}"
-        except subprocess.TimeoutExpired as e:
-            good, detail = False, f"did not end: {e.stderr}"
-        self.rows[name] = good
-        print("ok  " if good else "FAIL", f"{name}: {time.monotonic() - start:.1f} s", detail, flush=True)
+            self.servers.start()
+            with self.net as net:
+                self.servers.files()
+                for rows in (self.mosh_rows, self.curl_rows, self.ftp_rows, self.ssh_rows, self.name_rows, self.tool_rows,
+                             self.client_rows, self.package_rows, self.echo_rows, self.language_rows):
+                    rows()
+                with leak.Capture(net.dir / "matrix.pcap") if self.captured else contextlib.nullcontext() as capture:
+                    self.run_rows()
+                if self.captured:
+                    lines = capture.packets()
+                    strangers = [line for line in net.strangers(lines) if not OWN_LOOPBACK.search(line)]
+                    self.packets = f"{len(lines)} packets captured, {len(strangers)} to others than nym-api and gateway"
+                    leak.expect(self.packets, lines and not strangers, "\n".join(strangers[:20]))
+                seen = {line[0] for line in net.access_log() if line[1] != "/over-ssh"}
+                leak.expect("the web server saw the exit only", seen <= w.EXIT_SEEN, seen)
+        finally:
+            self.net.stop()
+        return self
+
+    def curl_rows(self):
+        """curl and wget."""
+        name, d = w.NAME, self.dir
+        body, small = d / "www/file", "small file\n"
+        ca = ["--cacert", d / "ca.pem"]
+
+        def same(path):
+            return lambda: path.read_bytes() == body.read_bytes()
+
+        self.row("curl http", "curl", "-sS", "-o", d / "o1", f"http://{w.WEB4}/file", check=same(d / "o1"))
+        self.row("curl https", "curl", "-sS", *ca, "--http1.1", "-o", d / "o2", f"https://{name}/file", check=same(d / "o2"))
+        self.row("curl HTTP/2", "curl", "-sS", *ca, "--http2", "-o", d / "o3", "-w", "%{http_version}", f"https://{name}/file",
+                 want="2", check=same(d / "o3"))
+        self.row("curl HTTP/2, four at once", "curl", "-sS", *ca, "-Z", "--http2", *(f"https://{name}/small" for _ in range(4)),
+                 want=small * 4)
+        self.row("curl -4", "curl", "-sS", "-4", f"http://{name}/small", "-w", "%{remote_ip}", want=small + w.WEB4)
+        self.row("curl -6", "curl", "-sS", "-6", f"http://{name}/small", "-w", "%{remote_ip}", want=small + w.WEB6)
+        self.row("curl upload", "curl", "-sS", *ca, "-T", body, "-o", "/dev/null", "-w", "%{http_code}",
+                 f"https://{name}/put/curl", want="201", check=same(d / "www/put/curl"))
+        self.row("curl upload refused by the server", "curl", "-sS", "-T", d / "www/small", "-o", "/dev/null", "-w",
+                 "%{http_code}", f"http://{name}/", want="405")
+        self.row("curl --tcp-fastopen", "curl", "-sS", "--tcp-fastopen", f"http://{name}/small", want=small,
+                 note="without what the option is for")
+        self.row("curl --connect-timeout", "curl", "-sS", "--connect-timeout", self.wait, f"http://{w.WEB4}:9/", code=28,
+                 note="a port that answers no SYN: exit code 28")
+        self.row("curl --max-time", "curl", "-sS", "--max-time", self.wait, f"telnet://{w.WEB4}:22", code=28, needs=["sshd"],
+                 note="an idle server: exit code 28")
+        self.row("curl, closed port", "curl", "-sS", f"http://{w.CLOSED4}/", code=7, note="exit code 7")
+        self.row("curl, unknown name", "curl", "-sS", "http://nothing.smolmix.test/", code=6, note="exit code 6")
+        self.row("curl, IPv6 address nobody can reach", "curl", "-sS", "--max-time", "60", "http://[2620:fe::9]/", code=7,
+                 note="exit code 7")
+        self.row("curl, private address", "curl", "-sS", "--max-time", "20", "http://10.1.2.3/", code=7,
+                 note="refused at once: exit code 7")
+        self.row("two curls in one tree", "sh", "-c",
+                 f"curl -sS http://{w.WEB4}/small & curl -sS http://{name}/small; wait", want=small * 2)
+        self.row("wget", "wget", "-q", "-O", d / "o4", f"http://{name}/file", check=same(d / "o4"))
+        self.row("wget https", "wget", "-q", "-O", "-", f"--ca-certificate={d}/ca.pem", f"https://{name}/small", want=small)
+        self.row("wget -T", "wget", "-T", self.wait, "-t", "1", "-O", "-", f"http://{w.WEB4}:9/", code=4,
+                 note="a port that answers no SYN: exit code 4")
+
+    def ftp_rows(self):
+        """FTP, passive and active."""
+        d, url, ftp = self.dir, "ftp://v4only.smolmix.test", {"needs": ["vsftpd"]}
+
+        def same(path):
+            return lambda: path.read_bytes() == (d / "ftp/file").read_bytes()
+
+        self.row("curl ftp", "curl", "-sS", "-o", d / "f1", f"{url}/file", check=same(d / "f1"), **ftp)
+        self.row("curl ftp, PASV", "curl", "-sS", "--disable-epsv", "-o", d / "f2", f"{url}/file", check=same(d / "f2"), **ftp)
+        self.row("curl ftp upload", "curl", "-sS", "-T", d / "www/small", f"{url}/up/small", check=(d / "ftp/up/small").exists,
+                 **ftp)
+        self.row("curl ftp, active mode", "curl", "-sS", "-P", "-", f"{url}/file", code=30, errors=True, want="curl: (30)",
+                 note="cannot work, nothing from outside reaches a program behind the tunnel: exit code 30 at once", **ftp)
+        self.row("wget ftp", "wget", "-q", "-O", d / "f3", f"{url}/file", check=same(d / "f3"), **ftp)
+        self.row("lftp mirror", "lftp", "-c", f"open {url}; mirror many {d}/lftp", check=(d / "lftp/two").exists, **ftp)
+        self.row("lftp, active mode", "lftp", "-c", "set net:max-retries 1; set net:persist-retries 0; set net:timeout 10;"
+                 f"set ftp:passive-mode off; open {url}; get file -o {d}/f4", code=1, note="cannot work, see curl: exit code 1",
+                 **ftp)
+        self.row("lftp http", "lftp", "-c", f"get http://{w.NAME}/file -o {d}/f5",
+                 check=lambda: (d / "f5").read_bytes() == self.net.body)
 
     def ssh_rows(self):
-        """ssh and what stands on it."""
-        d, so, who = self.dir, self.ssh_options, f"root@{w.NAME}"
-        line = " ".join(["ssh", *so])
-        if not so or os.geteuid() != 0:
-            self.missing.add("sshd as root")
-            return
-        self.row("ssh", "ssh", *so, who, "echo hello; exit 3", want="hello", code=3)
-        self.row("ssh, 300 kB of input", "ssh", *so, f"root@{w.WEB4}", "wc -c", want="300000", given="x" * 300000)
-        self.row("scp", "scp", *so, f"{who}:{d}/www/file", d / "scp", check=lambda: (d / "scp").read_bytes() == self.net.body)
-        self.row("sftp", "sftp", *so, f"{who}:{d}/www/small", d / "sftp", check=(d / "sftp").exists)
-        self.row("rsync", "rsync", "-e", line, f"{who}:{d}/www/small", d / "rsync", check=(d / "rsync").exists)
-        self.row("ssh ControlMaster", "sh", "-c", f"{line} -M -S {d}/m1 -f -N {who} >/dev/null 2>&1 && "
-                 f"ssh -S {d}/m1 x echo shared; ssh -S {d}/m1 -O exit x", want="shared")
+        """ssh and what stands on it; git."""
+        d, so, who = self.dir, self.servers.ssh_options, f"root@{w.NAME}"
+        line, ssh = " ".join(["ssh", *so]), {"needs": ["sshd"]}
+        left, dynamic, right, inner = (w.free_port() for _ in range(4))
         here = f"127.0.0.1:{self.net.http}"
-        self.row("ssh -L", "sh", "-c", f"{line} -M -S {d}/m2 -L 127.0.0.1:{self.net.closed}:{here} -f -N {who} >/dev/null 2>&1 && "
-                 f"curl -sS http://127.0.0.1:{self.net.closed}/small; ssh -S {d}/m2 -O exit x", want="small file")
-        self.row("ssh -D", "sh", "-c", f"{line} -M -S {d}/m3 -D 127.0.0.1:{self.net.closed} -f -N {who} >/dev/null 2>&1 && "
-                 f"curl -sS --socks5 127.0.0.1:{self.net.closed} http://{here}/small; ssh -S {d}/m3 -O exit x",
-                 want="small file")
+        self.row("ssh", "ssh", *so, who, "echo hello; exit 3", want="hello", code=3, **ssh)
+        self.row("ssh, 100 kB of input", "ssh", *so, f"root@{w.WEB4}", "wc -c", want="100000", given="x" * 100000, **ssh)
+        self.row("scp", "scp", *so, f"{who}:{d}/www/file", d / "scp", check=lambda: (d / "scp").read_bytes() == self.net.body,
+                 **ssh)
+        self.row("sftp", "sftp", *so, f"{who}:{d}/www/small", d / "sftp", check=(d / "sftp").exists, **ssh)
+        self.row("rsync", "rsync", "-e", line, f"{who}:{d}/www/small", d / "rsync", check=(d / "rsync").exists, **ssh)
+        self.row("ssh ControlMaster", "sh", "-c", f"{line} -M -S {d}/m1 -f -N {who} >/dev/null 2>&1 && "
+                 f"ssh -S {d}/m1 x echo shared; ssh -S {d}/m1 -O exit x", want="shared", **ssh)
+        self.row("ssh -L", "sh", "-c", f"{line} -M -S {d}/m2 -L 127.0.0.1:{left}:{here} -f -N {who} >/dev/null 2>&1 && "
+                 f"curl -sS http://127.0.0.1:{left}/over-ssh; ssh -S {d}/m2 -O exit x", want="small file", needs=["sshd", "curl"])
+        self.row("ssh -D", "sh", "-c", f"{line} -M -S {d}/m3 -D 127.0.0.1:{dynamic} -f -N {who} >/dev/null 2>&1 && "
+                 f"curl -sS --socks5 127.0.0.1:{dynamic} http://{here}/over-ssh; ssh -S {d}/m3 -O exit x",
+                 want="small file", needs=["sshd", "curl"])
+        self.row("ssh -R", "sh", "-c", f"socat TCP-LISTEN:{inner},bind=127.0.0.1 SYSTEM:'echo from inside' & "
+                 f"{line} -R 127.0.0.1:{right}:127.0.0.1:{inner} {who} 'socat -u TCP:127.0.0.1:{right} -'; "
+                 "kill $! 2>/dev/null; true",
+                 want="from inside", needs=["sshd", "socat"])
         self.row("git over ssh", "env", f"GIT_SSH_COMMAND={line}", "git", "clone", "-q", f"ssh://{who}{d}/repos/r.git",
-                 d / "c1", check=(d / "c1/f").exists)
+                 d / "c1", check=(d / "c1/f").exists, needs=["sshd", "git"])
+        self.row("git over http", "git", "clone", "-q", f"http://{w.NAME}/r.git", d / "c2", check=(d / "c2/f").exists)
+        self.row("git over https", "env", f"GIT_SSL_CAINFO={d}/ca.pem", "git", "clone", "-q", f"https://{w.NAME}/r.git", d / "c4",
+                 check=(d / "c4/f").exists, needs=["git"])
+        self.row("git://", "git", "clone", "-q", f"git://{w.WEB4}/r.git", d / "c3", check=(d / "c3/f").exists)
+
+    def mosh_rows(self):
+        """First, since the server waits a minute for its client."""
+        self.row("mosh-client", "sh", "-c", f"(sleep {self.wait}; echo word; sleep {self.wait}) | "
+                 f"MOSH_KEY={self.servers.mosh} TERM=xterm LC_ALL=C.UTF-8 "
+                 f"script -qec 'stty rows 24 cols 80; mosh-client {w.WEB4} 60001' /dev/null", want="got word",
+                 needs=["mosh-client", "mosh-server", "script"])
+
+    def name_rows(self):
+        """Programs that ask for names."""
+        web, name = w.WEB4, w.NAME
+        for args, want in (([name, "A"], web), ([name, "AAAA"], w.WEB6), ([name, "TXT"], w.TXT), (["+tcp", name, "A"], web),
+                           (["-x", web], name)):
+            self.row("dig " + " ".join(args), "dig", "+short", "+timeout=10", "@9.9.9.9", *args, want=want)
+        self.row("dig, private resolver", "dig", "+short", "+timeout=10", "@10.0.0.53", name, "A", want=web,
+                 note="the tunnel's servers answer under its address")
+        self.row("dig, resolver of this machine", "dig", "+short", "+timeout=10", name, "A", want=web)
+        for command in (["host", name, "1.1.1.1"], ["host", name], ["nslookup", name, "9.9.9.9"],
+                        ["delv", "-i", "@1.1.1.1", name], ["drill", name, "@1.1.1.1"]):
+            self.row(" ".join(command), *command, want=web)
+        self.row("getent ahosts", "getent", "ahosts", name, want=w.WEB6)
+        self.row("getent hosts", "getent", "hosts", web, want=name, note="an address's name")
+        self.row("whois", "whois", "-h", name, "smolmix.test", want="owner of smolmix.test", needs=["socat"])
 
     def tool_rows(self):
         """Network tools."""
-        web, name, d = w.WEB4, w.NAME, self.dir
-        self.row("git over http", "git", "clone", "-q", f"http://{name}/r.git", d / "c2", check=(d / "c2/f").exists)
-        self.row("git://", "git", "clone", "-q", f"git://{web}/r.git", d / "c3", check=(d / "c3/f").exists)
-        self.row("curl upload refused by the server", "curl", "-sS", "-T", d / "www/small", "-o", "/dev/null", "-w",
-                 "%{http_code}", f"http://{name}/", want="405")
-        self.row("wget https", "wget", "-q", "-O", "-", f"--ca-certificate={d}/ca.pem", f"https://{name}/small",
-                 want="small file")
+        web, name, d, wait = w.WEB4, w.NAME, self.dir, self.wait
+        get, small = "GET /small HTTP/1.0\r\n\r\n", "small file"
+        raw = "GET /small HTTP/1.0\\r\\n\\r\\n"  # for printf
         self.row("nc", "nc", "-N", web, "7", want="hello", given="hello\n")
         self.row("nc -z", "nc", "-z", "-v", web, "80")
         self.row("nc -z, closed port", "nc", "-z", "-v", w.CLOSED4, "80", code=1)
-        self.row("nc -u", "sh", "-c", f"echo datagram | nc -u -w 3 {web} 7", want="datagram")
-        self.row("socat", "socat", "-t", "5", "-", f"TCP:{name}:7", want="hello", given="hello\n")
-        self.row("socat UDP", "socat", "-t", "3", "-", f"UDP:{web}:7", want="hello", given="hello\n")
-        self.row("aria2c", "aria2c", "-q", "-x4", "-d", d, "-o", "aria", f"http://{name}/file",
+        self.row("nc -u", "sh", "-c", f"echo datagram | nc -u -w {wait} {web} 7", want="datagram", needs=["nc"])
+        self.row("ncat", "ncat", name, "7", want="hello", given="hello\n")
+        # ncat and telnet end with an error code when the server ends first, or not, by version.
+        self.row("ncat --ssl", "sh", "-c", f"printf '{raw}' | ncat --ssl-verify --ssl-trustfile {d}/ca.pem {name} 443; true",
+                 want=small, needs=["ncat"])
+        self.row("ncat -u", "sh", "-c", f"(echo datagram; sleep {wait}) | ncat -u {web} 7", want="datagram", needs=["ncat"])
+        self.row("telnet", "sh", "-c", f"(sleep {wait}; echo hello; sleep {wait}) | telnet {name} 7; true", want="hello",
+                 needs=["telnet"])
+        self.row("socat", "socat", "-t", wait, "-", f"TCP:{name}:7", want="hello", given="hello\n")
+        self.row("socat UDP", "socat", "-t", wait, "-", f"UDP:{web}:7", want="hello", given="hello\n")
+        self.row("socat OPENSSL", "socat", "-t", wait, "-", f"OPENSSL:{name}:443,cafile={d}/ca.pem", want=small, given=get)
+        self.row("aria2c", "aria2c", "-q", "-x4", "-k1M", "-d", d, "-o", "aria", f"http://{name}/file",
                  check=lambda: (d / "aria").read_bytes() == self.net.body)
-        for options in ([], ["-R"], ["-u", "-b", "200k", "-l", "1200"]):
-            self.row(" ".join(["iperf3", *options[:1]]), "iperf3", "-c", web, "-t", "2", *options, want="receiver")
-        self.row("openssl s_client", "openssl", "s_client", "-quiet", "-CAfile", d / "ca.pem", "-connect", f"{name}:443",
-                 given="GET /small HTTP/1.0\r\n\r\n", want="small file")
-        for command in (["drill", name, "@1.1.1.1"], ["host", name, "1.1.1.1"], ["host", name], ["nslookup", name, "9.9.9.9"]):
-            self.row(" ".join(command), *command, want=web)
+        for port, options in ((5201, []), (5202, ["-R"]), (5203, ["-u", "-b", "200k", "-l", "1200"])):
+            self.row(" ".join(["iperf3", *options[:1]]), "iperf3", "-c", web, "-p", port, "-t", "2", *options, want="receiver")
+        self.row("openssl s_client", "openssl", "s_client", "-quiet", "-verify_return_error", "-CAfile", d / "ca.pem", "-connect",
+                 f"{name}:443", given=get, want=small)
+        self.row("gnutls-cli", "sh", "-c", f"(printf '{raw}'; sleep {wait}) | gnutls-cli --x509cafile {d}/ca.pem {name}",
+                 want=small, needs=["gnutls-cli"])
+
+    def client_rows(self):
+        """Clients of data bases, and a server that is a client."""
+        name, d, port, nginx = w.NAME, self.dir, w.free_port(), servers.which("nginx")
+        self.row("redis-cli", "redis-cli", "-h", name, given="set k 6\nincr k\n", want="OK\n7", needs=["redis-server"])
+        self.row("psql", "psql", "-h", name, "-U", "postgres", "-Atc", "select 6 * 7", want="42", needs=["postgres"])
+        (d / "et.conf").write_text(NGINX.format(d=d, port=port, name=name))
+        self.row("nginx as a client (edge-triggered epoll)", "sh", "-c", f"{nginx} -c {d}/et.conf & "
+                 f"curl -sS --retry 60 --retry-connrefused --retry-delay 1 http://127.0.0.1:{port}/file -o {d}/et; kill $!",
+                 check=lambda: (d / "et").read_bytes() == self.net.body, needs=["nginx", "curl"])
+
+    def package_rows(self):
+        """Package managers, from indexes the web server has."""
+        name, d = w.NAME, self.dir
+        apt = f"env APT_CONFIG={d}/apt.conf apt-get -q"
+        self.row("apt-get update and download", "sh", "-c", f"cd {d}/apt && {apt} update && {apt} download tiny",
+                 check=(d / "apt/tiny_1_all.deb").exists, needs=["apt-get", "dpkg-deb"])
+        if self.module("pip"):
+            self.row("pip", PYTHON, "-m", "pip", "--isolated", "--no-cache-dir", "--disable-pip-version-check", "download", "-q",
+                     "-d", d / "wheels", "--index-url", f"http://{name}/pip/", "--trusted-host", name, "tiny",
+                     check=(d / "wheels/tiny-1-py3-none-any.whl").exists)
+        (d / "node").mkdir()
+        self.row("npm", "sh", "-c", f"cd {d}/node && npm_config_cache={d}/npmcache npm install --no-audit --no-fund "
+                 f"--userconfig /dev/null --registry http://{name}/npm/ tiny",
+                 check=(d / "node/node_modules/tiny/package.json").exists, needs=["npm"])
+
+    def module(self, name):
+        """True if Python has a module; else a row is left out."""
+        if subprocess.run([PYTHON, "-c", f"import {name}"], capture_output=True, check=False).returncode == 0:
+            return True
+        self.missing.add(f"python {name}")
+        self.left_out += 1
+        return False
 
     def echo_rows(self):
         """ICMP echo, and clocks."""
-        web, name = w.WEB4, w.NAME
-        self.row("ping", "ping", "-n", "-c", "3", web, want="3 received")
-        self.row("ping by name", "ping", "-4", "-n", "-c", "1", name, want=f"({web})")
-        self.row("ping -6", "ping", "-6", "-n", "-c", "2", w.WEB6, want="2 received")
-        self.row("ping, hops used up", "ping", "-n", "-c", "1", "-t", "1", web, want="Time to live exceeded", code=1)
+        web, name, wait = w.WEB4, w.NAME, self.wait
+        self.row("ping", "ping", "-n", "-c", "3", "-W", wait, web, want=f"bytes from {web}")
+        self.row("ping by name", "ping", "-4", "-n", "-c", "2", "-W", wait, name, want=f"({web})")
+        self.row("ping -6", "ping", "-6", "-n", "-c", "3", "-W", wait, w.WEB6, want=f"bytes from {w.WEB6}")
+        self.row("ping, hops used up", "ping", "-n", "-c", "2", "-t", "1", "-W", wait, web, want="Time to live exceeded", code=1)
         self.row("ping -s, too long", "ping", "-n", "-c", "1", "-s", "2000", "-W", "1", web, want="100% packet loss", code=1)
         self.row("ping a private address", "ping", "-n", "-c", "1", "10.0.0.1", code=2)
-        self.row("python ping", sys.executable, "-c", PING.format(family="AF_INET", proto="IPPROTO_ICMP", kind=8, host=web,
+        self.row("python ping", PYTHON, "-c", PING.format(family="AF_INET", proto="IPPROTO_ICMP", kind=8, host=web,
                  recv="socket.IPPROTO_IP, 12"), want=r"{web} b'\x00\tpython' [True]".format(web=web))
-        self.row("python ping, IPv6", sys.executable, "-c", PING.format(
+        self.row("python ping, IPv6", PYTHON, "-c", PING.format(
             family="AF_INET6", proto="IPPROTO_ICMPV6", kind=128, host=w.WEB6,
             recv="socket.IPPROTO_IPV6, socket.IPV6_RECVHOPLIMIT"), want=r"b'\x00\tpython' [True]")
-        self.row("ntpdate", "ntpdate", "-q", web, want=web)
-        # A user of its own could not use the launcher's tunnel.
-        self.row("chronyd -Q", "chronyd", "-u", "root", "-Q", "-t", "30", f"server {web} iburst maxsamples 1",
-                 errors=True, want="System clock wrong by")
+        self.row("ntpdate", "ntpdate", "-q", "-t", wait, web, want=web)
+        self.row("chronyd -Q", "chronyd", "-Q", "-t", "60", f"server {web} minpoll 3 maxpoll 3 maxsamples 1 maxdelay {wait}",
+                 f"maxdistance {wait}", errors=True,
+                 note="minpoll 3: with iburst it asks every 2 s, and takes no answer that comes after its next question",
+                 want="System clock wrong by")
 
     def language_rows(self):
         """Languages and their own network code."""
-        web, name, d = w.WEB4, w.NAME, self.dir
+        web, name, d, url, small = w.WEB4, w.NAME, self.dir, f"http://{w.NAME}/small", "small file"
         (d / "T.java").write_text(JAVA)
-        self.row("java HttpClient and DatagramSocket", "java", d / "T.java", f"http://{name}/small", web, want="java")
-        self.row("node fetch", "node", "-e", f"fetch('http://{name}/small').then(r => r.text()).then(console.log)",
-                 want="small file")
-        self.row("node dns", "node", "-e", NODE_DNS.format(name=name), want=web)
+        self.row("java HttpClient and DatagramSocket", "java", d / "T.java", url, web, want="java")
+        self.row("node fetch", "node", "-e", f"fetch('{url}').then(r => r.text()).then(console.log)", want=small)
+        self.row("node dns.lookup and dns.resolve", "node", "-e", NODE_DNS.format(name=name), want=web)
         self.row("node dgram", "node", "-e", NODE_UDP.format(web=web), want="node")
         self.row("node server on loopback", "node", "-e", NODE_SERVER, want="served")
-        self.row("python asyncio", sys.executable, "-c", ASYNCIO.format(name=name), want="small file")
-        self.row("python res_query, both spellings", sys.executable, "-c", RES_QUERY.format(name=name), want="True\nTrue\n-1")
-        self.row("python multiprocessing", sys.executable, "-c", POOL.format(name=name), want="3")
-        self.row("perl", "perl", "-MIO::Socket::INET", "-e", PERL.format(name=name), want="small file")
-        self.row("bash /dev/tcp", "bash", "-c", f"exec 3<>/dev/tcp/{name}/80; printf 'GET /small HTTP/1.0\\r\\n\\r\\n' >&3; cat <&3",
-                 want="small file")
+        self.row("python urllib", PYTHON, "-c", f"import urllib.request as u; print(u.urlopen('{url}').read())", want=small)
+        self.row("python asyncio", PYTHON, "-c", ASYNCIO.format(name=name), want=small)
+        self.row("python asyncio, TLS and UDP", PYTHON, "-c", ASYNC_TLS, name, d / "ca.pem", web, want="datagram")
+        if self.module("requests"):
+            self.row("python requests", PYTHON, "-c", REQUESTS, f"https://{name}/small", d / "ca.pem", want=small)
+        if self.module("dns"):
+            self.row("dnspython", PYTHON, "-c", DNSPYTHON, name, want=f"{web}\n{name}. 60 IN A {web}")
+        self.row("python res_query, both spellings", PYTHON, "-c", RES_QUERY.format(name=name), want="True\nTrue\n-1")
+        self.row("python multiprocessing", PYTHON, "-c", POOL.format(name=name), want="3")
+        self.row("perl", "perl", "-MIO::Socket::INET", "-e", PERL.format(name=name), want=small)
+        self.row("perl LWP", "perl", "-MLWP::UserAgent", "-e", LWP, f"https://{name}/small", d / "ca.pem", want=small,
+                 needs=["lwp-request"])
+        self.row("ruby net/http", "ruby", "-e", RUBY, url, want=small)
+        self.row("ruby resolv", "ruby", "-e", RUBY_DNS, name, want=web)
+        self.row("php", "php", "-r", PHP, name, web, want=f"{small}\nphp")
+        self.row("bash /dev/tcp", "bash", "-c",
+                 f"exec 3<>/dev/tcp/{name}/80; printf 'GET /small HTTP/1.0\\r\\n\\r\\n' >&3; cat <&3", want=small)
 
 
-BAD_WIRES = ["--loss", "0.2", "--duplicate", "0.5", "--reorder", "1", "--delay", "20", "--jitter", "20"]
 PAGE = """# Programs
 
-Made by `tests/e2e/e_matrix.py --write doc/compatibility.md`: each row is a run of the unmodified program against a real server
-through `smolmix-localnet`, judged by its exit code, its output and what it left behind. Bad wires: `{wires}`, on every
-one of the five hops of each direction.
+Made by `tests/e2e/e_matrix.py --write doc/compatibility.md`. Each row is a run of the unmodified program under `smolmix-run`
+against a real server, through `smolmix-localnet`, judged by its exit code, its output and what it left behind. {calm_parallel}
+(on bad wires {bad_parallel}) run at a time and share a tunnel of the `fast` profile.
 
-| program | good wires | bad wires |
-|---|---|---|
+* Calm wires: what the mixnet does by itself.
+* Bad wires: `{wires}`, that is for each packet in each direction, over four hops, 2 % loss
+  and 1 s +- 0.5 s of delay besides the mix nodes'. Programs that take a time limit get a longer one.
+
+Programs ran in a network namespace whose every packet was captured: on calm wires {calm_packets}, on bad ones {bad_packets}.
+
+| program | calm | bad | |
+|---|---|---|---|
 {rows}
 
-Not installed where this page was made: {missing}.
+{count} {missing}
+
+Versions: {versions}.
 """
 
 
-def run(m):
-    """All rows of a matrix."""
-    try:
-        m.servers()
-        with m.net:
-            if (m.dir / "repos").exists():
-                shutil.copytree(m.dir / "repos/r.git", m.dir / "www/r.git")
-            m.ssh_rows()
-            m.tool_rows()
-            m.echo_rows()
-            m.language_rows()
-    finally:
-        m.net.stop()
-    return m
+def version(path):
+    """Of the package a program is from; its name if it is from none."""
+    for each in (path, os.path.realpath(path), "/usr" + path, path.removeprefix("/usr")):
+        p = subprocess.run(["dpkg-query", "-S", each], capture_output=True, text=True, check=False)
+        if p.returncode == 0:
+            package = p.stdout.split(": ")[0].split(",")[0]
+            return subprocess.run(["dpkg-query", "-W", "-f=${Package} ${Version}", package], capture_output=True, text=True,
+                                  check=True).stdout
+    return os.path.basename(path)
 
 
 def write(path):
     """The page."""
-    good, bad = run(Matrix()), run(Matrix(wires=BAD_WIRES))
-    says = {True: "works", False: "**fails**", None: "not run"}
-    rows = "\n".join(f"| {name} | {says[ok]} | {says[bad.rows.get(name)]} |" for name, ok in good.rows.items())
-    pathlib.Path(path).write_text(PAGE.format(wires=" ".join(BAD_WIRES), rows=rows,
-                                              missing=", ".join(sorted(good.missing)) or "nothing"))
+    calm, bad = Matrix().run(), Matrix(bad=True).run()
+    rows = []
+    for name, *_ in calm.jobs:
+        reasons = [calm.notes[name], *(f"{wires}: {m.rows[name]}" for wires, m in (("calm", calm), ("bad", bad)) if m.rows[name])]
+        marks = ["**fails**" if m.rows[name] else "works" for m in (calm, bad)]
+        rows.append(f"| {name} | {marks[0]} | {marks[1]} | {'; '.join(filter(None, reasons)).replace('|', '/')} |")
+    fine = [sum(not why for why in m.rows.values()) for m in (calm, bad)]
+    missing = f"{calm.left_out} left out, not installed: {', '.join(sorted(calm.missing))}." if calm.missing else "None left out."
+    pathlib.Path(path).write_text(PAGE.format(
+        wires=" ".join(BAD), calm_parallel=PARALLEL[0], bad_parallel=PARALLEL[1], rows="\n".join(rows),
+        count=f"{len(rows)} rows: {fine[0]} work on calm wires, {fine[1]} on bad ones.", missing=missing,
+        calm_packets=calm.packets, bad_packets=bad.packets, versions=", ".join(sorted({version(p) for p in calm.programs}))))
     return 0
 
 
 def main():
     """All rows, or those asked for."""
-    if sys.argv[1:2] == ["--write"]:
-        return write(sys.argv[2])
-    m = run(Matrix(sys.argv[1:]))
-    failed = [name for name, ok in m.rows.items() if not ok]
-    print(f"{len(m.rows) - len(failed)} programs fine, {len(failed)} not; not installed: "
+    args = sys.argv[1:]
+    if args[:1] == ["--inside"]:
+        return inside(int(args[1]), int(args[2]), args[3])
+    if args[:1] == ["--write"]:
+        return write(args[1])
+    m = Matrix([a for a in args if a != "--bad"], "--bad" in args).run()
+    failed = sum(bool(why) for why in m.rows.values())
+    print(f"{len(m.rows) - failed} rows fine, {failed} not; {m.left_out} left out, not installed: "
           f"{', '.join(sorted(m.missing)) or 'none'}")
-    return 1 if failed or not m.rows else 0
+    return 1 if failed or not leak.good or not m.rows else 0
 
 
 if __name__ == "__main__":

@@ -47,6 +47,12 @@ def free_port(kind=socket.SOCK_STREAM, host="127.0.0.1"):
         return s.getsockname()[1]
 
 
+def port_free(port):
+    """True if nobody has this port."""
+    with socket.socket() as s:
+        return s.connect_ex(("127.0.0.1", port)) != 0
+
+
 def wait_port(port, host="127.0.0.1", seconds=10):
     """Waits until something accepts on the port."""
     end = time.monotonic() + seconds
@@ -62,7 +68,7 @@ def wait_port(port, host="127.0.0.1", seconds=10):
 class World:
     """Servers and network; use as a context manager."""
 
-    def __init__(self, localnet_args=(), prefix=(), web=True, dns=True):
+    def __init__(self, localnet_args=(), prefix=(), web=True, dns=True, size=BODY):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="smolmix-e2e-"))
         os.chmod(self.dir, 0o755)
         self.children = []
@@ -75,7 +81,7 @@ class World:
         self.maps = []
         self.api = self.exit = self.gateway = None
         self.gateways = self.exits = ()
-        self._web, self._dns = web, dns
+        self._web, self._dns, self._size = web, dns, size
 
     def __enter__(self):
         try:
@@ -99,14 +105,14 @@ class World:
         return p
 
     def start_web(self):
-        """nginx with a 1 MB file, over http and https (own CA)."""
+        """nginx with one large file, over http, https and HTTP/2 (own CA); /put takes uploads."""
         nginx = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin")
         if not nginx:
             skip("nginx is not installed")
-        self.body = os.urandom(BODY)
+        self.body = os.urandom(self._size)
         self.sha = hashlib.sha256(self.body).hexdigest()
         root = self.dir / "www"
-        root.mkdir()
+        (root / "put").mkdir(parents=True)
         (root / "file").write_bytes(self.body)
         (root / "small").write_text("small file\n")
         self.make_certificate()
@@ -121,10 +127,11 @@ http {{
   log_format short '$remote_addr $request_uri $status $body_bytes_sent';
   access_log {self.dir}/access.log short;
   server {{
-    listen 127.0.0.1:{self.http}; listen 127.0.0.1:{self.https} ssl;
-    listen [::1]:{self.http}; listen [::1]:{self.https} ssl;
+    listen 127.0.0.1:{self.http}; listen 127.0.0.1:{self.https} ssl http2;
+    listen [::1]:{self.http}; listen [::1]:{self.https} ssl http2;
     ssl_certificate {self.dir}/web.pem; ssl_certificate_key {self.dir}/web.key;
-    root {root}; default_type application/octet-stream;
+    root {root}; types {{ text/html html; }} default_type application/octet-stream;
+    location /put/ {{ dav_methods PUT; client_max_body_size 0; }}
   }}
 }}
 """)
