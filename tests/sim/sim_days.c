@@ -144,8 +144,8 @@ static void account_minute(struct account *a, int64_t wall_s)
 
 static void pace(struct sim *s, unsigned times)
 {
-	s->shaper.cfg.main_mean_us = times * 20 * MS;
-	s->shaper.cfg.cover_mean_us = times * 200 * MS;
+	s->n.shaper.cfg.main_mean_us = times * 20 * MS;
+	s->n.shaper.cfg.cover_mean_us = times * 200 * MS;
 }
 
 static void peak(uint64_t *most, uint64_t now)
@@ -156,37 +156,37 @@ static void peak(uint64_t *most, uint64_t now)
 
 static void note(struct sim *s, struct totals *t)
 {
-	peak(&t->keys_peak, s->keys.count);
-	peak(&t->conns_peak, s->exit.order.conns.used);
-	peak(&t->pending_peak, shaper_pending(&s->shaper));
-	peak(&t->surbs_peak, s->model.surb_n);
+	peak(&t->keys_peak, s->n.keys.count);
+	peak(&t->conns_peak, s->n.exit.order.conns.used);
+	peak(&t->pending_peak, shaper_pending(&s->n.shaper));
+	peak(&t->surbs_peak, s->n.model.surb_n);
 }
 
 /* A lost session is begun again. */
 static void revive(struct sim *s, struct totals *t, int64_t wall_s)
 {
-	struct exitsess_cfg again = s->exit.cfg;
+	struct exitsess_cfg again = s->n.exit.cfg;
 
 	if (!s->ended)
 		return;
 	t->ends++;
 	s->ended = s->up = false;
-	shaper_forget(&s->shaper);
-	exitsess_start(&s->exit, &again, s->now, wall_s);
-	run_until(s, s->now + 60 * US_PER_S);
+	shaper_forget(&s->n.shaper);
+	exitsess_start(&s->n.exit, &again, s->n.now, wall_s);
+	run_until(s, s->n.now + 60 * US_PER_S);
 	CHECK(s->up && !s->ended);
 }
 
 static void burst(struct sim *s)
 {
-	struct rng *r = &s->net.rng;
+	struct rng *r = &s->n.net.rng;
 
 	s->sent_up = s->sent_down = s->udp_got_n = s->udp_up_n = s->tcp_got_n = s->tcp_sent_n = s->tcp_next = 0;
 	memset(s->up_seen, 0, sizeof(s->up_seen));
 	memset(s->down_seen, 0, sizeof(s->down_seen));
 	memset(s->tcp_seen, 0, sizeof(s->tcp_seen));
 	pace(s, 1);
-	run_until(s, s->now + US_PER_S);
+	run_until(s, s->n.now + US_PER_S);
 	while (s->sent_up < BURST || s->sent_down < BURST) {
 		if (s->sent_up < BURST && send_up(s, s->sent_up, 20 + rng_below(r, 1300)))
 			s->sent_up++;
@@ -194,9 +194,9 @@ static void burst(struct sim *s)
 			send_down_tcp(s, s->sent_down++, 20 + rng_below(r, 1300));
 		else if (s->sent_down < BURST)
 			send_down(s, s->sent_down++, 20 + rng_below(r, 1300));
-		run_until(s, s->now + 40 * MS);
+		run_until(s, s->n.now + 40 * MS);
 	}
-	run_until(s, s->now + 20 * US_PER_S);
+	run_until(s, s->n.now + 20 * US_PER_S);
 	if (!s->ended)
 		check_counts(s);
 	pace(s, IDLE_TIMES);
@@ -204,42 +204,42 @@ static void burst(struct sim *s)
 
 static void at_rest(struct sim *s)
 {
-	for (int i = 0; i < 120 && (shaper_unconfirmed(&s->shaper) > 8 || s->exit.queue.count); i++)
-		run_until(s, s->now + US_PER_S);
-	CHECK(!s->exit.queue.count && !reorder_held(&s->exit.order));
-	CHECK(shaper_unconfirmed(&s->shaper) <= 8 && shaper_pending(&s->shaper) <= 32);
-	CHECK(nym_rx_held(s->rx) == 0);
-	CHECK(s->keys.count < KEYS_MOST && !s->keys.evicted);
-	CHECK(s->exit.order.conns.used <= CONNS_MOST);
-	CHECK(s->model.surb_n < SURBS_MOST);
-	CHECK(!s->model.malformed && !s->exit.stats.malformed);
+	for (int i = 0; i < 120 && (shaper_unconfirmed(&s->n.shaper) > 8 || s->n.exit.queue.count); i++)
+		run_until(s, s->n.now + US_PER_S);
+	CHECK(!s->n.exit.queue.count && !reorder_held(&s->n.exit.order));
+	CHECK(shaper_unconfirmed(&s->n.shaper) <= 8 && shaper_pending(&s->n.shaper) <= 32);
+	CHECK(nym_rx_held(s->n.rx) == 0);
+	CHECK(s->n.keys.count < KEYS_MOST && !s->n.keys.evicted);
+	CHECK(s->n.exit.order.conns.used <= CONNS_MOST);
+	CHECK(s->n.model.surb_n < SURBS_MOST);
+	CHECK(!s->n.model.malformed && !s->n.exit.stats.malformed);
 }
 
 static void rotate(struct sim *s)
 {
-	s->topo.rotation_id++;
-	surb_keys_expire(&s->keys, s->now > KEY_LIFE_US ? s->now - KEY_LIFE_US : 0);
-	exitsess_rotated(&s->exit);
-	s->model.surb_n = s->model.surb_n < 40 ? s->model.surb_n : 40; /* the newest; the others are of keys gone by */
+	s->n.topo.rotation_id++;
+	surb_keys_expire(&s->n.keys, s->n.now > KEY_LIFE_US ? s->n.now - KEY_LIFE_US : 0);
+	exitsess_rotated(&s->n.exit);
+	s->n.model.surb_n = s->n.model.surb_n < 40 ? s->n.model.surb_n : 40; /* the newest; the others are of keys gone by */
 }
 
 static void hour(struct sim *s, struct account *a, struct totals *t, int64_t *wall_s)
 {
-	uint64_t end = s->now + HOUR_US, from, slots;
+	uint64_t end = s->n.now + HOUR_US, from, slots;
 	double expect;
 
 	burst(s);
-	from = s->now;
-	slots = s->slots;
-	while (s->now < end) {
-		run_until(s, s->now + 60 * US_PER_S);
+	from = s->n.now;
+	slots = s->n.slots;
+	while (s->n.now < end) {
+		run_until(s, s->n.now + 60 * US_PER_S);
 		*wall_s += 60;
 		revive(s, t, *wall_s);
 		account_minute(a, *wall_s);
 		note(s, t);
 	}
-	expect = 55.0 / IDLE_TIMES * (double)(s->now - from) / 1e6;
-	CHECK((double)(s->slots - slots) > 0.93 * expect && (double)(s->slots - slots) < 1.07 * expect); /* seven sigma */
+	expect = 55.0 / IDLE_TIMES * (double)(s->n.now - from) / 1e6;
+	CHECK((double)(s->n.slots - slots) > 0.93 * expect && (double)(s->n.slots - slots) < 1.07 * expect); /* seven sigma */
 	at_rest(s);
 }
 
@@ -254,10 +254,11 @@ int main(int argc, char **argv)
 	if (prim_init())
 		return 1;
 	setup(&s, argc > 2 ? strtoull(argv[2], NULL, 10) : 1);
-	s.loss = 0.01;
-	s.dup = s.reorder = 0.02;
-	account_open(&a, &s.rng.rng, wall_s);
-	run_until(&s, s.now + 61 * US_PER_S);
+	s.loss = s.n.cfg.loss = 0.01;
+	s.dup = s.n.cfg.dup = 0.02;
+	s.reorder = s.n.cfg.reorder = 0.02;
+	account_open(&a, &s.n.rng.rng, wall_s);
+	run_until(&s, s.n.now + 61 * US_PER_S);
 	CHECK(s.up && !s.ended);
 	pace(&s, IDLE_TIMES);
 	for (unsigned h = 0; h < 24 * days; h++) {
@@ -268,11 +269,11 @@ int main(int argc, char **argv)
 	CHECK(a.claims >= days / 6); /* a grant lasts six days */
 	printf("sim_days: %u days, %llu slots, %llu sessions lost, %llu claims; most at a time: %llu reply keys, %llu packets to be "
 	       "acknowledged, %llu connections, %llu SURBs at the exit\n",
-	       days, (unsigned long long)s.slots, (unsigned long long)t.ends, (unsigned long long)a.claims,
+	       days, (unsigned long long)s.n.slots, (unsigned long long)t.ends, (unsigned long long)a.claims,
 	       (unsigned long long)t.keys_peak, (unsigned long long)t.pending_peak, (unsigned long long)t.conns_peak,
 	       (unsigned long long)t.surbs_peak);
 	gw_client_done(&a.client);
 	gw_server_done(&a.server);
-	teardown(&s);
+	simnet_done(&s.n);
 	return 0;
 }
