@@ -12,6 +12,7 @@ import pathlib
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -233,6 +234,58 @@ def no_preload(net):
     expect("and then the server saw the exit only", {line[0] for line in net.access_log()} <= w.EXIT_SEEN, p)
 
 
+def strays(net):
+    """Programs the shim is not in, and sockets that come from elsewhere: an error, or the tunnel."""
+    static = w.BUILD / "tests/e2e/rawsock_static"
+    p = net.run(static)
+    expect("static program: refused by name", p.returncode == 125 and "statically linked" in p.stderr, p)
+    p = net.run("sh", "-c", f"{static}; echo code $?")
+    expect("static child: refused", p.stdout == "code 126\n" and "Permission denied" in p.stderr, p)
+    unhooked = ("import ctypes, sys\nl = ctypes.CDLL('libc.so.6')\na = (ctypes.c_char_p * 2)(sys.argv[1].encode(), None)\n"
+                "l.execve(a[0], a, (ctypes.c_char_p * 1)(None))\n")
+    p = net.run(sys.executable, "-c", unhooked, static)
+    expect("static child past the hooks, with an empty environment: no internet socket", p.returncode == 0 and "io_uring" in p.stdout, p)
+    p = net.run(sys.executable, "-c", unhooked.replace("sys.argv[1]", "'/usr/bin/curl'").replace("* 2)(", "* 3)(").replace(
+        ".encode(), None", f".encode(), b'http://{w.WEB4}/small', None"))
+    expect("dynamic child past the hooks, with an empty environment: an error", p.returncode not in (0, 125) and not p.stdout, p)
+    spawn = ("import os, sys\nos.waitpid(os.posix_spawn('/usr/bin/curl', ['curl', '-s', 'http://%s/small'], {}), 0)" % w.WEB4)
+    p = net.run(sys.executable, "-c", spawn)
+    expect("posix_spawn with an empty environment: through the tunnel", p.stdout == "small file\n", p)
+    set_id = net.dir / "set-id-curl"
+    shutil.copy("/usr/bin/curl", set_id)
+    os.chmod(set_id, 0o4755)
+    nobody = ["setpriv", "--reuid", "65534", "--clear-groups", "env", "HOME=/nonexistent"]
+    at = net.run_argv("sh", "-c", f"{set_id} -s http://{w.WEB4}/small; echo code $?")
+    first = len(net.prefix)
+    p = subprocess.run([*at[:first], *nobody, *at[first:]], capture_output=True, text=True, timeout=60, check=False)
+    expect("set-user-id child: refused", p.stdout == "code 126\n" and "not permitted" in p.stderr, p)
+    with socket.socket() as inherited:
+        p = net.run(sys.executable, "-c", f"import os\ntry:\n os.fstat({inherited.fileno()})\n print('there')\n"
+                    "except OSError as e:\n print('error', e.errno)", pass_fds=[inherited.fileno()])
+        expect("inherited internet socket: closed", p.stdout == "error 9\n", p)
+    delivered(net)
+
+
+def delivered(net):
+    """An internet socket that somebody outside hands to a program inside by SCM_RIGHTS."""
+    path = net.dir / "handed"
+    with socket.socket(socket.AF_UNIX) as listener, socket.socket() as gift:
+        listener.bind(str(path))
+        listener.listen()
+        take = ("import array, socket, sys\ns = socket.socket(socket.AF_UNIX)\ns.connect(sys.argv[1])\n"
+                "data, control, flags, _ = s.recvmsg(1, 100)\nfds = array.array('i')\n"
+                "for c in control: fds.frombytes(c[2])\n"
+                "try:\n socket.socket(fileno=fds[0]).connect((sys.argv[2], 80))\n print('connected')\n"
+                "except OSError as e:\n print('error', e.errno)\n")
+        child = subprocess.Popen(net.run_argv(sys.executable, "-c", take, path, w.WEB4), stdout=subprocess.PIPE,
+                                 stderr=subprocess.PIPE, text=True)
+        listener.settimeout(60)
+        peer, _ = listener.accept()
+        socket.send_fds(peer, [b"x"], [gift.fileno()])
+        out, err = child.communicate(timeout=60)
+        expect("internet socket by SCM_RIGHTS: refused", not out and "PermissionError" in err, (out, err))
+
+
 def loopback(net):
     """A socket of the kernel that was made for the loopback device does not get out by any call."""
     script = """
@@ -263,7 +316,7 @@ def main():
     if why:
         w.skip(why)
     with World() as net:
-        for name, story in (("programs", programs), ("killed tunnel", killed), ("no preload", no_preload),
+        for name, story in (("programs", programs), ("killed tunnel", killed), ("no preload", no_preload), ("strays", strays),
                             ("loopback", loopback), ("preload only", preload), ("preload only, no tunnel", no_tunnel)):
             capture = Capture(net.dir / f"{story.__name__}.pcap", "inside" if story is loopback else "any")
             with capture:
