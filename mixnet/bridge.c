@@ -43,8 +43,9 @@
 
 static const struct bridge_profile profiles[] = {
 	/* traffic.md 2.1 */
-	{"default", 20000, 200000, 15000, 15000},
-	{"fast", 4000, UINT64_C(2000000000), 10000, 15000},
+	{"default", 20000, 200000, 15000, 15000, false},
+	{"fast", 4000, UINT64_C(2000000000), 10000, 15000, false},
+	{"no-poisson", 0, 200000, 15000, 15000, true},
 };
 
 const struct bridge_profile *bridge_profile(const char *name)

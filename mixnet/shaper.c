@@ -158,7 +158,7 @@ void shaper_start(struct shaper *s, uint64_t now_us)
 	if (s->running)
 		return;
 	s->running = true;
-	s->main_us = now_us + rng_exp(s->rng, s->cfg.main_mean_us);
+	s->main_us = s->cfg.main_mean_us ? now_us + rng_exp(s->rng, s->cfg.main_mean_us) : TIME_NEVER;
 	s->cover_us = s->cfg.cover_mean_us ? now_us + rng_exp(s->rng, s->cfg.cover_mean_us) : TIME_NEVER;
 }
 
@@ -366,26 +366,32 @@ static bool fill(struct shaper *s, uint64_t now_us, const struct topology *topo,
 	return s->src.fill(s->src.owner, now_us, topo, class, &s->item);
 }
 
+/* What waits and goes first, if anything does and can be routed. */
+static bool send_real(struct shaper *s, uint64_t now_us, const struct topology *topo, struct shaper_out *out)
+{
+	bool retx = !list_empty(&s->retx);
+
+	if (fill(s, now_us, topo, SHAPER_URGENT))
+		return send_item(s, now_us, topo, out);
+	if (retx && !s->last_retx) {
+		s->last_retx = true;
+		return send_again(s, now_us, topo, out);
+	}
+	if (fill(s, now_us, topo, SHAPER_DATA)) {
+		s->last_retx = false;
+		return send_item(s, now_us, topo, out);
+	}
+	if (retx)
+		return send_again(s, now_us, topo, out);
+	s->last_retx = false;
+	return false;
+}
+
 /* One slot of the main stream. */
 static bool main_slot(struct shaper *s, uint64_t now_us, const struct topology *topo, struct shaper_out *out)
 {
-	bool retx = !list_empty(&s->retx), sent = false;
-
-	if (fill(s, now_us, topo, SHAPER_URGENT)) {
-		sent = send_item(s, now_us, topo, out);
-	} else if (retx && !s->last_retx) {
-		s->last_retx = true;
-		sent = send_again(s, now_us, topo, out);
-	} else if (fill(s, now_us, topo, SHAPER_DATA)) {
-		s->last_retx = false;
-		sent = send_item(s, now_us, topo, out);
-	} else if (retx) {
-		sent = send_again(s, now_us, topo, out);
-	} else {
-		s->last_retx = false;
-	}
 	/* A slot never stays empty because something could not be routed: the observer would see it. */
-	return sent || build_cover(s, topo, out);
+	return send_real(s, now_us, topo, out) || build_cover(s, topo, out);
 }
 
 /* ---- timers and acknowledgements ---- */
@@ -420,6 +426,10 @@ static void expire(struct shaper *s, uint64_t now_us)
 int shaper_poll(struct shaper *s, uint64_t now_us, const struct topology *topo, struct shaper_out *out)
 {
 	expire(s, now_us);
+	if (s->running && !s->cfg.main_mean_us && topo && !topology_check(topo) && send_real(s, now_us, topo, out)) {
+		out->slot_us = now_us;
+		return 1;
+	}
 	while (s->running && (s->main_us <= now_us || s->cover_us <= now_us)) {
 		bool main_due = s->main_us <= s->cover_us, sent = false;
 

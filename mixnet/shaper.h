@@ -54,7 +54,7 @@ struct shaper_source {
 };
 
 struct shaper_cfg {
-	uint64_t main_mean_us, cover_mean_us; /* cover 0: no cover loop */
+	uint64_t main_mean_us, cover_mean_us; /* main 0: no clock, real packets at once; cover 0: no cover loop */
 	uint64_t hop_mean_us, ack_mean_us;
 };
 
@@ -108,6 +108,7 @@ void shaper_pause(struct shaper *s);
  * NULL, or one that cannot route: slots pass in silence (stats.skipped).
  */
 int shaper_poll(struct shaper *s, uint64_t now_us, const struct topology *topo, struct shaper_out *out);
+/* Without a main clock it does not know of what the source has just got. */
 uint64_t shaper_deadline(const struct shaper *s);
 /* Packets that wait in the link now: stretches the main stream's mean up to six times (traffic.md 3.3). */
 void shaper_link(struct shaper *s, uint64_t now_us, size_t queued);

@@ -145,6 +145,12 @@ static const char *set_profile(struct settings *s, const char *value, char why[S
 	return s->profile ? NULL : "is not a profile";
 }
 
+static const char *set_unsafe(struct settings *s, const char *value, char why[SETTINGS_WHY_MAX])
+{
+	s->unsafe_profile = !value || strcmp(value, "0") != 0;
+	return NULL;
+}
+
 static const char *set_stats(struct settings *s, const char *value, char why[SETTINGS_WHY_MAX])
 {
 	s->stats_json = value;
@@ -188,7 +194,8 @@ const struct setting settings_table[] = {
 	{ "rule", "RULE", "deny, tunnel or loopback, and a destination; see below; repeatable",
 	  "write \"deny 192.0.2.0/24:80-90\", \"deny *.example.org\", \"loopback 127.0.0.1:8080\" or the like", set_rule },
 	{ "mtu", "N", "size of the tunnel's IP packets (from the exit, else 1420)", "use 576 to 1557", set_mtu },
-	{ "profile", "NAME", "traffic profile: default or fast", "use default or fast", set_profile },
+	{ "profile", "NAME", "traffic: default, fast, or no-poisson; see below", "use default or fast", set_profile },
+	{ "unsafe-profile", NULL, "allow --profile no-poisson", "0 or 1", set_unsafe },
 	{ "stats-json", "FILE", "write statistics to FILE each second and at the end", "name a file",
 	  set_stats },
 };
@@ -208,8 +215,13 @@ int settings_finish(struct settings *s, char *err, size_t err_cap)
 	struct rules_error e;
 	int r = rules_parse(&s->rules, s->rule_text, &e);
 
-	if (r < 0)
+	if (r < 0) {
 		snprintf(err, err_cap, "rule: \"%.*s\" %s; %d at most", e.len, e.at, e.why, RULES_MAX);
+	} else if (s->profile->unsafe && !s->unsafe_profile) {
+		snprintf(err, err_cap, "profile: %s shows when and how much you send; use default or fast, or allow it with "
+			 "--unsafe-profile", s->profile->name);
+		r = -1;
+	}
 	return r;
 }
 

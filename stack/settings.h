@@ -25,6 +25,7 @@ struct settings {
 	struct addr dns[STACK_DNS_MAX];
 	unsigned n_dns, mtu;
 	const struct bridge_profile *profile;
+	bool unsafe_profile; /* profiles that hide little may be used */
 	const char *stats_json; /* borrowed; NULL: none */
 	struct rules rules;	/* after settings_finish() */
 	char rule_text[RULES_TEXT_MAX]; /* the same as text, for the shim */
@@ -33,7 +34,7 @@ struct settings {
 
 struct setting {
 	const char *name;    /* of the option */
-	const char *value;   /* how its value is called */
+	const char *value;   /* how its value is called; NULL: a switch, which needs none */
 	const char *help;
 	const char *accepts; /* what to change when the value is refused */
 	/* NULL, or the reason why the value is not good; `why` itself when that is a full sentence written there. */

@@ -51,6 +51,7 @@ def options():
                  ["--network", "/nonexistent/file.json"], ["--api", "ftp://x/"], ["--api", "http://192.0.2.1/"],
                  ["--stats-json", "/nonexistent/dir/stats.json"], ["--frobnicate"], ["--exit"]):
         case("option " + " ".join(args), [*run, *args, "--", "true"], 125)
+    case("a profile that shows the traffic", [*run, "--profile", "no-poisson", "true"], 125, says="--unsafe-profile")
     case("no command", run, 125)
     case("the preload library in smolmix-run itself", ["env", f"LD_PRELOAD={w.SHIM}", *run, "true"], 125, says="unset it")
     with tempfile.TemporaryDirectory() as tmp:

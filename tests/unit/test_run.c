@@ -62,6 +62,10 @@ static void accepted(void **state)
 	assert_string_equal(opt.tunnel.exit_country, "DE");
 	assert_int_equal(parse("--exit random true"), 0);
 	assert_int_equal(opt.tunnel.exit_how, EXIT_RANDOM);
+	assert_int_equal(parse("--profile no-poisson --unsafe-profile true"), 0);
+	assert_string_equal(opt.tunnel.profile->name, "no-poisson");
+	assert_int_equal(parse("--unsafe-profile true"), 0);
+	assert_string_equal(opt.tunnel.profile->name, "default");
 	assert_int_equal(parse("--gateway 3yv4qTKVxC5Vqgtshzkcm8nT1q9zeETnj3RMDiaREeB5 true"), 0);
 	assert_true(opt.tunnel.gateway_given);
 	assert_int_equal(parse("--mtu 576 true"), 0);
@@ -80,7 +84,7 @@ static void refused(void **state)
 		"", "--", "--frobnicate true", "-x true", "-vx true", "--exit", "--exit nonsense true", "--exit country:XYZ true",
 		"--exit country:1A true", "--gateway 0OIl true", "--dns example.org true", "--dns 1.2.3.4, true",
 		"--dns 1.1.1.1,1.1.1.2,1.1.1.3,1.1.1.4,1.1.1.5 true", "--mtu 575 true", "--mtu 1558 true", "--mtu abc true",
-		"--mtu -1 true", "--mtu= true", "--profile warp true", "--network /nonexistent true", "--api ftp://x/ true",
+		"--mtu -1 true", "--mtu= true", "--profile warp true", "--profile no-poisson true", "--unsafe-profile=1 true", "--network /nonexistent true", "--api ftp://x/ true",
 		"--quiet=1 true", "--rule= true", "--rule deny true", "--rule=direct\t1.1.1.1 true", "--rule=deny\t1.1.1.1/33 true",
 		"--rule=deny\texample.org:80 true", "--rule=deny\t*;tunnel\t127.0.0.1 true", "--config /nonexistent true", "--config /tmp true", "--localnet --api http://127.0.0.1:1/ true",
 	};

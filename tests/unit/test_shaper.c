@@ -336,6 +336,28 @@ static void hurry(void **state)
 	assert_in_range(f->now - sent, 200 * MS, 900 * MS);
 }
 
+/* Without a main clock: what there is leaves at once, the cover loop keeps its pace, nothing is filled up. */
+static void no_clock(void **state)
+{
+	struct fix *f = *state;
+
+	f->s.cfg.main_mean_us = 0;
+	shaper_start(&f->s, f->now);
+	f->data = 20;
+	f->urgent = 1;
+	for (int i = 0; i < 21; i++) {
+		assert_int_equal(shaper_poll(&f->s, f->now, &f->net.topo, &f->out), 1);
+		assert_false(f->out.cover);
+		assert_int_equal(f->out.slot_us, f->now);
+		assert_int_equal(f->last_class, i ? SHAPER_DATA : SHAPER_URGENT);
+	}
+	assert_int_equal(shaper_poll(&f->s, f->now, &f->net.topo, &f->out), 0);
+	while (step(f, T0 + 100 * US_PER_S))
+		assert_true(f->out.cover);
+	assert_in_range(f->s.stats.cover, 400, 600);
+	assert_int_equal(f->s.stats.real, 21);
+}
+
 static void acked_while_waiting(void **state)
 {
 	struct fix *f = *state;
@@ -465,7 +487,7 @@ static void flood(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(packet), T(cover),	T(law),	      T(lost_once), T(hurry), T(retransmission), T(acked_while_waiting),
+		T(packet), T(cover),	T(law),	      T(lost_once), T(hurry), T(no_clock), T(retransmission), T(acked_while_waiting),
 		T(shares), T(lateness), T(slow_down), T(no_route),  T(flood),
 	};
 
