@@ -82,15 +82,28 @@ void bench_rates(struct bench_timed *t, unsigned n, void *arg)
 		}
 }
 
-static bool wanted(int argc, char **argv, const char *name)
+/* "traffic" or "traffic:PART". */
+static bool names(const char *arg, const char *suite)
+{
+	size_t n = strlen(suite);
+
+	return !strncmp(arg, suite, n) && (!arg[n] || (arg[n] == ':' && !strcmp(suite, "traffic")));
+}
+
+static bool wanted(int argc, char **argv, const char *name, const char **ret_part)
 {
 	bool any = false;
 
+	*ret_part = NULL;
 	for (int i = 1; i < argc; i++) {
 		if (!strcmp(argv[i], "--json"))
 			continue;
-		if (!strcmp(argv[i], name) || !strcmp(argv[i], "all"))
+		if (!strcmp(argv[i], "all"))
 			return true;
+		if (names(argv[i], name)) {
+			*ret_part = strchr(argv[i], ':') ? strchr(argv[i], ':') + 1 : NULL;
+			return true;
+		}
 		any = true;
 	}
 	return !any;
@@ -99,7 +112,7 @@ static bool wanted(int argc, char **argv, const char *name)
 static bool known(const char *arg)
 {
 	for (size_t i = 0; i < N_SUITES; i++)
-		if (!strcmp(arg, suites[i].name))
+		if (names(arg, suites[i].name))
 			return true;
 	return !strcmp(arg, "--json") || !strcmp(arg, "all");
 }
@@ -116,14 +129,15 @@ int main(int argc, char **argv)
 		if (!known(argv[i])) {
 			fprintf(stderr, "usage: bench [--json] [all");
 			for (size_t j = 0; j < N_SUITES; j++)
-				fprintf(stderr, " | %s", suites[j].name);
+				fprintf(stderr, " | %s%s", suites[j].name,
+					strcmp(suites[j].name, "traffic") ? "" : "[:PART]");
 			fprintf(stderr, "]\n");
 			return 2;
 		}
 		b.json |= !strcmp(argv[i], "--json");
 	}
 	for (size_t i = 0; i < N_SUITES; i++)
-		if (wanted(argc, argv, suites[i].name))
+		if (wanted(argc, argv, suites[i].name, &b.part))
 			suites[i].run(&b);
 	return b.failed;
 }

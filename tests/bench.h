@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Measurements with their ceilings: bench [--json] [SUITE ...]. A suite is one function in the table of
+ * Measurements with their ceilings: bench [--json] [SUITE ...], or traffic:PART for the rows of the
+ * longest one that have PART in their names. A suite is one function in the table of
  * bench.c; it reports each figure by bench_report().
  */
 #ifndef TESTS_BENCH_H
@@ -11,6 +12,7 @@
 struct bench {
 	bool json;
 	bool failed; /* a suite could not measure what it should */
+	const char *part; /* of a row's name; NULL: all rows */
 };
 
 /* One figure. ceiling: what the machine or the protocol allows at best, 0 when there is none; ratio = value /

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The server reads one request of 16 bytes, "D" or "U" and a number, and then sends or takes so many bytes; it confirms an
- * upload with one byte; "E" sends every byte back, like a shell. A process for each connection: nothing here is measured.
+ * upload with one byte; "E" sends every byte back, like a shell. A process for each connection: nothing here is measured. A
+ * datagram with a "D" request is answered by so many bytes in datagrams, DATAGRAMS_S a second: faster than any tunnel, not faster than
+ * the exit's socket.
  */
 #include "tests/bench_peer.h"
 
@@ -20,6 +22,8 @@
 #define REQUEST 16
 #define CHUNK 65536
 #define ECHOES 31
+#define DATAGRAMS_S 1200
+#define SILENCE_S 3 /* no datagram for so long: that was the last one */
 #define WARM_UP 500000 /* bytes of a download before it counts as running */
 
 static char chunk[CHUNK];
@@ -85,15 +89,32 @@ static void serve(int fd)
 	recv_all(fd, 1); /* until the other side closes */
 }
 
+static void serve_datagrams(int fd)
+{
+	const struct timespec pause = { .tv_nsec = 1000000000 / DATAGRAMS_S };
+	char request[REQUEST + 1] = { 0 };
+	struct sockaddr_in from;
+	socklen_t len = sizeof(from);
+
+	for (;;) {
+		if (recvfrom(fd, request, REQUEST, 0, (struct sockaddr *)&from, &len) != REQUEST)
+			continue;
+		for (uint64_t n = strtoull(request + 1, NULL, 10) / PEER_DATAGRAM; n; n--) {
+			sendto(fd, chunk, PEER_DATAGRAM, 0, (struct sockaddr *)&from, len);
+			nanosleep(&pause, NULL);
+		}
+	}
+}
+
 pid_t peer_server(uint16_t *ret_port)
 {
 	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
 	socklen_t len = sizeof(a);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), udp = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	pid_t pid;
 
-	if (fd < 0 || bind(fd, (struct sockaddr *)&a, len) < 0 || listen(fd, 16) < 0 ||
-	    getsockname(fd, (struct sockaddr *)&a, &len) < 0)
+	if (fd < 0 || udp < 0 || bind(fd, (struct sockaddr *)&a, len) < 0 || listen(fd, 16) < 0 ||
+	    getsockname(fd, (struct sockaddr *)&a, &len) < 0 || bind(udp, (struct sockaddr *)&a, len) < 0)
 		return -1;
 	*ret_port = ntohs(a.sin_port);
 	fflush(stdout);
@@ -101,6 +122,10 @@ pid_t peer_server(uint16_t *ret_port)
 	if (pid == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		signal(SIGCHLD, SIG_IGN);
+		if (fork() == 0) {
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			serve_datagrams(udp);
+		}
 		for (;;) {
 			int c = accept(fd, NULL, NULL);
 
@@ -113,6 +138,7 @@ pid_t peer_server(uint16_t *ret_port)
 		}
 	}
 	close(fd);
+	close(udp);
 	return pid;
 }
 
@@ -279,6 +305,30 @@ static int latency(const struct sockaddr_in *to)
 	return idle < 0 || loaded < 0;
 }
 
+/* Datagrams as they come. */
+static int datagrams(const struct sockaddr_in *to, uint64_t bytes)
+{
+	struct timeval silence = { .tv_sec = SILENCE_S };
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+	double first = 0, last = 0;
+	char request[REQUEST + 1];
+	uint64_t n = 0;
+
+	snprintf(request, sizeof(request), "D%015llu", (unsigned long long)bytes);
+	if (fd < 0 || connect(fd, (const struct sockaddr *)to, sizeof(*to)) < 0 ||
+	    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &silence, sizeof(silence)) < 0 || send(fd, request, REQUEST, 0) != REQUEST)
+		return 1;
+	for (; recv(fd, chunk, sizeof(chunk), 0) == PEER_DATAGRAM; n++) {
+		last = peer_now();
+		first = n ? first : last;
+	}
+	if (n < 2)
+		return 1;
+	printf("%.6f %.6f %.6f %ld\n", (double)(n - 1) * PEER_DATAGRAM / 1000 / (last - first),
+	       (double)(n * PEER_DATAGRAM) / (double)bytes, last, rss_kb());
+	return 0;
+}
+
 /* Several connections are a process each; the result spans them. "both": every other one is an upload. */
 int peer_worker(int argc, char **argv)
 {
@@ -297,6 +347,8 @@ int peer_worker(int argc, char **argv)
 	if (!strcmp(argv[0], "latency"))
 		return latency(&a);
 	bytes = strtoull(argv[3], NULL, 10);
+	if (!strcmp(argv[0], "udp"))
+		return datagrams(&a, bytes);
 	streams = (unsigned)atoi(argv[4]);
 	for (unsigned i = 0; i < streams; i++) {
 		bool this_down = both && i % 2 ? false : down;

@@ -13,6 +13,7 @@
 #include <sys/types.h>
 
 #define PEER_PATH 4096
+#define PEER_DATAGRAM 1392 /* bytes: an IP packet of 1420 */
 #define PEER_BOTH_UP 4 /* "both": uploads get so many times fewer bytes, having about so much less rate */
 
 struct peer_result {
@@ -34,7 +35,8 @@ pid_t peer_spawn(char *const argv[], char *const env[], int *ret_fd);
 void peer_stop(pid_t pid, int sig);
 
 /* Arguments of the worker for one transfer ("download", "upload", "both"), bytes shared out to so many connections at once; or
- * "latency": connect and first are then the medians of a byte's way there and back, alone and beside a download. */
+ * "latency": connect and first are then the medians of a byte's way there and back, alone and beside a download; or "udp", so many
+ * bytes in datagrams: connect is then the rate at which they came, in kB/s, first the share that came. */
 struct peer_job {
 	char self[PEER_PATH], port[8], bytes[24], streams[8];
 	char *argv[8];
