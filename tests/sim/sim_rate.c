@@ -83,7 +83,7 @@ static const struct rate_case {
 	{"loss 1% download 4", &normal, 100, 0, 0, 1, 4, 0, 0, 150, 0, 100, 0},
 	{"loss 1% upload 1", &normal, 100, 0, 0, 1, 0, 1, 0, 0, 60, 1, 0},
 	{"loss 3% upload 1", &normal, 100, 0, 0, 3, 0, 1, 0, 0, 50, 1, 0},
-	{"fast loss 1% upload 1", &fast, 100, 0, 0, 1, 0, 1, 0, 0, 270, 1, 0},
+	{"fast loss 1% upload 1", &fast, 100, 0, 0, 1, 0, 1, 0, 0, 200, 1, 0},
 	{"echo alone", &normal, 100, 0, 0, 0, 0, 0, 1, 0, 0, 100, 340},
 	{"echo beside download", &normal, 100, 0, 0, 0, 1, 0, 1, 200, 0, 5, 490},
 	{"echo beside 4 downloads", &normal, 100, 0, 0, 0, 4, 0, 1, 200, 0, 5, 490},
