@@ -23,7 +23,7 @@
  * SURB messages and data share the slots: answers to a request alternate with data; a push ahead of need
  * takes every second slot while less than half of the target is there, every fifth while some is missing, and
  * every free slot. A message with three SURBs beside its packets counts as both, except that a set comes after
- * each of them while ten are missing.
+ * each of them while half is missing or the exit asks for ten.
  */
 #include "mixnet/exitsess.h"
 
@@ -383,7 +383,7 @@ static bool push_first(const struct exitsess *e, uint64_t now_us, uint64_t rtt_u
 {
 	unsigned target = surbstock_target(&e->stock, now_us, rtt_us);
 
-	if (e->since_set && set_fits(e, missing))
+	if (e->since_set && missing > target / 2 && set_fits(e, missing))
 		return true;
 	if (!missing || (!e->splitting && free_places(1, ipq_head(&e->queue) + 2) == SURBS_PER_MESSAGE))
 		return false;
