@@ -356,6 +356,8 @@ static void next_directory(struct bridge *b, int err, struct topology *topo, con
 	}
 	log_info("directory refreshed: rotation %u", (unsigned)topo->rotation_id);
 	bridge_path_rotated(b);
+	if (b->lossy)
+		exitsess_rerouted(&b->exit);
 	bridge_path_pump(b);
 }
 

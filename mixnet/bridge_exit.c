@@ -31,6 +31,8 @@
 #define LINK_STOP 64 /* packets queued in the websocket */
 #define KEY_LIFE_DEFAULT_US (UINT64_C(25) * 3600 * US_PER_S)
 #define STEADY_US (300 * US_PER_S) /* a session that lasted so long says nothing bad about its exit */
+#define LOSS_SAMPLE 256 /* packets, until what came back is counted */
+#define LOSS_REFRESH_US (30 * US_PER_S)
 #define MTU_LIMIT IPR_MTU_MAX
 
 /* ---- the session's and the shaper's view of the bridge ---- */
@@ -322,9 +324,20 @@ static void exit_ended(struct bridge *b)
 
 /* ---- path ---- */
 
+/* Begins to count anew. */
+static void count_losses(struct bridge *b)
+{
+	const struct shaper_stats *s = &b->shaper.stats;
+
+	b->sent_seen = s->real + s->cover;
+	b->acks_seen = s->acks + s->cover_acks;
+}
+
 void bridge_path_open(struct bridge *b)
 {
 	shaper_start(&b->shaper, loop_now(b->loop));
+	count_losses(b);
+	b->lossy = false; /* what was lost with the link */
 	if (b->state == BRIDGE_DRAINING)
 		return;
 	if (!b->exit_chosen) {
@@ -406,6 +419,25 @@ static void serve_slots(struct bridge *b, uint64_t now_us)
 	}
 }
 
+/*
+ * Many packets get lost on their way: the directory may know by now which node does not work. Only the directory decides
+ * which nodes are used. If we left out those whose packets do not come back, our gateway could choose our routes for us by
+ * dropping the others.
+ */
+static void watch_losses(struct bridge *b, uint64_t now_us)
+{
+	const struct shaper_stats *s = &b->shaper.stats;
+	uint64_t sent = s->real + s->cover - b->sent_seen, acks = s->acks + s->cover_acks - b->acks_seen;
+	bool before = b->lossy;
+
+	if (sent < LOSS_SAMPLE)
+		return;
+	count_losses(b);
+	b->lossy = acks * 3 < sent * 2;
+	if (b->lossy && (!before || now_us >= b->asked_us + LOSS_REFRESH_US))
+		bridge_refresh(b, false);
+}
+
 /* Trouble that packets still get through. */
 static void judge(struct bridge *b)
 {
@@ -435,6 +467,7 @@ void bridge_path_pump(struct bridge *b)
 	shaper_link(&b->shaper, now_us, gw_link_queued(&b->gw));
 	if (b->exit_ended)
 		exit_ended(b);
+	watch_losses(b, now_us);
 	judge(b);
 	if (gw_link_is_open(&b->gw))
 		arm(b);

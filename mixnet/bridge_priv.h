@@ -70,6 +70,8 @@ struct bridge {
 	struct surb_key **key_bucket;
 	struct nym_rx *rx;
 	struct pacer pacer;
+	uint64_t sent_seen, acks_seen;
+	bool lossy; /* more than a third of the packets got lost lately */
 	uint64_t packets_received, strangers, malformed, cover_back, link_dropped;
 	uint8_t msg[BRIDGE_MSG_MAX];
 };

@@ -270,6 +270,13 @@ bool exitmsg_urgent(struct exitsess *e, uint64_t now_us, const struct topology *
 		return pong(e, now_us, topo, item);
 	if (e->ping_due)
 		return small_request(e, now_us, topo, IPR_PING, PING_LIMIT, &e->ping_due, item);
+	if (e->stale_surbs && !e->stopping && (!data_waits || e->since_surbs > 0)) {
+		bool one;
+
+		e->stale_surbs--;
+		e->since_surbs = 0;
+		return small_request(e, now_us, topo, IPR_PING, 0, &one, item);
+	}
 	if (e->stock.owed && !e->stopping &&
 	    (!data_waits || e->since_surbs > 0 || (e->since_set && set_fits(e, e->stock.owed))))
 		return surb_message(e, now_us, topo, e->stock.owed, item);

@@ -34,6 +34,7 @@
 #define MISSES_MAX 3	    /* nothing came back at all */
 #define MISSES_PONG_MAX 6   /* pongs came: the small packets themselves may have been lost */
 #define MTU_EXIT_MAX 1500   /* versions.md 3: what an exit says is capped at this; it takes as much (ipr.md 11, 6) */
+#define STALE_MAX 300u	    /* pings at a time for SURBs of no use */
 #define PROBE_PORT_MIN 700u /* below the ports a stack hands out */
 #define PROBE_PORTS 300u
 
@@ -115,6 +116,7 @@ void exitsess_start(struct exitsess *e, const struct exitsess_cfg *cfg, uint64_t
 	e->cause[0] = 0;
 	e->was_up = e->stopping = e->blocked = e->probing = e->probe_works = false;
 	e->ping_due = e->probe_due = e->pong_due = e->disconnect_due = false;
+	e->stale_surbs = 0;
 	e->session++;
 	e->attempts = 0;
 	e->misses = 0;
@@ -202,6 +204,16 @@ bool exitsess_tight(const struct exitsess *e)
 
 void exitsess_rotated(struct exitsess *e)
 {
+	surbstock_void(&e->stock);
+}
+
+void exitsess_rerouted(struct exitsess *e)
+{
+	int64_t n = e->stock.estimate + e->stock.doubted;
+
+	if (e->state != EXITSESS_UP)
+		return;
+	e->stale_surbs = n < STALE_MAX ? (unsigned)n : STALE_MAX;
 	surbstock_void(&e->stock);
 }
 

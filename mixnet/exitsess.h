@@ -90,6 +90,7 @@ struct exitsess {
 	/* what wants to be sent */
 	bool stopping, connect_due, disconnect_due, ping_due, probe_due, pong_due;
 	uint32_t pong_nonce;
+	unsigned stale_surbs; /* at the exit, to be used up by as many pings */
 	/* a message of several fragments on its way out */
 	bool splitting, gave_way; /* gave_way: the last slot went to another connection's packet */
 	struct nym_split split;
@@ -142,6 +143,8 @@ void exitsess_acked(struct exitsess *e, uint64_t token, bool acked);
 void exitsess_input(struct exitsess *e, uint64_t now_us, const struct nym_msg *m);
 /* The topology changed its key rotation: SURBs at the exit are worth nothing soon. */
 void exitsess_rotated(struct exitsess *e);
+/* Nodes are not used any more that SURBs at the exit lead over: pings use those up and bring new ones. */
+void exitsess_rerouted(struct exitsess *e);
 /* The clocks stood still for a while and run again: nothing is held against the exit, and it is asked at
  * once. */
 void exitsess_resumed(struct exitsess *e, uint64_t now_us);

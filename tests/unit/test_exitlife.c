@@ -156,10 +156,60 @@ static void resumed(void **state)
 	assert_true(slot_data(f));
 }
 
+/* One lost packet says nothing about a full stock; two say that it may be empty, until an answer comes. */
+static void missed(void **state)
+{
+	struct fix *f = *state;
+	int64_t before;
+
+	up(f);
+	f->e.stock.estimate = 2 * SURBSTOCK_FLOOR + 40;
+	for (f->now = T0 + 20 * S; f->now < T0 + 24 * S; f->now += 3 * S) {
+		exitsess_tick(&f->e, f->now);
+		while (slot(f))
+			assert_int_equal(f->m.content, NYM_DATA_V2);
+	}
+	assert_int_equal(f->e.misses, 1);
+	assert_true(f->e.stock.estimate >= 2 * SURBSTOCK_FLOOR);
+	before = f->e.stock.estimate;
+	exitsess_tick(&f->e, f->now);
+	assert_int_equal(f->e.misses, 2);
+	assert_int_equal(f->e.stock.estimate, 0);
+	while (slot(f))
+		;
+	assert_true(f->e.stock.estimate >= SURBSTOCK_FLOOR);
+	pong(f);
+	assert_true(f->e.stock.estimate >= before + SURBSTOCK_FLOOR - 1);
+	assert_false(slot(f));
+}
+
+/* As many pings as the exit has SURBs, each with new ones; data get every other slot. */
+static void rerouted(void **state)
+{
+	struct fix *f = *state;
+	unsigned pings = 0, slots = 0;
+	int64_t held;
+
+	up(f);
+	held = f->e.stock.estimate;
+	assert_true(held >= SURBSTOCK_FLOOR);
+	exitsess_rerouted(&f->e);
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(send_udp(f, 1400, 1), 0);
+	while (slot(f)) {
+		pings += f->m.content == NYM_DATA_V2 && f->r.kind == IPR_PING && f->m.surb_count;
+		slots += f->frags;
+		assert_true((!f->e.queue.count && !f->e.splitting) || pings <= slots / 2 + 2);
+	}
+	assert_int_equal(pings, held);
+	assert_true(f->e.stock.estimate >= SURBSTOCK_FLOOR);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(keepalive), T(exit_gone), T(forgotten), T(forgotten_while_busy), T(silent_host), T(resumed),
+		T(keepalive), T(exit_gone), T(forgotten), T(forgotten_while_busy), T(silent_host), T(resumed), T(missed),
+		T(rerouted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
