@@ -7,7 +7,7 @@
  * and the next is drawn, at most BRIDGE_TRIES, unless the user named one. bootstrap_us bounds all of it. From
  * the first opened gateway on the gateway is kept: it is part of our address. When its link is lost it is
  * opened again with the same keys after 1, 2, 5, 10, 30 s, and pending acknowledgements, the session with the
- * exit and the addresses stay. In the first minute a gateway that cannot be reached at all is tried every 4 s: most of them restart,
+ * exit and the addresses stay. In the first minute a gateway that cannot be reached at all is tried every 3 s: most of them restart,
  * and the programs wait.
  *
  * The directory is refreshed every five minutes, sooner after a failure, and when a gateway link came back or an
@@ -36,7 +36,7 @@
 #define REFRESH_GAP_US (10 * US_PER_S)
 #define FETCH_US (30 * US_PER_S)
 #define RESTART_US (60 * US_PER_S) /* a gateway that restarts is back by then */
-#define RESTART_PAUSE_US (4 * US_PER_S)
+#define RESTART_PAUSE_US (3 * US_PER_S)
 #define DRAIN_STEP_US (20 * US_PER_MS)
 #define LINGER_US (500 * US_PER_MS)
 #define LINGER_STEP_US (5 * US_PER_MS)
