@@ -50,11 +50,17 @@ void gw_link_init(struct gw_link *l, struct loop *loop, struct ws *ws, const str
 
 void gw_link_done(struct gw_link *l)
 {
+	struct list *it;
+
 	if (!l->loop)
 		return;
 	gw_link_close(l, false);
-	while (list_pop_front(&l->dropped)) /* they end on their own */
-		;
+	while ((it = list_pop_front(&l->dropped))) { /* the loop may end before they do */
+		struct gw_sock *s = container_of(it, struct gw_sock, node);
+
+		ws_disown(s->conn);
+		free(s);
+	}
 	gw_client_done(&l->gw);
 	l->loop = NULL;
 }

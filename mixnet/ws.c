@@ -316,15 +316,19 @@ void ws_conn_adopt(struct ws_conn *c, const struct ws_conn_ops *ops, void *owner
 	c->owner = owner;
 }
 
+void ws_disown(struct ws_conn *c)
+{
+	ws_conn_adopt(c, NULL, NULL);
+	ws_close(c, true);
+}
+
 void ws_conns_disown(struct ws *w, const struct ws_server *s)
 {
 	list_for_each(it, &w->conns) {
 		struct ws_conn *c = container_of(it, struct ws_conn, link);
 
-		if (c->server != s)
-			continue;
-		ws_conn_adopt(c, NULL, NULL);
-		ws_close(c, true);
+		if (c->server == s)
+			ws_disown(c);
 	}
 }
 

@@ -80,6 +80,8 @@ size_t ws_queued(const struct ws_conn *c); /* messages not yet written to the so
 void ws_ping(struct ws_conn *c);
 /* Starts closing; closed() follows. abort: no close frame, TCP just ends. */
 void ws_close(struct ws_conn *c, bool abort);
+/* Ends it like an abort; its owner hears nothing more. */
+void ws_disown(struct ws_conn *c);
 
 /* ---- server (local network) ---- */
 
