@@ -109,6 +109,7 @@ int main(int argc, char **argv)
 		return 2;
 	log_init(STDERR_FILENO, LOG_WARN, "host");
 	host_cfg(&cfg, &set, argv[2]);
+	cfg.bridge.bootstrap_us = cfg.bridge.exit_timeout_us = READY_S * US_PER_S;
 	if (tunnel_start(&h.tunnel, &cfg) < 0)
 		return 1;
 	for (size_t i = 0; i < READERS + 2; i++)

@@ -66,7 +66,7 @@ def main():
             net.terminate()
     del keep
     print(f"{how}: host {tunnel}, program {p.returncode}")
-    if said == "ready\n" and not tunnel and not p.returncode:
+    if said.startswith("ready\n") and not tunnel and not p.returncode:
         return 0
     print(said, p.stdout, p.stderr, sep="\n")
     return 1

@@ -14,7 +14,6 @@ three modes:
 A case that has not ended after CASE_S is killed: "hang". Cases that differ from native are tried once more, alone.
 """
 import argparse
-import json
 import os
 import pathlib
 import shutil
@@ -33,7 +32,7 @@ MODULES = ["test_socket", "test_ssl", "test_httplib", "test_urllib2_localnet", "
            "test_asyncio.test_streams", "test_asyncio.test_server", "test_asyncio.test_sendfile",
            "test_asyncio.test_sslproto", "test_asyncio.test_ssl", "test_asyncio.test_buffered_proto",
            "test_asyncio.test_selector_events", "test_asyncio.test_unix_events", "test_asyncio.test_subprocess"]
-CASE_S = 45
+CASE_S = 60
 TRIES = 40  # cases that hang, per module
 
 
@@ -51,25 +50,13 @@ def fetch(folder):
 
 
 class Modes:
-    """How a module is run in each mode; a context manager that holds the network."""
+    """How a module is run in each mode."""
 
-    def __init__(self, folder):
-        self.tmp = pathlib.Path(tempfile.mkdtemp(prefix="smolmix-upstream-"))
+    def __init__(self, folder, api, tmp):
+        self.tmp = tmp
         self.env = {k: v for k, v in os.environ.items() if not k.startswith(("SMOLMIX_", "PYTHON"))}
         self.env.update(PYTHONPATH=str(folder), TMPDIR=str(self.tmp))
-        self.net = self.api = None
-
-    def __enter__(self):
-        resolver = f"127.0.0.1:{suites.no_names()}"
-        self.net = subprocess.Popen([suites.LOCALNET, "--map", f"9.9.9.9:53={resolver}", "--map", f"1.1.1.1:53={resolver}"],
-                                    stdout=subprocess.PIPE)
-        self.api = json.loads(self.net.stdout.readline())["api"]
-        return self
-
-    def __exit__(self, *exc):
-        self.net.terminate()
-        self.net.wait()
-        shutil.rmtree(self.tmp, ignore_errors=True)
+        self.api = api
 
     def attempt(self, mode, args, journal, log):
         """One process; ends when the module has ended or a case has hung, then that is written down."""
@@ -124,7 +111,8 @@ def main():
     suites.enter_namespace()
     listed = suites.allowed("cpython")
     results = {mode: {} for mode in ["native", *modes]}
-    with Modes(folder) as how:
+    with suites.network() as api, tempfile.TemporaryDirectory() as tmp:
+        how = Modes(folder, api, tmp)
         for name in args.module:
             for mode in results:
                 start = time.monotonic()

@@ -64,6 +64,21 @@ def outcomes(folder, names, prefix, log):
     return {line.split()[1]: line.split()[0] for line in p.stdout.splitlines() if not line.startswith("#") and line.strip()}
 
 
+def run(folder, names, ways):
+    """{mode: {test: outcome}}; what is not as natively is tried once more."""
+    listed = suites.allowed("uv")
+    results = {}
+    for mode, prefix in ways.items():
+        without = suites.not_run(listed, mode)
+        wanted = [n for n in names if not any(fnmatch.fnmatchcase(n, w) for w in without)]
+        results[mode] = outcomes(folder, wanted, prefix, suites.STORE / f"uv-{mode}.log")
+        again = [n for n, o in suites.different(results["native"], results[mode]).items()
+                 if o != "not run" and not suites.find(listed, n, mode, o)]
+        if again:
+            results[mode].update(outcomes(folder, again, prefix, suites.STORE / f"uv-{mode}-again.log"))
+    return results
+
+
 def main():
     """Both modes, one verdict."""
     if sys.argv[1:2] == ["--inside"]:
@@ -74,18 +89,9 @@ def main():
                              env={**os.environ, "UV_RUN_AS_ROOT": "1"}).stdout
     names = [l.split()[0] for l in listing.splitlines() if l.strip()]
     names = sys.argv[1:] or [n for n in names if not any(fnmatch.fnmatchcase(n, o) for o in OTHERS)]
-    listed = suites.allowed("uv")
-    ways = {"native": [], "loopback": [suites.RUN, "-q", "--localnet", "--"]}
-    results = {}
-    for mode, prefix in ways.items():
-        without = suites.not_run(listed, mode)
-        wanted = [n for n in names if not any(fnmatch.fnmatchcase(n, w) for w in without)]
-        results[mode] = outcomes(folder, wanted, prefix, suites.STORE / f"uv-{mode}.log")
-        again = [n for n, o in suites.different(results["native"], results[mode]).items()
-                 if o != "not run" and not suites.find(listed, n, mode, o)]
-        if again:
-            results[mode].update(outcomes(folder, again, prefix, suites.STORE / f"uv-{mode}-again.log"))
-    return int(suites.verdict("uv", results) != 0)
+    with suites.network() as api:
+        ways = {"native": [], "loopback": [suites.RUN, "-q", "--api", api, "--"]}
+        return int(suites.verdict("uv", run(folder, names, ways)) != 0)
 
 
 if __name__ == "__main__":
