@@ -95,7 +95,7 @@ finish() {
 # Names of the suites of tests/upstream; what they need they fetch as packages of the distribution.
 upstream() {
 	local suite
-	for suite in cpython uv; do
+	for suite in cpython uv curl; do
 		say "upstream: $suite"
 		check "upstream $suite: every difference is reviewed" python3 "tests/upstream/$suite.py"
 	done

@@ -15,8 +15,10 @@ import os
 import socket
 import sys
 import unittest
+import weakref
 
 PUBLIC = "192.88.99.80"
+EXIT = "127.0.0.77"  # whom the servers see
 LOOPBACK_S = 20  # what the cases allow for an answer; 5 s do for a loopback device
 HERE = ("127.0.0.1", "localhost", "0.0.0.0", "")
 
@@ -70,12 +72,13 @@ class Journal(unittest.TestResult):
 def through_tunnel():
     """Moves loopback addresses behind the exit, at the floor of Python's socket class."""
     real = socket.socket
+    listening = weakref.WeakSet()  # those whose address was moved
 
     def there(address):
         return (PUBLIC, *address[1:]) if isinstance(address, tuple) and address[0] in HERE else address
 
     def here(address):
-        known = isinstance(address, tuple) and address and address[0] in (PUBLIC, "0.0.0.0")
+        known = isinstance(address, tuple) and address and address[0] in (PUBLIC, EXIT)
         return ("127.0.0.1", *address[1:]) if known else address
 
     def streams(self):
@@ -88,17 +91,24 @@ def through_tunnel():
         return super(real, self).connect_ex(there(address) if streams(self) else address)
 
     def bind(self, address):
-        if streams(self) and isinstance(address, tuple) and address[0] in HERE:
+        if streams(self) and isinstance(address, tuple) and address[0] in HERE[:2]:
             address = ("", *address[1:])
+            listening.add(self)
         return super(real, self).bind(address)
 
     def getsockname(self):
-        return here(super(real, self).getsockname())
+        name = super(real, self).getsockname()
+        return ("127.0.0.1", *name[1:]) if self in listening and name[0] == "0.0.0.0" else name
 
     def getpeername(self):
         return here(super(real, self).getpeername())
 
-    for f in (connect, connect_ex, bind, getsockname, getpeername):
+    def accept(self):
+        conn, address = plain_accept(self)
+        return conn, here(address)
+
+    plain_accept = real.accept
+    for f in (accept, connect, connect_ex, bind, getsockname, getpeername):
         setattr(real, f.__name__, f)
 
 
