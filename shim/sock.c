@@ -345,7 +345,17 @@ bool sock_is_loopback(int fd)
 	       real_getsockopt_int(fd, SOL_SOCKET, SO_PROTOCOL, &protocol) == 0 && protocol == IPPROTO_TCP;
 }
 
-int sock_to_loopback(int fd, const struct sock *s, struct ctl_rep *ret_names)
+/* The port that fd was bound to, "any" being all there is for a socket that is not the kernel's yet. */
+static int bind_native(int fd, const struct sock *s, uint16_t port)
+{
+	struct addr any = { .family = s->family, .port = port };
+	struct sockaddr_storage ss;
+	socklen_t len = addr_to_sockaddr(&any, &ss, s->family == 6);
+
+	return (int)real_syscall(SYS_bind, fd, (long)&ss, len, 0, 0, 0);
+}
+
+int sock_to_loopback(int fd, const struct sock *s)
 {
 	struct ctl_req req = { .op = CTL_LOOPBACK, .cookie = s->cookie, .family = s->family };
 	struct ctl_rep rep, names = { 0 };
@@ -360,8 +370,11 @@ int sock_to_loopback(int fd, const struct sock *s, struct ctl_rep *ret_names)
 		return r < 0 ? transport_error(r) : rep.result ? -rep.result : -ENETDOWN;
 	if (options)
 		carry_options(s, NULL, fresh);
-	if (ret_names)
-		*ret_names = names;
+	r = names.state == CTL_BOUND && !rep.value ? bind_native(fresh, s, names.addr.port) : 0;
+	if (r < 0) {
+		real_close(fresh);
+		return r;
+	}
 	return replace(fd, fresh);
 }
 

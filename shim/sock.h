@@ -38,9 +38,9 @@ int sock_new(uint8_t family, enum ctl_kind kind, int flags);
 /* Puts a fresh socket behind the number fd: for connect() after a failure and to AF_UNSPEC. 0 or -errno. */
 int sock_renew(int fd, struct sock *s);
 /* Puts a TCP socket of the kernel behind the number fd that can reach this machine only: bound to the loopback device by the
- * tunnel's host, which no unprivileged program can undo (and the guard lets nobody try). From then on fd is not ours, and the tunnel
- * knows nothing of it: ret_names (may be NULL) is what it said to NAMES before. 0 or -errno. */
-int sock_to_loopback(int fd, const struct sock *s, struct ctl_rep *ret_names);
+ * tunnel's host, which no unprivileged program can undo (and the guard lets nobody try). From then on fd is not ours.
+ * It keeps its port and its options. 0 or -errno. */
+int sock_to_loopback(int fd, const struct sock *s);
 /* Is fd such a socket, or one that was accepted from it? */
 bool sock_is_loopback(int fd);
 

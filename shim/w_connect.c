@@ -192,17 +192,8 @@ static int refuse_peer(const struct addr *to, struct policy p)
 
 static int start_loopback(int fd, const struct sock *s, const struct sockaddr *sa, socklen_t len)
 {
-	struct ctl_rep names;
-	struct sockaddr_storage ss;
-	struct addr any = { .family = s->family };
-	socklen_t any_len;
-	int r = sock_to_loopback(fd, s, &names);
+	int r = sock_to_loopback(fd, s);
 
-	if (r == 0 && names.state == CTL_BOUND) { /* the port that was asked for before */
-		any.port = names.addr.port;
-		any_len = addr_to_sockaddr(&any, &ss, s->family == 6);
-		r = (int)real_syscall(SYS_bind, fd, (long)&ss, any_len, 0, 0, 0);
-	}
 	return r < 0 ? r : (int)real_cancel(SYS_connect, fd, (long)sa, len, 0, 0, 0);
 }
 

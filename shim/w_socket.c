@@ -73,7 +73,7 @@ int shim_bind(int fd, const struct sockaddr *sa, socklen_t len)
 	if (r < 0)
 		return r;
 	if (s.kind == CTL_STREAM && addr_classify(&req.addr) == ADDR_LOOPBACK) {
-		r = sock_to_loopback(fd, &s, NULL);
+		r = sock_to_loopback(fd, &s);
 		return r < 0 ? r : (int)real_syscall(SYS_bind, fd, (long)sa, len, 0, 0, 0);
 	}
 	if (s.kind != CTL_ICMP && req.addr.port && req.addr.port < 1024 && geteuid() != 0)
@@ -91,8 +91,6 @@ static int listen_on(int fd, const struct sock *s)
 {
 	struct ctl_req req = { 0 };
 	struct ctl_rep rep;
-	struct sockaddr_storage ss;
-	socklen_t len;
 	int r = sock_ask(s, CTL_NAMES, &req, &rep);
 
 	if (r < 0)
@@ -101,11 +99,7 @@ static int listen_on(int fd, const struct sock *s)
 		state_say(STATE_WARN, "listen refused: nothing from outside can reach a program behind the tunnel", NULL);
 		return -EADDRNOTAVAIL;
 	}
-	r = sock_to_loopback(fd, s, NULL);
-	if (r < 0 || rep.state != CTL_BOUND)
-		return r;
-	len = addr_to_sockaddr(&rep.addr, &ss, s->family == 6);
-	return (int)real_syscall(SYS_bind, fd, (long)&ss, len, 0, 0, 0);
+	return sock_to_loopback(fd, s);
 }
 
 int shim_listen(int fd, int backlog)

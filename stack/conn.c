@@ -28,6 +28,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -40,6 +41,7 @@
 #include "lwip/priv/tcp_priv.h"
 #include "lwip/tcp.h"
 #include "stack/device.h"
+#include "stack/loopback.h"
 #include "stack/unixdiag.h"
 
 #define CHUNK 16384
@@ -79,6 +81,7 @@ static void free_late(void *owner)
 		log_debug("lag byte: %s", err_str(errno));
 	fd_close(&c->sock.fd);
 	fd_close(&c->prog_fd);
+	fd_close(&c->loop_fd);
 	free(c);
 }
 
@@ -668,10 +671,45 @@ bool conn_matches(const struct conn *c, uint16_t local_port, const struct addr *
 	return c->pcb && c->pcb->local_port == local_port && addr_equal(&c->target, remote);
 }
 
+/* A program may close a socket and bind its port again before we have looked: ports of closed ones become free. */
+static void release_ports(struct socks *a)
+{
+	list_for_each(it, &a->list) {
+		struct sock *s = container_of(it, struct sock, link);
+		struct pollfd p = { s->fd, 0, 0 };
+
+		if (s->kind == CTL_STREAM && s->fd >= 0 && poll(&p, 1, 0) > 0 && p.revents & POLLHUP)
+			fd_close(&conn_from_sock(s)->loop_fd);
+	}
+}
+
+/* The port is taken on this machine too, if that can be: the socket may listen later. */
+static int take_port(struct conn *c, uint16_t *port)
+{
+	int fd = loopback_bind(&c->sock, port);
+
+	if (fd == -EADDRINUSE) {
+		release_ports(c->sock.all);
+		fd = loopback_bind(&c->sock, port);
+	}
+	if (fd >= 0)
+		c->loop_fd = fd;
+	return fd == -EADDRINUSE ? EADDRINUSE : 0;
+}
+
+int conn_take_loopback(struct conn *c)
+{
+	int fd = c->loop_fd;
+
+	c->loop_fd = -1;
+	return fd;
+}
+
 int conn_bind(struct conn *c, const struct addr *at)
 {
 	struct addr a = *at;
 	enum addr_class k;
+	int r;
 
 	if (c->bits & (CONNECTING | CONNECTED) || c->sock.local.family)
 		return EINVAL;
@@ -680,7 +718,11 @@ int conn_bind(struct conn *c, const struct addr *at)
 	if (k != ADDR_UNSPEC && !addr_equal_ip(&a, &(struct addr){ .family = device_addr(a.family).family }) &&
 	    memcmp(a.ip, device_addr(a.family).ip, 16))
 		return EADDRNOTAVAIL;
+	r = k == ADDR_UNSPEC ? take_port(c, &a.port) : 0;
+	if (r)
+		return r;
 	c->sock.local = *at;
+	c->sock.local.port = a.port;
 	if (!c->sock.local.port)
 		c->sock.local.port = socks_port(c->sock.all);
 	c->sock.state = CTL_BOUND;
@@ -698,7 +740,7 @@ struct conn *conn_new(struct socks *all, uint64_t cookie, uint8_t family, int fd
 	c->sock.family = family;
 	c->sock.kind = CTL_STREAM;
 	c->sock.fd = fd;
-	c->prog_fd = -1;
+	c->prog_fd = c->loop_fd = -1;
 	c->keep_idle_s = 7200;
 	c->keep_intvl_s = 75;
 	c->keep_cnt = 9;

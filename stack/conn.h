@@ -25,6 +25,9 @@ struct conn *conn_from_sock(struct sock *s);
 int conn_connect(struct conn *c, const struct addr *to, unsigned gate, int prog_fd);
 /* Before connect: local address for getsockname. 0 or errno. */
 int conn_bind(struct conn *c, const struct addr *at);
+/* The kernel's socket that has the port (loopback.h), for a program that listens or connects to this machine; the caller's from then on.
+ * -1: none. */
+int conn_take_loopback(struct conn *c);
 int conn_setopt(struct conn *c, int level, int name, int value);
 int conn_getopt(struct conn *c, int level, int name, int *ret);
 /* The link is up: connections that waited go on. */

@@ -21,6 +21,7 @@ struct conn {
 	struct tcp_pcb *pcb;
 	struct addr target; /* where packets go (peer may be redirected or mapped) */
 	int prog_fd;
+	int loop_fd;	    /* holds the bound port on this machine (loopback.h), or -1 */
 	size_t lag;	   /* forwarded bytes still unread in our queue: 0 or 1 */
 	unsigned gate;
 	struct pbuf *rx[RX_MAX]; /* ring, for the program */

@@ -29,6 +29,7 @@
 #include "base/log.h"
 #include "stack/conn.h"
 #include "stack/device.h"
+#include "stack/loopback.h"
 #include "stack/dgram.h"
 
 #define CLIENTS_MAX 256
@@ -175,33 +176,28 @@ static int on_sock(struct sock *s, const struct ctl_req *q, int *fd, struct ctl_
 	return EINVAL;
 }
 
-/* A TCP socket of the kernel that cannot leave this machine. Its descriptor, or -errno. */
-static int loopback_socket(uint8_t family)
+/* The socket that holds the port of the one that asks, if there is one. */
+static int loopback_socket(struct ctlsrv *srv, const struct ctl_req *q, bool *ret_bound)
 {
-	static const char device[] = "lo";
-	const int on = 1;
-	int fd = socket(family == 6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), err;
+	struct sock *s = socks_find(srv->socks, q->cookie);
+	int fd = s && s->kind == CTL_STREAM ? conn_take_loopback(conn_from_sock(s)) : -1;
 
-	if (fd < 0)
-		return -errno;
-	if (setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, sizeof(device) - 1) == 0 &&
-	    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0)
-		return fd;
-	err = errno;
-	close(fd);
-	return -err;
+	*ret_bound = fd >= 0;
+	return fd >= 0 ? fd : loopback_new(q->family);
 }
 
 static void do_loopback(struct ctl_client *c, const struct ctl_req *q)
 {
 	struct ctl_rep rep = { .op = q->op };
-	int fd = c->srv->draining ? -ENETDOWN : loopback_socket(q->family);
+	bool bound = false;
+	int fd = c->srv->draining ? -ENETDOWN : loopback_socket(c->srv, q, &bound);
 
 	if (fd < 0) {
 		rep.result = -fd;
 		log_info("no loopback socket: %s", err_str(fd));
 		fd = -1;
 	}
+	rep.value = bound;
 	reply(c, &rep, fd);
 	fd_close(&fd);
 }

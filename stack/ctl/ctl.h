@@ -31,7 +31,8 @@
  *   RESOLVE       family (0 both, 4, 6), name                -                     names/addresses below
  *   REVERSE       addr                                       -                     name
  *   LOOPBACK      cookie, family                             -                     brings a TCP socket of the kernel that is bound to
- *                                                                                  the loopback device (design D7)
+ *                                                                                  the loopback device (design D7); value = 1: and to
+ *                                                                                  the port that BIND gave
  *
  * Stream sockets: after SOCKET the shim closes its copy of the tunnel's end. CONNECT comes after the write gate was filled
  * (interposition.md 2.3 e): SO_SNDBUF = 1, then messages until no more fit; value says how many bytes went in. Success: the gate is read but for its last

@@ -204,6 +204,50 @@ static void shared_by_dup(void)
 	close(fd);
 }
 
+static int bound(const char *what, in_addr_t ip, uint16_t port, int reuse)
+{
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = port, .sin_addr = { htonl(ip) } };
+
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof(reuse));
+	SAY(what, bind(fd, (struct sockaddr *)&a, sizeof(a)));
+	return fd;
+}
+
+/* A port belongs to one socket, whatever that will be used for; SO_REUSEADDR says when not. */
+static void taken(void)
+{
+	struct sockaddr_in a;
+	socklen_t len = sizeof(a);
+	int fd = bound("any", INADDR_ANY, 0, 0), other, third;
+
+	getsockname(fd, (struct sockaddr *)&a, &len);
+	other = bound("any again", INADDR_ANY, a.sin_port, 0);
+	third = bound("loopback too", INADDR_LOOPBACK, a.sin_port, 0);
+	close(other);
+	close(third);
+	SAY("listen", listen(fd, 1));
+	printf("SO_REUSEADDR %d\n", get(fd, SOL_SOCKET, SO_REUSEADDR));
+	other = bound("any beside a listener", INADDR_ANY, a.sin_port, 0);
+	third = bound("any beside a listener, reuse", INADDR_ANY, a.sin_port, 1);
+	close(other);
+	close(third);
+	close(fd);
+	close(bound("free again", INADDR_ANY, a.sin_port, 0));
+	fd = bound("and again", INADDR_ANY, a.sin_port, 1);
+	other = bound("both share", INADDR_ANY, a.sin_port, 1);
+	SAY("listen", listen(fd, 1));
+	SAY("the other one", listen(other, 1));
+	close(fd);
+	SAY("the other one", listen(other, 1));
+	close(other);
+	fd = bound("for a client", INADDR_ANY, a.sin_port, 1);
+	SAY("connect", t_connect(fd, "T_DO"));
+	other = bound("beside it", INADDR_ANY, a.sin_port, 0);
+	close(other);
+	close(fd);
+}
+
 int main(void)
 {
 	static const struct {
@@ -212,7 +256,7 @@ int main(void)
 	} cases[] = {
 		{ "TCP states", states }, { "TCP_INFO", info }, { "TCP_CONGESTION", congestion }, { "buffers", buffers },
 		{ "kept after a failure", kept_after_failure }, { "refused", refused }, { "values", values },
-		{ "shared by dup", shared_by_dup },
+		{ "shared by dup", shared_by_dup }, { "a port that is taken", taken },
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
