@@ -16,7 +16,7 @@ import sys
 import suites
 
 # Over TCP and IPv4: what redirect.c moves and the local exit carries.
-TESTS = ["!TFTP", "!SCP", "!SFTP", "!SMB", "!LDAP", "!MQTT", "!IPv6", "!SOCKS4", "!HTTP2", "!HTTP3", "1", "to", "400"]
+TESTS = ["!TFTP", "!SCP", "!SFTP", "!SMB", "!LDAP", "!MQTT", "!IPv6", "!SOCKS4", "!HTTP2", "!HTTP3", "1", "to", "300"]
 BUILD_OPTIONS = ["--with-openssl", "--disable-shared", "--disable-dependency-tracking", "--disable-ldap", "--disable-manual"]
 
 

@@ -14,9 +14,13 @@
 
 static in_addr_t moved(void)
 {
-	const char *v = getenv("SMOLMIX_TEST_MOVED");
+	const char *v = secure_getenv("SMOLMIX_TEST_MOVED");
 
-	return v ? inet_addr(v) : htonl(INADDR_LOOPBACK);
+	struct in_addr a = { htonl(INADDR_LOOPBACK) };
+
+	if (v)
+		inet_pton(AF_INET, v, &a);
+	return a.s_addr;
 }
 
 __attribute__((visibility("default"))) int connect(int fd, const struct sockaddr *sa, socklen_t len)
