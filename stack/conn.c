@@ -678,7 +678,7 @@ static void release_ports(struct socks *a)
 		struct sock *s = container_of(it, struct sock, link);
 		struct pollfd p = { s->fd, 0, 0 };
 
-		if (s->kind == CTL_STREAM && s->fd >= 0 && poll(&p, 1, 0) > 0 && p.revents & POLLHUP)
+		if (s->kind == CTL_STREAM && (s->fd < 0 || (poll(&p, 1, 0) > 0 && p.revents & POLLHUP)))
 			fd_close(&conn_from_sock(s)->loop_fd);
 	}
 }

@@ -10,12 +10,12 @@
 #   tests/run.sh matrix       programs people use, all of them, on calm and on bad wires
 #   tests/run.sh observer     what a capture of the gateway link tells, idle and busy
 #   tests/run.sh interop      against the published Rust crates, fetched with cargo
-#   tests/run.sh upstream     CPython's own network tests and libuv's, natively and under the shim
+#   tests/run.sh upstream     tests of CPython, libuv and curl, natively and under the shim
 #   tests/run.sh threads      tunnel and shim under ThreadSanitizer and helgrind
 set -u
 cd "$(dirname "$0")/.." || exit 1
 setup=()
-[ "${1:-}" = matrix ] && setup=(--matrix)
+case "${1:-}" in matrix | upstream | threads) setup=("--$1") ;; esac
 tools/setup.sh "${setup[@]}" || exit 1
 
 passed=0 failed=0 skipped=0
@@ -97,7 +97,12 @@ upstream() {
 	local suite
 	for suite in cpython uv curl; do
 		say "upstream: $suite"
-		check "upstream $suite: every difference is reviewed" python3 "tests/upstream/$suite.py"
+		python3 "tests/upstream/$suite.py"
+		case $? in
+		77) skipped=$((skipped + 1)) notes+=("skipped: upstream $suite: see above") ;;
+		0) passed=$((passed + 1)) ;;
+		*) failed=$((failed + 1)) notes+=("failed: upstream $suite: a difference that is not reviewed") ;;
+		esac
 	done
 }
 
@@ -121,11 +126,6 @@ threads() {
 			build-tsan/tools/smolmix-run build/tools/smolmix-localnet
 	done
 	say "helgrind"
-	if ! command -v valgrind >/dev/null; then
-		skipped=$((skipped + 1))
-		notes+=("skipped: helgrind: valgrind is not installed")
-		return
-	fi
 	check "helgrind: test_loop" valgrind -q --tool=helgrind --error-exitcode=66 build/tests/unit/test_loop
 	story helgrind-program build s_thread
 	story helgrind-host build s_connect_block

@@ -6,6 +6,8 @@
 #   tools/setup.sh                 everything for build, demo and tests
 #   tools/setup.sh --build-only    only what the build and the programs need
 #   tools/setup.sh --matrix        also the large programs of tests/e2e/e_matrix.py
+#   tools/setup.sh --upstream      also what builds and runs the suites of tests/upstream
+#   tools/setup.sh --threads       also valgrind
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -21,12 +23,16 @@ test_packages=(
 matrix_packages=( # program:package, since programs come from elsewhere too
 	chronyd:chrony java:default-jre-headless mosh:mosh node:nodejs npm:npm php:php-cli psql:postgresql pip:python3-pip ruby:ruby)
 
+upstream_packages=(make perl libuv1-dev)
+
 lwip_tar=lwip_2.1.3+dfsg1.orig.tar.xz
 lwip_sha=0a8276d09fc4e97bbba2f953d74af2388fc2195ea156be9d7589e297a68fde24
 lwip_dir=subprojects/packagefiles
 
 packages=("${build_packages[@]}")
 [ "${1:-}" = --build-only ] || packages+=("${test_packages[@]}")
+[ "${1:-}" != --upstream ] || packages+=("${upstream_packages[@]}")
+[ "${1:-}" != --threads ] || packages+=(valgrind)
 if [ "${1:-}" = --matrix ]; then
 	for p in "${matrix_packages[@]}"; do
 		command -v "${p%:*}" >/dev/null || packages+=("${p#*:}")

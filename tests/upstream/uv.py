@@ -28,7 +28,7 @@ def fetch(folder):
     source = next(d for d in folder.iterdir() if d.is_dir())
     files = [f for f in sorted((source / "test").glob("*.c"))
              if not f.name.startswith(("benchmark-", "run-benchmarks", "runner-win"))]
-    subprocess.run(["cc", "-w", "-O1", "-DUSING_UV_SHARED=1", "-D_GNU_SOURCE", "-I", source / "test", "-I", source / "src",
+    subprocess.run(["cc", "-w", "-O1", "-DUSING_UV_SHARED=1", "-D_GNU_SOURCE", "-I", source / "include", "-I", source / "test", "-I", source / "src",
                     "-o", folder / "uv_run_tests", *files, "-luv", "-lpthread", "-ldl", "-lutil"], check=True)
     source.rename(folder / "source")
 
