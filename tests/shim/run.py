@@ -260,8 +260,10 @@ def through_mixnet(program, how, localnet):
             network = os.path.join(tmp, "network.json")
             pathlib.Path(network).write_text(json.dumps({"name": "test", "nym_api": [api], "allow_plain_ws": True}))
             argv, more = how(program, network)
-            shimmed = run([*inside.enter, *argv], {**env, **more})
-            net.terminate()
+            try:
+                shimmed = run([*inside.enter, *argv], {**env, **more})
+            finally:
+                net.terminate()
         if inside.tcpdump:
             strangers = inside.packets(" and not (host {} and (port {} or port {}))".format(OUTSIDE, *ports))
             print(f"{len(inside.packets())} packets captured, {len(strangers)} to others than nym-api and gateway")
