@@ -251,7 +251,7 @@ static uint64_t ack_timeout(const struct shaper *s, const struct shaper_pending 
 {
 	uint64_t t = p->expected_us * 3 / 2 + ACK_EXTRA_US, measured = s->srtt_us + 4 * s->rttvar_us;
 
-	if (p->hurry && s->over_us) {
+	if (p->hurry && p->frag && s->over_us) {
 		t = p->expected_us + s->over_us + 4 * s->overvar_us + HURRY_EXTRA_US;
 		measured = 0;
 	}

@@ -334,6 +334,13 @@ static void hurry(void **state)
 	assert_true(next_real(f, f->now + US_PER_S));
 	assert_int_equal(f->s.stats.retransmissions, 1);
 	assert_in_range(f->now - sent, 200 * MS, 900 * MS);
+	/* what cannot be sent again is not given up any sooner for it */
+	ack_set(f, f->next_set);
+	f->limit = 0;
+	f->data = 1;
+	assert_true(next_real(f, f->now + US_PER_S));
+	assert_false(next_real(f, f->now + 3 * US_PER_S));
+	assert_int_equal(f->done_lost, 0);
 }
 
 /* Without a main clock: what there is leaves at once, the cover loop keeps its pace, nothing is filled up. */
