@@ -353,9 +353,11 @@ STORIES = (
 NO_EXIT = (exit_ends_gateway_away, half_open)  # the client enters by the gateway that has no exit
 
 
-def share(e, got, of):
+def share(e, right, got, of):
     """How a file ended."""
-    return "whole" if e["result"] == 0 else f"{got / of:.0%} curl {e['result']}"
+    if e["result"]:
+        return f"{got / of:.0%} curl {e['result']}"
+    return "whole" if right else f"WRONG, {got} bytes"
 
 
 def judge(net, lives):
@@ -371,14 +373,14 @@ def judge(net, lives):
     failed = [e for e in net.events if e["what"] == "connect" and e["result"] and e["began"] >= net.fault_at]
     asked = [e for e in net.events if e["what"] == "dns" and e["began"] >= net.fault_at]
     lost = DOWN - len(got) if lives else 0
-    saw = [f"down {share(down, len(got), DOWN)}", "up " + ("whole" if up["result"] == 0 else f"curl {up['result']}"),
+    down_right, up_right = got == net.body[:DOWN], up["sha"] == hashlib.sha256(Sink.body).hexdigest()
+    saw = [f"down {share(down, down_right, len(got), DOWN)}", f"up {share(up, up_right, int(up['sent']), UP)}",
            "quiet " + ("lives" if quiet == 0 else errno.errorcode.get(quiet, str(quiet))),
            f"connects {len(failed)} of {len(failed) + len(net.seen('connect', net.fault_at))} failed",
            f"dns {len([e for e in asked if e['result']])} of {len(asked)} unanswered"]
     ok = wrong == 0 and not failed and lost == 0
     if lives:
-        ok = ok and got == net.body[:DOWN] and down["result"] == 0 and quiet == 0
-        ok = ok and up["result"] == 0 and up["sha"] == hashlib.sha256(Sink.body).hexdigest()
+        ok = ok and down_right and down["result"] == 0 and up_right and up["result"] == 0 and quiet == 0
     else:
         ok = ok and down["result"] in RESET_CURL and quiet == errno.ECONNRESET and up["result"] in RESET_CURL
     return seconds, ", ".join(saw), wrong, ok
@@ -418,13 +420,13 @@ def main():
     p.add_argument("words", nargs="*")
     a = p.parse_args()
     if a.table:
-        DOWN = UP = w.BODY = TABLE[0]
+        DOWN = UP = TABLE[0]
         RATES = TABLE[1]
     chosen = [s for s in (STORIES + MORE if a.table or a.all else STORIES) if not a.words or any(x in s[0] for x in a.words)]
     print(f"     {'fault':30} {'what the programs saw':95} {'recovery':>8} {'wrong':>5}", flush=True)
     if a.table:
-        slots = threading.Semaphore(max(1, (os.cpu_count() or 1) // 2))  # at full speed each needs a core
-    with Servers() as servers:
+        slots = threading.Semaphore(os.cpu_count() or 1)  # full speed needs more of the machine
+    with Servers(size=max(DOWN, w.BODY)) as servers:
         threads = [threading.Thread(target=run, args=(servers, *s)) for s in chosen]
         for t in threads:
             t.start()

@@ -90,9 +90,10 @@ def uploads():
     """curl the other way; the server answers the checksum of what it got."""
     while not over.is_set():
         began = time.monotonic()
-        p = subprocess.run(["curl", "-sS", "--limit-rate", UP, "-m", "400", "-T", os.path.join(FOLDER, "up"), f"http://{ECHO}/"],
-                           capture_output=True, text=True, check=False)
-        say("upload", began, p.returncode, why=p.stderr.strip(), sha=p.stdout.strip())
+        p = subprocess.run(["curl", "-sS", "--limit-rate", UP, "-m", "400", "-T", os.path.join(FOLDER, "up"),
+                            "-w", " %{size_upload}", f"http://{ECHO}/"], capture_output=True, text=True, check=False)
+        sha, _, sent = p.stdout.strip().rpartition(" ")
+        say("upload", began, p.returncode, why=p.stderr.strip(), sha=sha, sent=sent)
         over.wait(1)
 
 
