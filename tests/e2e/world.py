@@ -126,6 +126,7 @@ http {{
   uwsgi_temp_path {self.dir}/t4; scgi_temp_path {self.dir}/t5;
   log_format short '$remote_addr $request_uri $status $body_bytes_sent';
   access_log {self.dir}/access.log short;
+  send_timeout 600;
   server {{
     listen 127.0.0.1:{self.http}; listen 127.0.0.1:{self.https} ssl http2;
     listen [::1]:{self.http}; listen [::1]:{self.https} ssl http2;
