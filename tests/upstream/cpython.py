@@ -65,19 +65,13 @@ class Modes:
             argv = [suites.RUN, "-q", "--api", self.api, "--profile", "fast", "--", *argv]
         with subprocess.Popen(argv, env=self.env, cwd=self.tmp, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                               start_new_session=True) as p:
-            size, since, hung = -1, time.monotonic(), False
-            while p.poll() is None:
-                now = journal.stat().st_size if journal.exists() else 0
-                if now != size:
-                    size, since = now, time.monotonic()
-                if time.monotonic() - since > CASE_S:
-                    hung = True
-                    break
-                time.sleep(0.1)
             try:
-                os.killpg(p.pid, 9)  # children that a case left behind, too
-            except ProcessLookupError:
-                pass
+                hung = self.watch(p, journal)
+            finally:
+                try:
+                    os.killpg(p.pid, 9)  # children that a case left behind, too
+                except ProcessLookupError:
+                    pass
         lines = journal.read_text().splitlines() if journal.exists() else []
         if lines and lines[-1].startswith("begin "):
             with journal.open("a") as f:
@@ -85,6 +79,19 @@ class Modes:
             return True
         if hung:
             log.write(b"hangs outside of a case\n")
+        return False
+
+    @staticmethod
+    def watch(p, journal):
+        """Until the process has ended, or a case takes too long: true."""
+        size, since = -1, time.monotonic()
+        while p.poll() is None:
+            now = journal.stat().st_size if journal.exists() else 0
+            if now != size:
+                size, since = now, time.monotonic()
+            if time.monotonic() - since > CASE_S:
+                return True
+            time.sleep(0.1)
         return False
 
     def module(self, name, mode, log, only=(), without=()):

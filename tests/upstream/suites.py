@@ -16,6 +16,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -84,6 +85,7 @@ def enter_namespace():
         if probe.returncode:
             skip("cannot make a network namespace: " + probe.stderr.strip())
         os.execvpe(unshare[0], [*unshare, sys.executable, *sys.argv], {**os.environ, "T_INSIDE": "1"})
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that nothing that was started stays
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     subprocess.run(["ip", "addr", "add", f"{PUBLIC}/32", "dev", "lo"], check=True)
 
