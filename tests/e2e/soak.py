@@ -112,14 +112,13 @@ class Load:
 
     def nc(self):
         """A line every ten seconds over one connection of nc."""
-        with subprocess.Popen(["nc", self.echo, "7"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as p:
+        with subprocess.Popen(["nc", self.echo, "7"], bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as p:
             number = 0
             while not self.over.wait(10 if number else 0):
                 number += 1
                 line = f"line {number}\n".encode()
                 try:
                     p.stdin.write(line)
-                    p.stdin.flush()
                     got = p.stdout.readline()
                 except OSError:
                     got = b""
