@@ -7,8 +7,8 @@
  * tunnel may go on as another user (apt, chronyd). A message that does not parse, or brings the wrong descriptors, closes that
  * connection and nothing else. Descriptors of refused requests are closed.
  *
- * The request is usually there when its connection is accepted: it is answered in the same turn, and the loop hears only of connections
- * that have to wait for something.
+ * A request is never answered in the turn that accepts its connection, although it is usually there: what happened to the sockets
+ * before it was sent may stand behind the listener in that turn's events, and has to be seen first.
  *
  * At most CLIENTS_MAX connections wait at a time; more stay in the listener's backlog.
  */
@@ -253,15 +253,6 @@ static void handle(struct ctl_client *c, const struct ctl_req *q, int *fd)
 	reply(c, &rep, -1);
 }
 
-static void on_client(void *owner, uint32_t ev);
-
-/* What comes next on c: its request, or its end. */
-static void await(struct ctl_client *c)
-{
-	if (!c->watch.loop && loop_watch_add(c->srv->socks->loop, &c->watch, c->fd, LOOP_IN, on_client, c) < 0)
-		client_end(c);
-}
-
 static void on_client(void *owner, uint32_t ev)
 {
 	struct ctl_client *c = owner;
@@ -277,10 +268,8 @@ static void on_client(void *owner, uint32_t ev)
 		return;
 	}
 	n = fd_recv_fds(c->fd, buf, sizeof(buf), &fd, &n_fds, MSG_DONTWAIT);
-	if (n == -EAGAIN) {
-		await(c);
+	if (n == -EAGAIN)
 		return;
-	}
 	if (n <= 0 || ctl_get_req(&q, buf, (size_t)n) < 0) {
 		if (n > 0)
 			log_warn("malformed control message; its sender is disconnected");
@@ -290,8 +279,6 @@ static void on_client(void *owner, uint32_t ev)
 	}
 	handle(c, &q, &fd);
 	fd_close(&fd);
-	if (c->fd >= 0)
-		await(c);
 }
 
 /* Of a process; 0 if it is gone. Its name may have any characters in it, so the fields are counted from the last parenthesis. */
@@ -353,7 +340,8 @@ static void on_accept(void *owner, uint32_t ev)
 	list_push_back(&srv->clients, &c->link);
 	if (++srv->n_clients >= CLIENTS_MAX)
 		loop_watch_set(&srv->watch, 0);
-	on_client(c, LOOP_IN);
+	if (loop_watch_add(srv->socks->loop, &c->watch, fd, LOOP_IN, on_client, c) < 0)
+		client_free(c);
 }
 
 /* ---- life ---- */

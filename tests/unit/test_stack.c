@@ -369,6 +369,25 @@ static void attempt_waits_for_link(void **state)
 	assert_int_equal(f->syns, 0);
 }
 
+/* What happened to a socket before somebody asks about it has its effect before the answer: here a shutdown, which ends an attempt. The
+ * listener, ready a moment ago, stands first in the kernel's list once more. */
+static void events_before_requests(void **state)
+{
+	struct fix *f = *state;
+	struct sockaddr_un at = { .sun_family = AF_UNIX };
+	int other = socket(AF_UNIX, SOCK_SEQPACKET, 0);
+
+	up(f, FIRST);
+	begin(f);
+	memcpy(at.sun_path, f->ctl, sizeof(f->ctl));
+	assert_int_equal(connect(other, (struct sockaddr *)&at, sizeof(at)), 0);
+	loop_dispatch(f->loop, 0);
+	assert_int_equal(shutdown(f->fd, SHUT_RDWR), 0);
+	assert_int_equal(status(f).result, ENOTSOCK);
+	close(other);
+	run(f, 0);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -377,7 +396,7 @@ int main(void)
 		T(attempt_survives_new_address), T(connection_ends_with_address), T(connection_survives_outage),
 		T(sent_again_after_stall),	 T(attempt_lasts_its_time),	  T(attempt_waits_for_link),
 		T(segments_as_the_link),	 T(segments_longer_out),	  T(slow_start_after_lost_syn),
-		T(patience),
+		T(patience),			 T(events_before_requests),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
