@@ -153,22 +153,37 @@ if [ $# -gt 0 ] && [ "$1" != quick ]; then
 	run build plain "${args[@]}"
 	finish
 fi
+build_asan() { build build-asan -Db_sanitize=address,undefined -Db_lundef=false -Dbuildtype=debugoptimized; }
+build_clang() { CC=clang build build-clang -Dwerror=true; }
+build_cov() { build build-cov -Db_coverage=true -Dbuildtype=debug; }
+
+# While the tests wait for packets the other builds are made, at the lowest priority; what fails is said when its turn comes.
+elsewhere() {
+	renice -n 19 "$BASHPID"
+	build_asan
+	! command -v clang || build_clang
+	build_cov
+}
+if [ "${1:-}" != quick ]; then
+	elsewhere >/dev/null 2>&1 &
+	others=$!
+	trap 'kill "$others" 2>/dev/null' EXIT
+fi
 run build plain
 check "shell scripts (shellcheck)" shellcheck -S warning tools/setup.sh tools/demo.sh tests/run.sh .ci/run
 [ "${1:-}" = quick ] && finish
+wait "$others"
 
 say "address and undefined-behaviour sanitizers"
 export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
-check "build with ASan and UBSan" build build-asan -Db_sanitize=address,undefined -Db_lundef=false \
-	-Dbuildtype=debugoptimized
+check "build with ASan and UBSan" build_asan
 run build-asan sanitizers --suite unit --suite kat --suite sim --suite fuzz --timeout-multiplier 5
 unset ASAN_OPTIONS UBSAN_OPTIONS
 check "hostile peers" env SMOLMIX_BUILD="$PWD/build" SMOLMIX_CLIENT="$PWD/build-asan" python3 tests/e2e/e_hostile.py
 
 say "clang"
 if command -v clang >/dev/null; then
-	check "build with clang" env CC=clang bash -c '[ -f build-clang/build.ninja ] ||
-		meson setup build-clang -Dwerror=true >/dev/null; ninja -C build-clang --quiet'
+	check "build with clang" build_clang
 else
 	skipped=$((skipped + 1))
 	notes+=("skipped: build with clang: clang is not installed")
@@ -176,9 +191,8 @@ fi
 
 say "coverage of the engines"
 coverage() {
-	build build-cov -Db_coverage=true -Dbuildtype=debug &&
-		meson test -C build-cov --no-rebuild --suite unit --suite kat --suite sim --suite fuzz \
-			--timeout-multiplier 5 >/dev/null 2>&1
+	build_cov && meson test -C build-cov --no-rebuild --suite unit --suite kat --suite sim --suite fuzz \
+		--timeout-multiplier 5 >/dev/null 2>&1
 	python3 tests/lint/coverage.py build-cov
 }
 check "line coverage of the engines >= 90 %" coverage
