@@ -23,6 +23,7 @@ import threading
 import time
 
 import world as w
+from sink import Sink
 
 ECHO4 = "192.88.99.82"
 UNDER_WAY = 0.1       # share of the files before the fault
@@ -46,34 +47,6 @@ class Echo(socketserver.BaseRequestHandler):
 class EchoServer(socketserver.ThreadingTCPServer):
     """On a port of this machine."""
     daemon_threads = True
-
-
-class Sink(http.server.BaseHTTPRequestHandler):
-    """Takes a file and answers its checksum; counts bytes that are not those of the file, whole or not."""
-    body = b""
-    got_most = 0
-    wrong = 0
-
-    def do_PUT(self):
-        """One upload."""
-        left, got = int(self.headers["Content-Length"]), b""
-        if self.headers.get("Expect"):
-            self.send_response_only(100)
-            self.end_headers()
-        try:
-            while len(got) < left and (more := self.rfile.read1(65536)):
-                got += more
-            text = hashlib.sha256(got).hexdigest().encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(text)))
-            self.end_headers()
-            self.wfile.write(text)
-        except OSError:
-            pass  # the client's end says what happened
-        Sink.wrong += sum(a != b for a, b in zip(got, Sink.body))
-
-    def log_message(self, *_):
-        """Silence."""
 
 
 class Servers(w.World):

@@ -26,6 +26,7 @@ import threading
 import time
 
 import world as w
+from sink import Sink
 
 ECHO4 = "192.88.99.82"
 UPLOAD = 400_000
@@ -162,33 +163,6 @@ class UdpEcho(socketserver.BaseRequestHandler):
     """Sends back what comes."""
     def handle(self):
         self.request[1].sendto(self.request[0], self.client_address)
-
-
-class Sink(http.server.BaseHTTPRequestHandler):
-    """Takes a file and answers its checksum; bytes that are not those of the file are counted, whole or not."""
-    body = b""
-    wrong = 0
-
-    def do_PUT(self):
-        """One upload."""
-        left, got = int(self.headers["Content-Length"]), b""
-        if self.headers.get("Expect"):
-            self.send_response_only(100)
-            self.end_headers()
-        try:
-            while len(got) < left and (more := self.rfile.read1(65536)):
-                got += more
-            Sink.wrong += sum(a != b for a, b in zip(got, Sink.body))
-            text = hashlib.sha256(got).hexdigest().encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(text)))
-            self.end_headers()
-            self.wfile.write(text)
-        except OSError:
-            Sink.wrong += sum(a != b for a, b in zip(got, Sink.body))
-
-    def log_message(self, *_):
-        """Silence."""
 
 
 class Soak(w.World):

@@ -157,56 +157,65 @@ static int one_gateway(const struct order *o, unsigned i)
 	return 0;
 }
 
-static int gateways(const struct order *o)
+/* What a command does to each of those it means; which is the position of their number. */
+static int each(const struct order *o, unsigned which, unsigned count, int (*one)(const struct order *o, unsigned i))
 {
 	unsigned i, to;
-	int r = o->cmd->value == GATEWAY_CLOSE && (o->num[0] < 1 || o->num[0] > 4) ? -ERANGE : 0;
+	int r;
 
-	if (!o->w || r < 0)
-		return r;
-	r = chosen(o, o->cmd->value == GATEWAY_CLOSE || o->cmd->value == GATEWAY_SKEW, o->w->cfg.gateways, &i, &to);
+	if (!o->w)
+		return 0;
+	r = chosen(o, which, count, &i, &to);
 	for (; i < to && r == 0; i++)
-		r = one_gateway(o, i);
+		r = one(o, i);
 	return r;
+}
+
+static struct misbehaviour *faults_of(const struct order *o, unsigned gateway)
+{
+	return &o->w->dir.node[o->w->dir.gateway + gateway].bad;
+}
+
+static int gateways(const struct order *o)
+{
+	bool number = o->cmd->value == GATEWAY_CLOSE || o->cmd->value == GATEWAY_SKEW;
+
+	if (o->cmd->value == GATEWAY_CLOSE && (o->num[0] < 1 || o->num[0] > 4))
+		return -ERANGE;
+	return each(o, number, o->w ? o->w->cfg.gateways : 0, one_gateway);
+}
+
+static int one_gateway_spoils(const struct order *o, unsigned i)
+{
+	faults_of(o, i)->spoil = (enum spoil)o->cmd->value;
+	return 0;
 }
 
 static int gateways_spoil(const struct order *o)
 {
-	unsigned i, to;
-	int r;
+	return each(o, 0, o->w ? o->w->cfg.gateways : 0, one_gateway_spoils);
+}
 
-	if (!o->w)
-		return 0;
-	r = chosen(o, 0, o->w->cfg.gateways, &i, &to);
-	for (; i < to && r == 0; i++)
-		o->w->dir.node[o->w->dir.gateway + i].bad.spoil = (enum spoil)o->cmd->value;
-	return r;
+static int one_exit_behaves(const struct order *o, unsigned i)
+{
+	faults_of(o, i)->exit = (enum exit_fault)o->cmd->value;
+	return 0;
 }
 
 static int exit_behaves(const struct order *o)
 {
-	unsigned i, to;
-	int r;
+	return each(o, 0, o->w ? o->w->cfg.exits : 0, one_exit_behaves);
+}
 
-	if (!o->w)
-		return 0;
-	r = chosen(o, 0, o->w->cfg.exits, &i, &to);
-	for (; i < to && r == 0; i++)
-		o->w->dir.node[o->w->dir.gateway + i].bad.exit = (enum exit_fault)o->cmd->value;
-	return r;
+static int one_exit_forgets(const struct order *o, unsigned i)
+{
+	router_forget(o->w->router[i], o->cmd->value);
+	return 0;
 }
 
 static int exit_forgets(const struct order *o)
 {
-	unsigned i, to;
-	int r;
-
-	if (!o->w)
-		return 0;
-	r = chosen(o, 0, o->w->cfg.exits, &i, &to);
-	for (; i < to && r == 0; i++)
-		router_forget(o->w->router[i], o->cmd->value);
-	return r;
+	return each(o, 0, o->w ? o->w->cfg.exits : 0, one_exit_forgets);
 }
 
 /* nymsphinx.md 4: keys of even and odd rotations take turns; those of the one before stay good. */
