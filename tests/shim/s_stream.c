@@ -105,7 +105,7 @@ static void big(void)
 	for (size_t i = 0; i < BIG; i++)
 		out[i] = (char)(i * 7 + i / 251);
 	while (got < BIG) {
-		int ev = t_poll(fd, POLLIN | (sent < BIG ? POLLOUT : 0), 5000);
+		int ev = t_poll(fd, POLLIN | (sent < BIG ? POLLOUT : 0), 20000);
 		ssize_t n = 0;
 
 		if (!ev)
