@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,7 +30,8 @@
 #define LIMIT 1000.0 /* MB/s */
 
 static tcp_connected_fn connected;
-static size_t taken;
+static size_t taken; /* by the stub */
+static atomic_bool all_read;
 
 err_t __wrap_tcp_bind(struct tcp_pcb *pcb, const ip_addr_t *ip, u16_t port);
 err_t __wrap_tcp_connect(struct tcp_pcb *pcb, const ip_addr_t *ip, u16_t port, tcp_connected_fn fn);
@@ -65,8 +67,7 @@ err_t __wrap_tcp_output(struct tcp_pcb *pcb)
 
 void __wrap_tcp_recved(struct tcp_pcb *pcb, u16_t len)
 {
-	(void)pcb;
-	taken += len;
+	pcb->rcv_wnd += len;
 }
 
 /* ---- the program ---- */
@@ -99,6 +100,7 @@ static void *reads(void *arg)
 			return NULL;
 		left -= (size_t)n;
 	}
+	atomic_store(&all_read, true);
 	return NULL;
 }
 
@@ -190,7 +192,7 @@ static size_t give(struct tcp_pcb *pcb, void *arg)
 	static char data[SEGMENT];
 	size_t given = 0;
 
-	for (;;) {
+	while (pcb->rcv_wnd >= SEGMENT) {
 		struct pbuf *p = pbuf_alloc(PBUF_RAW, SEGMENT, PBUF_REF);
 
 		if (!p)
@@ -200,8 +202,10 @@ static size_t give(struct tcp_pcb *pcb, void *arg)
 			pbuf_free(p);
 			return given;
 		}
+		pcb->rcv_wnd -= SEGMENT;
 		given += SEGMENT;
 	}
+	return given;
 }
 
 static struct tcp_pcb *pcb_seen;
@@ -232,13 +236,14 @@ static double relay(struct rig *r, bool up)
 	if (!c || conn_connect(c, &to, 0, -1) || connected(arg_seen, pcb_seen, ERR_OK))
 		exit(1);
 	taken = 0;
+	atomic_store(&all_read, false);
 	start = now();
 	if (pthread_create(&program, NULL, up ? writes : reads, &pair[0]))
 		exit(1);
-	while (taken < BYTES) {
-		if (!up)
-			give(pcb_seen, arg_seen);
-		loop_dispatch(r->loop, 100);
+	while (up ? taken < BYTES : !atomic_load(&all_read)) {
+		bool gave = !up && give(pcb_seen, arg_seen);
+
+		loop_dispatch(r->loop, gave ? 0 : 100);
 	}
 	start = now() - start;
 	pthread_join(program, NULL);
