@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the tunnel's own part of a connection can carry: stack/conn.c between a program's socketpair and a
- * stub in the place of lwIP, which takes everything at once and gives segments of full size, one a call, as
- * fast as they are taken (interposition.md 4, criterion 10: 1 GB/s). The peer of the same run is a relay that
+ * What the tunnel's own part of a connection can carry: stack/conn.c between a program's socketpair and
+ * a stand-in for lwIP, which takes everything at once and gives segments of full size, one a call, as fast as its window
+ * allows (interposition.md 4, criterion 10: 1 GB/s). The peer of the same run is a relay that
  * only reads and writes: socketpair, 64 KiB buffer, /dev/null and /dev/zero.
  *
  * The program is a thread with 64 KiB calls; lwIP's functions are replaced at link time.
@@ -30,7 +30,7 @@
 #define LIMIT 1000.0 /* MB/s */
 
 static tcp_connected_fn connected;
-static size_t taken; /* by the stub */
+static size_t taken; /* by the stand-in */
 static atomic_bool all_read;
 
 err_t __wrap_tcp_bind(struct tcp_pcb *pcb, const ip_addr_t *ip, u16_t port);

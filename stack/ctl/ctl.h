@@ -3,10 +3,10 @@
  * Control messages between the shim (any thread of any process of the tree) and the tunnel. Pure codec: no I/O, no malloc,
  * async-signal-safe; fuzzed from both sides.
  *
- * Transport: an AF_UNIX SOCK_SEQPACKET listener, in a private 0700 directory or, for a tunnel inside a program, which may end without a
+ * Transport: an AF_UNIX SOCK_SEQPACKET listener, in a private directory (0700; of root 0711, whose programs may go on as other users) or, for a tunnel inside a program, which may end without a
  * chance to clean up, under an abstract name of 128 random bits ("@name"; the client checks whose it is). One connection per request: connect, one
  * request message (descriptors by SCM_RIGHTS), one reply message, close. Nothing stays open in the program, threads and
- * forked children need no locks. The server checks SO_PEERCRED (same uid); a malformed message closes that client only.
+ * forked children need no locks. The server checks SO_PEERCRED (same uid, or a descendant of its process); a malformed message closes that client only.
  *
  * A socket is known by the SO_COOKIE of the *program's* end of its socketpair.
  *
