@@ -6,7 +6,8 @@
  * before the tunnel is asked to connect, the send buffer of the program's end is made tiny and filled: the write
  * gate. When, and only when, the far end has answered, the tunnel reads it down to the last byte, which makes too little room to show, and
  * restores the buffer: poll, select and epoll then fire by themselves, and edge-triggered ones once. On
- * failure the tunnel closes its end with gate bytes unread, which looks like a refused connect, and has recorded the errno.
+ * failure the tunnel closes its end with gate bytes unread, which looks like a refused connect, and has recorded the errno. So the
+ * request needs no reply, and a non-blocking connect() takes no time of the tunnel's.
  *
  * A blocking connect waits for the same event on the same descriptor. An interrupted or timed out connect goes on in the background, as in
  * Linux. The socket states of Linux (unconnected, connecting, connected) are kept as SOCK_* flags plus the tunnel's state.
@@ -163,13 +164,12 @@ static bool nonblocking(int fd)
 static int start(int fd, struct sock *s, const struct addr *to)
 {
 	struct ctl_req req = { .op = CTL_CONNECT, .cookie = s->cookie, .addr = *to };
-	struct ctl_rep rep;
 	int r;
 
 	req.value = gate_fill(fd);
 	if (req.value < 0)
 		return req.value;
-	r = sock_request(&req, &fd, 1, &rep);
+	r = sock_tell(&req, fd);
 	if (r < 0) {
 		/* Never begun: an unspoilt socket takes the place of the gated one. */
 		sock_renew(fd, s);

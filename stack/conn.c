@@ -252,17 +252,6 @@ static err_t on_recv(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err)
 	return verdict(c);
 }
 
-/* An attempt that did not begin: the socket is as it was before. */
-static void open_gate(struct conn *c)
-{
-	char gate[CTL_GATE_MAX];
-
-	if (c->gate && recv(c->sock.fd, gate, c->gate, MSG_DONTWAIT) < 0)
-		log_debug("gate: %s", err_str(errno));
-	c->gate = 0;
-	restore_sndbuf(c);
-}
-
 static err_t on_connected(void *arg, struct tcp_pcb *pcb, err_t err)
 {
 	struct conn *c = arg;
@@ -611,10 +600,8 @@ int conn_connect(struct conn *c, const struct addr *to, unsigned gate, int prog_
 	c->prog_fd = prog_fd;
 	drop_before_gate(c);
 	r = socks_route(c->sock.all, &target, &redirected);
-	if (r) {
-		open_gate(c);
+	if (r)
 		return r;
-	}
 	c->sock.peer = *to;
 	c->target = target;
 	c->bits |= CONNECTING;
@@ -624,13 +611,7 @@ int conn_connect(struct conn *c, const struct addr *to, unsigned gate, int prog_
 		loop_timer_set(&c->timer, loop_now(c->sock.all->loop) + c->sock.all->cfg.wait_ready_us);
 		return 0;
 	}
-	r = dial(c);
-	if (r) {
-		open_gate(c);
-		c->bits &= ~(unsigned)CONNECTING;
-		c->sock.state = CTL_FRESH;
-	}
-	return r;
+	return dial(c);
 }
 
 void conn_link_up(struct conn *c)

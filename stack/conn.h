@@ -21,7 +21,8 @@ struct conn;
 struct conn *conn_new(struct socks *all, uint64_t cookie, uint8_t family, int fd);
 struct sock *conn_sock(struct conn *c);
 struct conn *conn_from_sock(struct sock *s);
-/* Takes prog_fd (duplicate of the program's end, or -1). gate = bytes in the write gate. 0 or errno. */
+/* Takes prog_fd (duplicate of the program's end, or -1). gate = bytes in the write gate. 0 or errno: EISCONN, EALREADY, or
+ * the attempt has failed already, and conn_abort() tells the program. */
 int conn_connect(struct conn *c, const struct addr *to, unsigned gate, int prog_fd);
 /* Before connect: local address for getsockname. 0 or errno. */
 int conn_bind(struct conn *c, const struct addr *at);

@@ -3,7 +3,7 @@
  * Control server.
  *
  * Theory of operation. Listens on an AF_UNIX SEQPACKET socket. A connection carries one request and gets one reply; only
- * RESOLVE and REVERSE are answered later. The peer has our uid, or descends from this process: what root started through the
+ * RESOLVE and REVERSE are answered later, and CONNECT of a stream never: its outcome is seen on the socket. The peer has our uid, or descends from this process: what root started through the
  * tunnel may go on as another user (apt, chronyd). A message that does not parse, or brings the wrong descriptors, closes that
  * connection and nothing else. Descriptors of refused requests are closed.
  *
@@ -111,16 +111,18 @@ static int do_socket(struct ctlsrv *srv, const struct ctl_req *q, int fd)
 	return s ? 0 : errno;
 }
 
-static int do_connect(struct sock *s, const struct ctl_req *q, int *fd)
+/* Takes fd. */
+static void begin(struct sock *s, const struct ctl_req *q, int fd)
 {
-	int prog = *fd;
+	struct conn *c = conn_from_sock(s);
+	int r = EINVAL;
 
-	if (s->kind != CTL_STREAM)
-		return dgram_connect(dgram_from_sock(s), &q->addr);
-	if (q->value < 0 || q->value > CTL_GATE_MAX)
-		return EINVAL;
-	*fd = -1;
-	return conn_connect(conn_from_sock(s), &q->addr, (unsigned)q->value, prog);
+	if (q->value >= 0 && q->value <= CTL_GATE_MAX)
+		r = conn_connect(c, &q->addr, (unsigned)q->value, fd);
+	else
+		fd_close(&fd);
+	if (r && r != EISCONN && r != EALREADY)
+		conn_abort(c, r);
 }
 
 static int do_names(struct sock *s, struct ctl_rep *rep)
@@ -134,13 +136,13 @@ static int do_names(struct sock *s, struct ctl_rep *rep)
 	return 0;
 }
 
-static int on_sock(struct sock *s, const struct ctl_req *q, int *fd, struct ctl_rep *rep)
+static int on_sock(struct sock *s, const struct ctl_req *q, struct ctl_rep *rep)
 {
 	bool stream = s->kind == CTL_STREAM;
 	int r;
 
 	switch (q->op) {
-	case CTL_CONNECT: return do_connect(s, q, fd);
+	case CTL_CONNECT: return dgram_connect(dgram_from_sock(s), &q->addr);
 	case CTL_DISCONNECT:
 		if (stream)
 			return EAFNOSUPPORT;
@@ -248,7 +250,13 @@ static void handle(struct ctl_client *c, const struct ctl_req *q, int *fd)
 			*fd = -1;
 	} else {
 		s = socks_find(srv->socks, q->cookie);
-		rep.result = s ? on_sock(s, q, fd, &rep) : ENOTSOCK;
+		if (s && s->kind == CTL_STREAM && q->op == CTL_CONNECT) {
+			begin(s, q, *fd);
+			*fd = -1;
+			client_end(c);
+			return;
+		}
+		rep.result = s ? on_sock(s, q, &rep) : ENOTSOCK;
 	}
 	reply(c, &rep, -1);
 }

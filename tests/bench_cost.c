@@ -3,7 +3,7 @@
  * What the shim costs the program it is in. One worker (bench --cost) makes the same calls bare and under
  * smolmix-run, in the same run; the difference is the shim's. The limits are those of interposition.md 4: a
  * hook on a descriptor that is not ours under 1 us, a connect() under 20 us, no thread, no signal handler, at
- * most one descriptor, under 200 KB of library. A connect() is one request to another process: what that
+ * most one descriptor, under 200 KB of library. A socket() waits for the answer of another process: what that
  * costs here with nothing else in it is measured too (request_bare).
  */
 #include <arpa/inet.h>
@@ -122,7 +122,7 @@ static void sockets(double v[N_COSTS], const char *host)
 	v[CONNECT] = connected[CONNECTS / 2];
 }
 
-/* ---- a request to another process, with a descriptor, as connect() makes it ---- */
+/* ---- a request to another process, with a descriptor, as socket() makes it ---- */
 
 #define MESSAGE 64
 

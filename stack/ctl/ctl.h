@@ -5,7 +5,7 @@
  *
  * Transport: an AF_UNIX SOCK_SEQPACKET listener, in a private directory (0700; of root 0711, whose programs may go on as other users) or, for a tunnel inside a program, which may end without a
  * chance to clean up, under an abstract name of 128 random bits ("@name"; the client checks whose it is). One connection per request: connect, one
- * request message (descriptors by SCM_RIGHTS), one reply message, close. Nothing stays open in the program, threads and
+ * request message (descriptors by SCM_RIGHTS), one reply message, close. Requests are handled in the order of their connections. Nothing stays open in the program, threads and
  * forked children need no locks. The server checks SO_PEERCRED (same uid, or a descendant of its process); a malformed message closes that client only.
  *
  * A socket is known by the SO_COOKIE of the *program's* end of its socketpair.
@@ -13,7 +13,7 @@
  *   op            request fields used                        descriptors           reply
  *   HELLO         -                                          -                     state, addr (tunnel IPv4), addr2 (IPv6), value = mtu
  *   SOCKET        cookie, family, kind                       tunnel's end          -
- *   CONNECT       cookie, addr, value = gate bytes           program's end (dup)   -    result 0 = in progress (stream), done (dgram)
+ *   CONNECT       cookie, addr, value = gate bytes           program's end (dup)   stream: none, see below; dgram: -
  *   DISCONNECT    cookie                                     -                     -    dgram: connect(AF_UNSPEC)
  *   BIND          cookie, addr                               -                     addr (with the port that was chosen)
  *   NAMES         cookie                                     -                     addr = local, addr2 = peer, state, family, kind,

@@ -133,18 +133,26 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* One request as the shim makes it. */
-static struct ctl_rep ask(struct fix *f, const struct ctl_req *q, int fd)
+/* A request of the shim: the client's socket. */
+static int tell(struct fix *f, const struct ctl_req *q, int fd)
 {
 	struct sockaddr_un at = { .sun_family = AF_UNIX };
 	uint8_t buf[CTL_MSG_MAX];
-	struct ctl_rep rep;
 	int s = socket(AF_UNIX, SOCK_SEQPACKET, 0), n = ctl_put_req(buf, sizeof(buf), q);
-	ssize_t got;
 
 	memcpy(at.sun_path, f->ctl, sizeof(f->ctl));
 	assert_int_equal(connect(s, (struct sockaddr *)&at, sizeof(at)), 0);
 	assert_int_equal(fd_send_fds(s, buf, (size_t)n, &fd, fd >= 0, 0), n);
+	return s;
+}
+
+static struct ctl_rep ask(struct fix *f, const struct ctl_req *q, int fd)
+{
+	uint8_t buf[CTL_MSG_MAX];
+	struct ctl_rep rep;
+	int s = tell(f, q, fd);
+	ssize_t got;
+
 	run(f, 0);
 	got = recv(s, buf, sizeof(buf), MSG_DONTWAIT);
 	assert_true(got > 0);
@@ -153,11 +161,13 @@ static struct ctl_rep ask(struct fix *f, const struct ctl_req *q, int fd)
 	return rep;
 }
 
-/* A socket that connects to SERVER:80. */
-static void begin(struct fix *f)
+#define GATE "gate"
+
+/* A socket with a gate that connects to port 80 of a host; nothing has been done about it yet. */
+static void tell_begin(struct fix *f, const char *host)
 {
 	struct ctl_req q = { .op = CTL_SOCKET, .family = 4, .kind = CTL_STREAM };
-	int p[2], again;
+	int p[2], again, client;
 
 	assert_int_equal(fd_pair(SOCK_STREAM | SOCK_NONBLOCK, p), 0);
 	fd_cookie(p[0], &f->cookie);
@@ -165,11 +175,19 @@ static void begin(struct fix *f)
 	q.cookie = f->cookie;
 	assert_int_equal(ask(f, &q, p[1]).result, 0);
 	close(p[1]);
-	q = (struct ctl_req){ .op = CTL_CONNECT, .cookie = f->cookie };
-	addr_parse(&q.addr, "192.88.99.80", 80);
+	assert_int_equal(write(p[0], GATE, sizeof(GATE)), sizeof(GATE));
+	q = (struct ctl_req){ .op = CTL_CONNECT, .cookie = f->cookie, .value = sizeof(GATE) };
+	addr_parse(&q.addr, host, 80);
 	again = dup(p[0]);
-	assert_int_equal(ask(f, &q, again).result, 0);
+	client = tell(f, &q, again);
 	close(again);
+	close(client); /* as the shim: nobody waits for a reply */
+}
+
+static void begin(struct fix *f)
+{
+	tell_begin(f, "192.88.99.80");
+	run(f, 0);
 }
 
 static struct ctl_rep status(struct fix *f)
@@ -388,6 +406,32 @@ static void events_before_requests(void **state)
 	run(f, 0);
 }
 
+/* What the shim asks after connect() stands behind it, although nobody waited. */
+static void names_after_connect(void **state)
+{
+	struct fix *f = *state;
+
+	up(f, FIRST);
+	tell_begin(f, "192.88.99.80");
+	assert_int_equal(status(f).state, CTL_CONNECTING);
+}
+
+/* An attempt that cannot begin ends as one that failed later: seen on the socket, cause on record. */
+static void refused_at_once(void **state)
+{
+	struct fix *f = *state;
+	struct ctl_rep rep;
+	int err = 0;
+
+	up(f, FIRST);
+	tell_begin(f, "10.0.0.1");
+	rep = status(f);
+	assert_int_equal(rep.state, CTL_CLOSED);
+	assert_int_equal(rep.value, ENETUNREACH);
+	assert_int_equal(getsockopt(f->fd, SOL_SOCKET, SO_ERROR, &err, &(socklen_t){ sizeof(err) }), 0);
+	assert_int_equal(err, ECONNRESET);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -396,7 +440,8 @@ int main(void)
 		T(attempt_survives_new_address), T(connection_ends_with_address), T(connection_survives_outage),
 		T(sent_again_after_stall),	 T(attempt_lasts_its_time),	  T(attempt_waits_for_link),
 		T(segments_as_the_link),	 T(segments_longer_out),	  T(slow_start_after_lost_syn),
-		T(patience),			 T(events_before_requests),
+		T(patience),			 T(events_before_requests),	  T(names_after_connect),
+		T(refused_at_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
