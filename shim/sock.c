@@ -116,14 +116,6 @@ int sock_request(struct ctl_req *req, const int *fds, size_t nfds, struct ctl_re
 	return r < 0 ? transport_error(r) : -rep->result;
 }
 
-int sock_tell(const struct ctl_req *req, int fd)
-{
-	const char *path = ctl_path(false);
-	int r = path ? ctl_tell(path, req, &fd, 1) : -ENETDOWN;
-
-	return r < 0 ? transport_error(r) : 0;
-}
-
 int sock_ask(const struct sock *s, enum ctl_op op, struct ctl_req *req, struct ctl_rep *rep)
 {
 	struct ctl_rep unused;

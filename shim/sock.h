@@ -48,8 +48,6 @@ bool sock_is_loopback(int fd);
 int sock_ask(const struct sock *s, enum ctl_op op, struct ctl_req *req, struct ctl_rep *rep);
 /* The same for requests without a socket (HELLO, RESOLVE, REVERSE). */
 int sock_request(struct ctl_req *req, const int *fds, size_t nfds, struct ctl_rep *rep);
-/* A request that has no reply, with fd. 0 or -errno. */
-int sock_tell(const struct ctl_req *req, int fd);
 /* Takes the recorded error: positive errno, 0 when there is none. Clears the kernel's own too. */
 int sock_take_error(int fd, const struct sock *s);
 

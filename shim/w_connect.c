@@ -3,11 +3,10 @@
  * connect.
  *
  * Theory of operation (interposition.md 2.3). A socketpair is writable from birth; a TCP socket becomes writable when the handshake is done. So
- * before the tunnel is asked to connect, the send buffer of the program's end is made tiny and filled: the write
- * gate. When, and only when, the far end has answered, the tunnel reads it down to the last byte, which makes too little room to show, and
- * restores the buffer: poll, select and epoll then fire by themselves, and edge-triggered ones once. On
- * failure the tunnel closes its end with gate bytes unread, which looks like a refused connect, and has recorded the errno. So the
- * request needs no reply, and a non-blocking connect() takes no time of the tunnel's.
+ * the request to connect goes through the pair itself and fills it to the brim: the write gate (stack/ctl/gate.h). When, and only when, the far end has
+ * answered, the tunnel opens it: poll, select and epoll then fire by themselves, and edge-triggered ones once. On
+ * failure the tunnel closes its end with gate bytes unread, which looks like a refused connect, and has recorded the errno. Either way
+ * nobody waits for the tunnel to run.
  *
  * A blocking connect waits for the same event on the same descriptor. An interrupted or timed out connect goes on in the background, as in
  * Linux. The socket states of Linux (unconnected, connecting, connected) are kept as SOCK_* flags plus the tunnel's state.
@@ -35,35 +34,11 @@
 #include "shim/real.h"
 #include "shim/sock.h"
 #include "shim/state.h"
+#include "stack/ctl/gate.h"
 
 int __connect(int fd, const struct sockaddr *sa, socklen_t len);
 
-/* With one byte left of it, a message of this size still outweighs the quarter of the smallest send buffer (4.5 KiB) up to which the
- * kernel says "writable"; and it fits in one piece. */
-#define GATE 2048
 #define NS_PER_S 1000000000L
-
-/* Fills the gate: a small message, so that no room is left behind the large one that must come last. Bytes in it, or -errno. */
-static int gate_fill(int fd)
-{
-	static const char message[GATE];
-	const int tiny = 1;
-	size_t len = 1;
-	int n = 0, r;
-
-	real_setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &tiny, sizeof(tiny));
-	/* How much memory a message costs is the kernel's business: until it takes no more. */
-	while (n + GATE <= CTL_GATE_MAX) {
-		r = (int)real_syscall(SYS_sendto, fd, (long)message, (long)len, MSG_DONTWAIT | MSG_NOSIGNAL, 0, 0);
-		if (r == -EAGAIN && n > GATE)
-			return n;
-		if (r < 0)
-			return r == -EPIPE || r == -ECONNRESET ? -ENETDOWN : r;
-		n += r;
-		len = GATE;
-	}
-	return -ENOBUFS;
-}
 
 /* Do all caught signals ask for restart? poll() cannot tell which one came, so a mixture counts as an interruption. */
 static bool signals_restart(void)
@@ -163,18 +138,10 @@ static bool nonblocking(int fd)
 
 static int start(int fd, struct sock *s, const struct addr *to)
 {
-	struct ctl_req req = { .op = CTL_CONNECT, .cookie = s->cookie, .addr = *to };
-	int r;
+	int r = gate_shut(fd, s->cookie, to);
 
-	req.value = gate_fill(fd);
-	if (req.value < 0)
-		return req.value;
-	r = sock_tell(&req, fd);
-	if (r < 0) {
-		/* Never begun: an unspoilt socket takes the place of the gated one. */
-		sock_renew(fd, s);
+	if (r < 0)
 		return r;
-	}
 	sock_flags(s, SOCK_STARTED | SOCK_CONNECTING, SOCK_FAILED);
 	if (nonblocking(fd))
 		return -EINPROGRESS;

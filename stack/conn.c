@@ -4,10 +4,10 @@
  *
  * Theory of operation. The program holds one end of a stream socketpair, we the other.
  *
- * Write gate: the send buffer of the program's end was made tiny and filled before CONNECT, so that the kernel itself says
+ * Write gate (stack/ctl/gate.h): the program's end was filled with the request to connect, so that the kernel itself says
  * "not writable". When the far SYN-ACK comes we read all but the last byte, which makes too little room to show, and restore the send buffer
  * through a duplicate held for that purpose only while connecting: the one moment at which the program's end becomes writable, so
- * an edge-triggered waiter hears of it once. On failure we close with the gate unread.
+ * an edge-triggered waiter hears of it once. On failure, be it at once, we close with the gate unread.
  *
  * Lag byte: one byte that has already been forwarded is always left unread in our queue (first the last gate byte). A close with unread bytes is
  * a reset for the program, native, with no hook; for a clean close the byte is consumed first. Because of it the
@@ -40,6 +40,7 @@
 #include "base/log.h"
 #include "lwip/priv/tcp_priv.h"
 #include "lwip/tcp.h"
+#include "stack/ctl/gate.h"
 #include "stack/device.h"
 #include "stack/loopback.h"
 #include "stack/unixdiag.h"
@@ -50,6 +51,7 @@
 
 static void pump_out(struct conn *c);
 static void pump_in(struct conn *c);
+static void begin(struct conn *c);
 
 struct sock *conn_sock(struct conn *c)
 {
@@ -118,13 +120,13 @@ static void finish(struct conn *c)
 	loop_defer(c->sock.all->loop, &c->end, free_late, c);
 }
 
-static void restore_sndbuf(struct conn *c)
+static void open_gate(struct conn *c)
 {
-	int v = c->sndbuf > SNDBUF_DEFAULT ? c->sndbuf : SNDBUF_DEFAULT;
+	int r = gate_open(c->sock.fd, c->prog_fd, c->gate, c->sndbuf > SNDBUF_DEFAULT ? c->sndbuf : SNDBUF_DEFAULT);
 
-	if (c->prog_fd < 0)
-		return;
-	setsockopt(c->prog_fd, SOL_SOCKET, SO_SNDBUF, &v, sizeof(v));
+	if (r < 0)
+		log_debug("gate: %s", err_str(r));
+	c->lag = 1;
 	fd_close(&c->prog_fd);
 }
 
@@ -255,7 +257,6 @@ static err_t on_recv(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err)
 static err_t on_connected(void *arg, struct tcp_pcb *pcb, err_t err)
 {
 	struct conn *c = arg;
-	char gate[CTL_GATE_MAX];
 
 	(void)err;
 	c->bits = (c->bits & ~(unsigned)CONNECTING) | CONNECTED;
@@ -264,13 +265,8 @@ static err_t on_connected(void *arg, struct tcp_pcb *pcb, err_t err)
 	rcvwin_init(&c->win, pcb);
 	device_from_lwip(&c->sock.local, &pcb->local_ip, pcb->local_port);
 	loop_timer_stop(&c->timer);
-	if (c->gate) {
-		if (c->gate > 1 && recv(c->sock.fd, gate, c->gate - 1, MSG_DONTWAIT) < 0)
-			log_debug("gate: %s", err_str(errno));
-		c->lag = 1;
-		c->gate = 0;
-	}
-	restore_sndbuf(c);
+	if (c->prog_fd >= 0)
+		open_gate(c);
 	c->readable = true;
 	pump_out(c);
 	return verdict(c);
@@ -477,8 +473,13 @@ static void on_event(void *owner, uint32_t ev)
 {
 	struct conn *c = owner;
 
-	if (ev & LOOP_IN)
+	if (ev & LOOP_IN && !(c->bits & (CONNECTING | CONNECTED))) {
+		begin(c);
+		if (c->sock.fd < 0)
+			return;
+	} else if (ev & LOOP_IN) {
 		c->readable = true;
+	}
 	if (ev & LOOP_RDHUP && !(c->bits & TX_EOF) && c->bits & CONNECTED)
 		c->bits |= TX_EOF;
 	if (ev & LOOP_ERR || (ev & LOOP_HUP && !program_lives(c))) {
@@ -570,35 +571,12 @@ static int dial(struct conn *c)
 	return 0;
 }
 
-/* What was written before connect by calls that no hook sees (splice, sendfile, stdio) must not pass for gate bytes. */
-static void drop_before_gate(struct conn *c)
-{
-	char scratch[4096];
-	int queued = 0;
-	ssize_t n = 1;
-
-	if (!c->gate || ioctl(c->sock.fd, FIONREAD, &queued) < 0)
-		return;
-	for (size_t left = queued > (int)c->gate ? (size_t)queued - c->gate : 0; left && n > 0; left -= (size_t)n) {
-		n = recv(c->sock.fd, scratch, left < sizeof(scratch) ? left : sizeof(scratch), MSG_DONTWAIT);
-		if (n < 0)
-			return;
-	}
-}
-
-int conn_connect(struct conn *c, const struct addr *to, unsigned gate, int prog_fd)
+int conn_connect(struct conn *c, const struct addr *to)
 {
 	struct addr target = *to;
 	bool redirected;
 	int r;
 
-	if (c->bits & (CONNECTING | CONNECTED)) {
-		fd_close(&prog_fd);
-		return c->bits & CONNECTED ? EISCONN : EALREADY;
-	}
-	c->gate = gate;
-	c->prog_fd = prog_fd;
-	drop_before_gate(c);
 	r = socks_route(c->sock.all, &target, &redirected);
 	if (r)
 		return r;
@@ -612,6 +590,20 @@ int conn_connect(struct conn *c, const struct addr *to, unsigned gate, int prog_
 		return 0;
 	}
 	return dial(c);
+}
+
+/* The program's end has something for a socket that is not connected. */
+static void begin(struct conn *c)
+{
+	struct addr to;
+	int r = gate_take(c->sock.fd, c->sock.cookie, &to, &c->prog_fd);
+
+	if (r == -EAGAIN)
+		return;
+	c->gate = r;
+	r = r < 0 ? -r : conn_connect(c, &to);
+	if (r)
+		conn_abort(c, r);
 }
 
 void conn_link_up(struct conn *c)

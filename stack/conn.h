@@ -21,9 +21,9 @@ struct conn;
 struct conn *conn_new(struct socks *all, uint64_t cookie, uint8_t family, int fd);
 struct sock *conn_sock(struct conn *c);
 struct conn *conn_from_sock(struct sock *s);
-/* Takes prog_fd (duplicate of the program's end, or -1). gate = bytes in the write gate. 0 or errno: EISCONN, EALREADY, or
- * the attempt has failed already, and conn_abort() tells the program. */
-int conn_connect(struct conn *c, const struct addr *to, unsigned gate, int prog_fd);
+/* For a socket of the tunnel's own that is neither connected nor connecting; programs ask through the socket itself (stack/ctl/gate.h).
+ * 0 or errno: the attempt has failed already. */
+int conn_connect(struct conn *c, const struct addr *to);
 /* Before connect: local address for getsockname. 0 or errno. */
 int conn_bind(struct conn *c, const struct addr *at);
 /* The kernel's socket that has the port (loopback.h), for a program that listens or connects to this machine; the caller's from then on.

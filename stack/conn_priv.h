@@ -23,7 +23,7 @@ struct conn {
 	int prog_fd;
 	int loop_fd;	    /* holds the bound port on this machine (loopback.h), or -1 */
 	size_t lag;	   /* forwarded bytes still unread in our queue: 0 or 1 */
-	unsigned gate;
+	int gate; /* bytes that were left to read of it when the attempt began */
 	struct pbuf *rx[RX_MAX]; /* ring, for the program */
 	unsigned rx_first, rx_n;
 	struct rcvwin win;

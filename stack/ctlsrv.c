@@ -3,12 +3,12 @@
  * Control server.
  *
  * Theory of operation. Listens on an AF_UNIX SEQPACKET socket. A connection carries one request and gets one reply; only
- * RESOLVE and REVERSE are answered later, and CONNECT of a stream never: its outcome is seen on the socket. The peer has our uid, or descends from this process: what root started through the
+ * RESOLVE and REVERSE are answered later. The peer has our uid, or descends from this process: what root started through the
  * tunnel may go on as another user (apt, chronyd). A message that does not parse, or brings the wrong descriptors, closes that
  * connection and nothing else. Descriptors of refused requests are closed.
  *
  * A request is never answered in the turn that accepts its connection, although it is usually there: what happened to the sockets
- * before it was sent may stand behind the listener in that turn's events, and has to be seen first.
+ * before it was sent (a connect, a close) may stand behind the listener in that turn's events, and has to be seen first.
  *
  * At most CLIENTS_MAX connections wait at a time; more stay in the listener's backlog.
  */
@@ -111,20 +111,6 @@ static int do_socket(struct ctlsrv *srv, const struct ctl_req *q, int fd)
 	return s ? 0 : errno;
 }
 
-/* Takes fd. */
-static void begin(struct sock *s, const struct ctl_req *q, int fd)
-{
-	struct conn *c = conn_from_sock(s);
-	int r = EINVAL;
-
-	if (q->value >= 0 && q->value <= CTL_GATE_MAX)
-		r = conn_connect(c, &q->addr, (unsigned)q->value, fd);
-	else
-		fd_close(&fd);
-	if (r && r != EISCONN && r != EALREADY)
-		conn_abort(c, r);
-}
-
 static int do_names(struct sock *s, struct ctl_rep *rep)
 {
 	rep->addr = s->local;
@@ -142,7 +128,7 @@ static int on_sock(struct sock *s, const struct ctl_req *q, struct ctl_rep *rep)
 	int r;
 
 	switch (q->op) {
-	case CTL_CONNECT: return dgram_connect(dgram_from_sock(s), &q->addr);
+	case CTL_CONNECT: return stream ? EINVAL : dgram_connect(dgram_from_sock(s), &q->addr);
 	case CTL_DISCONNECT:
 		if (stream)
 			return EAFNOSUPPORT;
@@ -250,12 +236,6 @@ static void handle(struct ctl_client *c, const struct ctl_req *q, int *fd)
 			*fd = -1;
 	} else {
 		s = socks_find(srv->socks, q->cookie);
-		if (s && s->kind == CTL_STREAM && q->op == CTL_CONNECT) {
-			begin(s, q, *fd);
-			*fd = -1;
-			client_end(c);
-			return;
-		}
 		rep.result = s ? on_sock(s, q, &rep) : ENOTSOCK;
 	}
 	reply(c, &rep, -1);

@@ -144,7 +144,7 @@ static int connect_fd(ares_socket_t fd, const struct sockaddr *sa, ares_socklen_
 		errno = EBADF;
 		return -1;
 	}
-	e = f->stream ? conn_connect(conn_from_sock(s), &to, 0, -1) : dgram_connect(dgram_from_sock(s), &to);
+	e = f->stream ? conn_connect(conn_from_sock(s), &to) : dgram_connect(dgram_from_sock(s), &to);
 	errno = e ? e : EINPROGRESS;
 	return e || f->stream ? -1 : 0;
 }

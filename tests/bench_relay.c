@@ -233,7 +233,7 @@ static double relay(struct rig *r, bool up)
 		exit(1);
 	c = conn_new(&r->socks, up ? 1 : 2, 4, pair[1]);
 	addr_parse(&to, "192.88.99.80", 80);
-	if (!c || conn_connect(c, &to, 0, -1) || connected(arg_seen, pcb_seen, ERR_OK))
+	if (!c || conn_connect(c, &to) || connected(arg_seen, pcb_seen, ERR_OK))
 		exit(1);
 	taken = 0;
 	atomic_store(&all_read, false);

@@ -61,26 +61,20 @@ static int wait_readable(int fd, int timeout_ms)
 	return r > 0 ? 0 : r == 0 ? -ETIMEDOUT : -errno;
 }
 
-static int put(int fd, const struct ctl_req *req, const int *fds, size_t nfds)
-{
-	uint8_t buf[CTL_MSG_MAX];
-	int len = ctl_put_req(buf, sizeof(buf), req);
-
-	if (len < 0)
-		return -EINVAL;
-	return fd_send_fds(fd, buf, (size_t)len, fds, nfds, 0) < 0 ? -ENETDOWN : 0;
-}
-
 static int exchange(int fd, const struct ctl_req *req, const int *fds, size_t nfds, struct ctl_rep *rep,
 		    int *ret_fd, int timeout_ms)
 {
 	uint8_t buf[CTL_MSG_MAX];
-	int got = -1, r = put(fd, req, fds, nfds);
+	int got = -1, len = ctl_put_req(buf, sizeof(buf), req), r;
 	size_t n_got = ret_fd ? 1 : 0;
 	ssize_t n;
 
-	if (r == 0)
-		r = wait_readable(fd, timeout_ms);
+	if (len < 0)
+		return -EINVAL;
+	n = fd_send_fds(fd, buf, (size_t)len, fds, nfds, 0);
+	if (n < 0)
+		return -ENETDOWN;
+	r = wait_readable(fd, timeout_ms);
 	if (r < 0)
 		return r;
 	n = fd_recv_fds(fd, buf, sizeof(buf), &got, &n_got, 0);
@@ -102,18 +96,6 @@ int ctl_call(const char *path, const struct ctl_req *req, const int *fds, size_t
 
 	if (fd >= 0) {
 		r = exchange(fd, req, fds, nfds, rep, ret_fd, timeout_ms);
-		fd_close(&fd);
-	}
-	errno = saved;
-	return r;
-}
-
-int ctl_tell(const char *path, const struct ctl_req *req, const int *fds, size_t nfds)
-{
-	int saved = errno, fd = open_socket(path), r = fd;
-
-	if (fd >= 0) {
-		r = put(fd, req, fds, nfds);
 		fd_close(&fd);
 	}
 	errno = saved;

@@ -14,7 +14,5 @@
  */
 int ctl_call(const char *path, const struct ctl_req *req, const int *fds, size_t nfds, struct ctl_rep *rep,
 	     int *ret_fd, int timeout_ms);
-/* The same for a request that has no reply (CONNECT of a stream): returns when it is on its way. */
-int ctl_tell(const char *path, const struct ctl_req *req, const int *fds, size_t nfds);
 
 #endif

@@ -5,7 +5,7 @@
  *
  * Transport: an AF_UNIX SOCK_SEQPACKET listener, in a private directory (0700; of root 0711, whose programs may go on as other users) or, for a tunnel inside a program, which may end without a
  * chance to clean up, under an abstract name of 128 random bits ("@name"; the client checks whose it is). One connection per request: connect, one
- * request message (descriptors by SCM_RIGHTS), one reply message, close. Requests are handled in the order of their connections. Nothing stays open in the program, threads and
+ * request message (descriptors by SCM_RIGHTS), one reply message, close. Nothing stays open in the program, threads and
  * forked children need no locks. The server checks SO_PEERCRED (same uid, or a descendant of its process); a malformed message closes that client only.
  *
  * A socket is known by the SO_COOKIE of the *program's* end of its socketpair.
@@ -13,7 +13,7 @@
  *   op            request fields used                        descriptors           reply
  *   HELLO         -                                          -                     state, addr (tunnel IPv4), addr2 (IPv6), value = mtu
  *   SOCKET        cookie, family, kind                       tunnel's end          -
- *   CONNECT       cookie, addr, value = gate bytes           program's end (dup)   stream: none, see below; dgram: -
+ *   CONNECT       cookie, addr                               program's end (dup)   stream: gate.h; dgram: -
  *   DISCONNECT    cookie                                     -                     -    dgram: connect(AF_UNSPEC)
  *   BIND          cookie, addr                               -                     addr (with the port that was chosen)
  *   NAMES         cookie                                     -                     addr = local, addr2 = peer, state, family, kind,
@@ -34,10 +34,9 @@
  *                                                                                  the loopback device (design D7); value = 1: and to
  *                                                                                  the port that BIND gave
  *
- * Stream sockets: after SOCKET the shim closes its copy of the tunnel's end. CONNECT comes after the write gate was filled
- * (interposition.md 2.3 e): SO_SNDBUF = 1, then messages until no more fit; value says how many bytes went in. Success: the gate is read but for its last
- * byte (lag byte), and SO_SNDBUF restored through the duplicate of the program's end, which is closed as soon as the attempt ends.
- * Failure: error recorded, tunnel's end closed with gate bytes unread.
+ * Stream sockets: after SOCKET the shim closes its copy of the tunnel's end. CONNECT goes through the pair itself, as the first part of
+ * the write gate (gate.h), and has no reply. Success: the gate is read but for its last byte (lag byte), and SO_SNDBUF restored through the duplicate
+ * of the program's end, which is closed as soon as the attempt ends. Failure: error recorded, tunnel's end closed with gate bytes unread.
  *
  * Datagram sockets: each datagram in both directions is struct ctl_dgram followed by the payload (design D4). An error of the
  * network (ICMP) is recorded and shown by the kernel: the program's end reports ECONNRESET once (poll: POLLERR), which means TAKE_ERROR
@@ -57,7 +56,6 @@
 #define CTL_MSG_MAX 4096
 #define CTL_NAME_MAX 255
 #define CTL_ADDRS_MAX 128 /* what an answer of about 4 KB holds, and a reply of CTL_MSG_MAX */
-#define CTL_GATE_MAX 8192 /* bytes */
 #define CTL_QUOTE_MAX 512 /* bytes of ours that an ICMP error quoted */
 #define CTL_LINGER(seconds) ((seconds) + 1) /* value of SO_LINGER when it is on; 0: off */
 

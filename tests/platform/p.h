@@ -25,7 +25,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "stack/ctl/ctl.h"
+#include "stack/ctl/gate.h"
 
 /* The fact that section states: cond. */
 #define FACT(section, what, cond)                                                                            \
@@ -125,20 +125,21 @@ static inline int p_epoll_take(int epoll_fd, uint32_t *ret)
 	return n;
 }
 
-#define P_GATE 2049
+#define P_GATE GATE_MAX
 
-/* The write gate as shim/w_connect.c fills it: one byte, then a message of 2048. Byte i is i mod 256. Its length. */
+/* The write gate as stack/ctl/gate.c shuts it: one call with more than the buffer takes. Byte i is i mod 256. Its length. */
 static inline int p_gate(int fd)
 {
 	const int tiny = 1;
 	char bytes[P_GATE];
+	ssize_t n;
 
 	for (int i = 0; i < P_GATE; i++)
 		bytes[i] = (char)i;
 	NEED(setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &tiny, sizeof(tiny)) == 0);
-	NEED(send(fd, bytes, 1, MSG_DONTWAIT | MSG_NOSIGNAL) == 1);
-	NEED(send(fd, bytes + 1, P_GATE - 1, MSG_DONTWAIT | MSG_NOSIGNAL) == P_GATE - 1);
-	return P_GATE;
+	n = send(fd, bytes, sizeof(bytes), MSG_DONTWAIT | MSG_NOSIGNAL);
+	NEED(n > 1 && n < P_GATE);
+	return (int)n;
 }
 
 /* Waits for a child; true when it ended with status 0. */

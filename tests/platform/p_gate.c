@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The write gate: interposition.md 2.3 (e), design D3, shim/w_connect.c, stack/conn.c. A program's end whose
- * send buffer was made tiny and filled, a large message last, is not writable in any way a program can look, until the
+ * The write gate: interposition.md 2.3 (e), design D3, stack/ctl/gate.c. A program's end whose
+ * send buffer was made tiny and filled by one call is not writable in any way a program can look, until the
  * tunnel restores the buffer, whether or not it has read the gate down to its last byte before; then every
  * waiter hears of it, an edge-triggered one exactly once.
  */
 #include "p.h"
 
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/select.h>
 
 static char big[262144], sink[262144];
@@ -21,22 +23,25 @@ static void restore_sndbuf(int fd)
 /* What the tunnel does on SYN-ACK: all but the last byte in one read; then the buffer. */
 static void drain(const int pair[2], int gate)
 {
-	char buf[CTL_GATE_MAX];
+	char buf[P_GATE];
 
 	FACT("2.3 (1)", "one read takes all of the gate but its last byte",
 	     recv(pair[1], buf, (size_t)gate - 1, MSG_DONTWAIT) == gate - 1);
-	FACT("2.3 (2)", "a large message of which one byte is left keeps the gate shut", p_poll(pair[0]) == 0);
+	FACT("2.3 (2)", "a piece of which one byte is left keeps the gate shut", p_poll(pair[0]) == 0);
 	restore_sndbuf(pair[0]);
 }
 
 static int gated_pair(int pair[2])
 {
-	int gate;
+	int gate, in_flight, buffer;
 
 	p_pair(SOCK_STREAM, pair);
 	FACT("2.3", "a fresh pair is writable", p_poll(pair[0]) == POLLOUT);
 	gate = p_gate(pair[0]);
-	FACT("2.3 (1)", "two messages shut the gate", p_poll(pair[0]) == 0);
+	FACT("2.3 (1)", "one call shuts the gate", p_poll(pair[0]) == 0);
+	NEED(ioctl(pair[0], SIOCOUTQ, &in_flight) == 0 &&
+	     getsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &buffer, &(socklen_t){ sizeof(buffer) }) == 0);
+	FACT("stack/ctl/gate.c", "what is in flight is then no less than the buffer", in_flight >= buffer);
 	return gate;
 }
 

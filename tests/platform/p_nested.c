@@ -112,7 +112,7 @@ static void datagram(void)
 static void gate(uint32_t mode)
 {
 	uint32_t ev;
-	char buf[CTL_GATE_MAX];
+	char buf[P_GATE];
 	const int room = 106496;
 	int pair[2], n;
 	struct host h;

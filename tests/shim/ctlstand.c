@@ -27,7 +27,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
-#include "stack/ctl/ctl.h"
+#include "stack/ctl/gate.h"
 #include "stack/pairerr.h"
 #include "stack/unixdiag.h"
 
@@ -102,22 +102,6 @@ static int connect_kernel(struct stand *s)
 	}
 	getsockopt(s->kernel_fd, SOL_SOCKET, SO_ERROR, &err, &err_len);
 	return err;
-}
-
-static void open_gate(struct stand *s)
-{
-	const int size = 106496;
-	char byte[CTL_GATE_MAX];
-	int left = s->gate - 1;
-
-	while (left > 0) {
-		ssize_t n = recv(s->tunnel_fd, byte, (size_t)left, 0);
-
-		if (n <= 0)
-			break;
-		left -= (int)n;
-	}
-	setsockopt(s->program_fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 }
 
 /* Program to kernel; one forwarded byte stays unread. 1 progress, 0 none, negative errno. */
@@ -231,7 +215,7 @@ static void *stream_thread(void *arg)
 		return NULL;
 	}
 	set_error(s, 0, CTL_CONNECTED);
-	open_gate(s);
+	gate_open(s->tunnel_fd, s->program_fd, s->gate, 106496);
 	fd_close(&s->program_fd);
 	err = relay(r);
 	if (err == 0)
@@ -352,27 +336,37 @@ static int op_socket(const struct ctl_req *q, int fd)
 	return 0;
 }
 
-static int op_connect(struct stand *s, const struct ctl_req *q, int fd)
+static int op_connect(struct stand *s, const struct ctl_req *q)
 {
 	struct sockaddr_storage ss;
 	socklen_t len = addr_to_sockaddr(&q->addr, &ss, s->family == 6);
 
 	s->peer = q->addr;
-	if (s->kind != CTL_STREAM) {
-		if (connect(s->kernel_fd, (struct sockaddr *)&ss, len) < 0)
-			return errno;
-		s->state = CTL_CONNECTED;
-		return 0;
-	}
-	if (s->state != CTL_FRESH && s->state != CTL_BOUND)
-		return s->state == CTL_CONNECTING ? EALREADY : EISCONN;
-	if (fd < 0 || q->value < 1)
+	if (s->kind == CTL_STREAM)
 		return EINVAL;
-	s->gate = q->value;
-	s->program_fd = fd;
-	s->state = CTL_CONNECTING;
-	spawn(stream_thread, s);
+	if (connect(s->kernel_fd, (struct sockaddr *)&ss, len) < 0)
+		return errno;
+	s->state = CTL_CONNECTED;
 	return 0;
+}
+
+static bool fresh(const struct stand *s)
+{
+	return s->kind == CTL_STREAM && (s->state == CTL_FRESH || s->state == CTL_BOUND);
+}
+
+static void begin(struct stand *s)
+{
+	int r = gate_take(s->tunnel_fd, s->cookie, &s->peer, &s->program_fd);
+
+	if (r == -EAGAIN)
+		return;
+	s->gate = r;
+	s->state = r < 0 ? CTL_CLOSED : CTL_CONNECTING;
+	if (r < 0)
+		drop_fd(s, &s->tunnel_fd);
+	else
+		spawn(stream_thread, s);
 }
 
 static void local_names(struct stand *s, struct ctl_rep *p)
@@ -517,7 +511,7 @@ static int about_socket(const struct ctl_req *q, struct ctl_rep *p, int fd)
 	if (!s)
 		return ENOTSOCK;
 	switch (q->op) {
-	case CTL_CONNECT: return op_connect(s, q, fd);
+	case CTL_CONNECT: return op_connect(s, q);
 	case CTL_DISCONNECT: return op_disconnect(s);
 	case CTL_BIND: return op_bind(s, q, p);
 	case CTL_NAMES: local_names(s, p); return 0;
@@ -588,6 +582,34 @@ static void serve(int client)
 	close(client);
 }
 
+/* What comes through the pairs was sent before the control message that comes behind it. */
+static void turn(int listener)
+{
+	static struct pollfd p[SOCKS_MAX + 1];
+	static struct stand *of[SOCKS_MAX];
+	nfds_t n = 0;
+	int client;
+
+	for (unsigned i = 0; i < n_sock; i++) {
+		if (!fresh(&sock[i]) || sock[i].tunnel_fd < 0)
+			continue;
+		of[n] = &sock[i];
+		p[n++] = (struct pollfd){ sock[i].tunnel_fd, POLLIN, 0 };
+	}
+	p[n] = (struct pollfd){ listener, POLLIN, 0 };
+	if (poll(p, n + 1, -1) < 0)
+		return;
+	for (nfds_t i = 0; i < n; i++) {
+		if (p[i].revents & POLLIN)
+			begin(of[i]);
+		if (p[i].revents & POLLHUP && fresh(of[i])) /* closed, never connected */
+			drop_fd(of[i], &of[i]->tunnel_fd);
+	}
+	client = p[n].revents & POLLIN ? accept4(listener, NULL, NULL, SOCK_CLOEXEC) : -1;
+	if (client >= 0)
+		serve(client);
+}
+
 int main(int argc, char **argv)
 {
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
@@ -607,10 +629,6 @@ int main(int argc, char **argv)
 	}
 	puts("ready");
 	fflush(stdout);
-	for (;;) {
-		int client = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
-
-		if (client >= 0)
-			serve(client);
-	}
+	for (;;)
+		turn(fd);
 }

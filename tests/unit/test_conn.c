@@ -20,7 +20,7 @@
 #include "base/fd.h"
 #include "base/list.h"
 #include "stack/conn.h"
-#include "stack/ctl/ctl.h"
+#include "stack/ctl/gate.h"
 #include "stack/device.h"
 #include "stack/unixdiag.h"
 
@@ -173,7 +173,7 @@ static int connected(void **state)
 	conn = conn_new(&socks, 77, 4, pair[1]);
 	assert_non_null(conn);
 	addr_parse(&to, "192.88.99.80", 80);
-	assert_int_equal(conn_connect(conn, &to, 0, -1), 0);
+	assert_int_equal(conn_connect(conn, &to), 0);
 	turn();
 	assert_int_equal(conn_sock(conn)->state, CTL_CONNECTED);
 	return 0;
@@ -304,11 +304,11 @@ static void test_written_before_gate(void **state)
 	(void)state;
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
 	assert_int_equal(write(pair[0], "before", 6), 6);
-	assert_int_equal(write(pair[0], "GGGG", 4), 4);
 	c = conn_new(&socks, 78, 4, pair[1]);
 	assert_non_null(c);
 	addr_parse(&to, "192.88.99.80", 80);
-	assert_int_equal(conn_connect(c, &to, 4, -1), 0);
+	assert_int_equal(gate_shut(pair[0], 78, &to), 0);
+	assert_int_equal(gate_shut(pair[0], 78, &to), -EALREADY);
 	turn();
 	assert_int_equal(conn_sock(c)->state, CTL_CONNECTED);
 	assert_int_equal(far.bytes, 0);
@@ -318,6 +318,40 @@ static void test_written_before_gate(void **state)
 	close(pair[0]);
 	turn();
 	assert_null(socks_find(&socks, 78));
+}
+
+/* A request as it looks while the program's call is still writing the gate, without a descriptor, and when the rest has come. */
+static void test_gate_in_pieces(void **state)
+{
+	const struct ctl_req wrong = { .op = CTL_CONNECT, .cookie = 79 };
+	struct ctl_req q = { .op = CTL_CONNECT, .cookie = 78 };
+	const int tiny = 1;
+	uint8_t buf[GATE_MAX] = { 0 };
+	struct conn *c, *other;
+	int pair[2], pair2[2], n;
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair2), 0);
+	c = conn_new(&socks, 78, 4, pair[1]);
+	other = conn_new(&socks, 79, 4, pair2[1]);
+	addr_parse(&q.addr, "192.88.99.80", 80);
+	n = ctl_put_req(buf, sizeof(buf), &q);
+	assert_int_equal(fd_send_fds(pair[0], buf, (size_t)n, pair, 1, 0), n);
+	turn();
+	assert_int_equal(conn_sock(c)->state, CTL_FRESH);
+	n = ctl_put_req(buf, sizeof(buf), &wrong);
+	assert_int_equal(write(pair2[0], buf, (size_t)n), n);
+	setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &tiny, sizeof(tiny));
+	assert_true(write(pair[0], buf, sizeof(buf)) > 0);
+	turn();
+	assert_int_equal(conn_sock(c)->state, CTL_CONNECTED);
+	assert_int_equal(conn_sock(other)->state, CTL_CLOSED);
+	assert_int_equal(conn_sock(other)->error, EPROTO);
+	close(pair[0]);
+	close(pair2[0]);
+	conn_free(other);
+	turn();
 }
 
 /* tcp(7): transmitted data may remain unacknowledged for so long. Without the option lwIP goes on for minutes. */
@@ -371,6 +405,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_shut_then_close, connected, ended),
 		cmocka_unit_test_setup_teardown(test_both_ends, connected, ended),
 		cmocka_unit_test_setup_teardown(test_written_before_gate, connected, ended),
+		cmocka_unit_test_setup_teardown(test_gate_in_pieces, connected, ended),
 		cmocka_unit_test_setup_teardown(test_user_timeout, connected, ended),
 		cmocka_unit_test_setup_teardown(test_no_user_timeout, connected, ended),
 	};

@@ -19,7 +19,7 @@
 #include "base/fd.h"
 #include "base/rng.h"
 #include "lwip/priv/tcp_priv.h"
-#include "stack/ctl/ctl.h"
+#include "stack/ctl/gate.h"
 #include "stack/stack.h"
 #include "tests/unit/packets.h"
 
@@ -133,26 +133,18 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* A request of the shim: the client's socket. */
-static int tell(struct fix *f, const struct ctl_req *q, int fd)
+/* One request as the shim makes it. */
+static struct ctl_rep ask(struct fix *f, const struct ctl_req *q, int fd)
 {
 	struct sockaddr_un at = { .sun_family = AF_UNIX };
 	uint8_t buf[CTL_MSG_MAX];
+	struct ctl_rep rep;
 	int s = socket(AF_UNIX, SOCK_SEQPACKET, 0), n = ctl_put_req(buf, sizeof(buf), q);
+	ssize_t got;
 
 	memcpy(at.sun_path, f->ctl, sizeof(f->ctl));
 	assert_int_equal(connect(s, (struct sockaddr *)&at, sizeof(at)), 0);
 	assert_int_equal(fd_send_fds(s, buf, (size_t)n, &fd, fd >= 0, 0), n);
-	return s;
-}
-
-static struct ctl_rep ask(struct fix *f, const struct ctl_req *q, int fd)
-{
-	uint8_t buf[CTL_MSG_MAX];
-	struct ctl_rep rep;
-	int s = tell(f, q, fd);
-	ssize_t got;
-
 	run(f, 0);
 	got = recv(s, buf, sizeof(buf), MSG_DONTWAIT);
 	assert_true(got > 0);
@@ -161,13 +153,12 @@ static struct ctl_rep ask(struct fix *f, const struct ctl_req *q, int fd)
 	return rep;
 }
 
-#define GATE "gate"
-
-/* A socket with a gate that connects to port 80 of a host; nothing has been done about it yet. */
-static void tell_begin(struct fix *f, const char *host)
+/* A socket that connects to port 80 of a host; nothing has been done about it yet. */
+static void ask_begin(struct fix *f, const char *host)
 {
 	struct ctl_req q = { .op = CTL_SOCKET, .family = 4, .kind = CTL_STREAM };
-	int p[2], again, client;
+	struct addr to;
+	int p[2];
 
 	assert_int_equal(fd_pair(SOCK_STREAM | SOCK_NONBLOCK, p), 0);
 	fd_cookie(p[0], &f->cookie);
@@ -175,18 +166,13 @@ static void tell_begin(struct fix *f, const char *host)
 	q.cookie = f->cookie;
 	assert_int_equal(ask(f, &q, p[1]).result, 0);
 	close(p[1]);
-	assert_int_equal(write(p[0], GATE, sizeof(GATE)), sizeof(GATE));
-	q = (struct ctl_req){ .op = CTL_CONNECT, .cookie = f->cookie, .value = sizeof(GATE) };
-	addr_parse(&q.addr, host, 80);
-	again = dup(p[0]);
-	client = tell(f, &q, again);
-	close(again);
-	close(client); /* as the shim: nobody waits for a reply */
+	addr_parse(&to, host, 80);
+	assert_int_equal(gate_shut(f->fd, f->cookie, &to), 0);
 }
 
 static void begin(struct fix *f)
 {
-	tell_begin(f, "192.88.99.80");
+	ask_begin(f, "192.88.99.80");
 	run(f, 0);
 }
 
@@ -412,7 +398,7 @@ static void names_after_connect(void **state)
 	struct fix *f = *state;
 
 	up(f, FIRST);
-	tell_begin(f, "192.88.99.80");
+	ask_begin(f, "192.88.99.80");
 	assert_int_equal(status(f).state, CTL_CONNECTING);
 }
 
@@ -424,7 +410,7 @@ static void refused_at_once(void **state)
 	int err = 0;
 
 	up(f, FIRST);
-	tell_begin(f, "10.0.0.1");
+	ask_begin(f, "10.0.0.1");
 	rep = status(f);
 	assert_int_equal(rep.state, CTL_CLOSED);
 	assert_int_equal(rep.value, ENETUNREACH);

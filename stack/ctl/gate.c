@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Program's side of the write gate.
+ *
+ * Theory of operation. The kernel cuts what a stream end writes into pieces of half the send buffer, and takes pieces as long as what is in
+ * flight is less than the buffer. So one call fills it whatever a piece costs in this kernel, the last piece is large enough to
+ * keep the end unwritable while one byte of it is left unread, and a program that is stopped has sent all of it or nothing.
+ */
+#include "stack/ctl/gate.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+
+int gate_shut(int fd, uint64_t cookie, const struct addr *to)
+{
+	const struct ctl_req req = { .op = CTL_CONNECT, .cookie = cookie, .addr = *to };
+	const int tiny = 1;
+	uint8_t gate[GATE_MAX] = { 0 };
+	int saved = errno;
+	ssize_t n;
+
+	syscall(SYS_setsockopt, fd, SOL_SOCKET, SO_SNDBUF, &tiny, sizeof(tiny));
+	errno = saved;
+	if (ctl_put_req(gate, sizeof(gate), &req) < 0)
+		return -EINVAL;
+	n = fd_send_fds(fd, gate, sizeof(gate), &fd, 1, MSG_DONTWAIT);
+	errno = saved;
+	if (n == -EAGAIN)
+		return -EALREADY;
+	if (n == -EPIPE || n == -ECONNRESET)
+		return -ENETDOWN;
+	return n < 0 ? (int)n : n < GATE_MAX ? 0 : -ENOBUFS;
+}
