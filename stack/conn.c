@@ -14,8 +14,8 @@
  * queue is never empty, so reading is edge-triggered, and end of file shows as RDHUP, not as a read of zero bytes.
  *
  * Reading from the program: FIONREAD says how much is queued, T. All but the last byte are received, the last is peeked; what lies behind the
- * lag byte goes to lwIP. Only as much as lwIP has room for; tcp_sent brings us back. Writing to the program: pbufs wait in a
- * chain until the socketpair takes them; tcp_recved follows what was taken. So back-pressure reaches from end to end.
+ * lag byte goes to lwIP. Only as much as lwIP has room for; tcp_sent brings us back. Writing to the program: pbufs wait
+ * until the end of the batch, so that few calls write them, and until the socketpair takes them; tcp_recved follows what was taken. So back-pressure reaches from end to end.
  *
  * Closing: EOF from the program becomes FIN after the last byte; FIN from afar becomes shutdown(SHUT_WR) after the last byte. A program that
  * closes with data unread resets the far side, as Linux does. A pcb whose program has gone finishes on its own.
@@ -116,6 +116,7 @@ static void finish(struct conn *c)
 		return;
 	loop_watch_remove(&c->watch);
 	loop_timer_stop(&c->timer);
+	list_remove(&c->deliver.node);
 	socks_remove(c->sock.all, &c->sock);
 	loop_defer(c->sock.all->loop, &c->end, free_late, c);
 }
@@ -230,6 +231,12 @@ static err_t on_sent(void *arg, struct tcp_pcb *pcb, u16_t len)
 	return verdict(c);
 }
 
+/* What came in one batch goes to the program in one call. */
+static void deliver(void *owner)
+{
+	pump_in(owner);
+}
+
 static err_t on_recv(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err)
 {
 	struct conn *c = arg;
@@ -250,8 +257,8 @@ static err_t on_recv(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err)
 	} else {
 		c->bits |= RX_EOF;
 	}
-	pump_in(c);
-	return verdict(c);
+	loop_defer(c->sock.all->loop, &c->deliver, deliver, c);
+	return ERR_OK;
 }
 
 static err_t on_connected(void *arg, struct tcp_pcb *pcb, err_t err)
@@ -718,6 +725,7 @@ struct conn *conn_new(struct socks *all, uint64_t cookie, uint8_t family, int fd
 	c->keep_intvl_s = 75;
 	c->keep_cnt = 9;
 	list_init(&c->end.node);
+	list_init(&c->deliver.node);
 	loop_timer_init(all->loop, &c->timer, late, c);
 	r = loop_watch_add(all->loop, &c->watch, fd, LOOP_IN | LOOP_RDHUP | LOOP_ET, on_event, c);
 	if (r < 0) {

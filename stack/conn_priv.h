@@ -17,7 +17,7 @@ struct conn {
 	unsigned bits;
 	struct loop_watch watch;
 	struct loop_timer timer; /* connect, waiting for the link */
-	struct loop_task end;
+	struct loop_task end, deliver;
 	struct tcp_pcb *pcb;
 	struct addr target; /* where packets go (peer may be redirected or mapped) */
 	int prog_fd;

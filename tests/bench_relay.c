@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the tunnel's own part of a connection can carry: stack/conn.c between a program's socketpair and
- * a stand-in for lwIP, which takes everything at once and gives segments of full size, one a call, as fast as its window
+ * a stand-in for lwIP, which takes everything at once and gives segments of full size, one a call, as many a batch as its window
  * allows (interposition.md 4, criterion 10: 1 GB/s). The peer of the same run is a relay that
  * only reads and writes: socketpair, 64 KiB buffer, /dev/null and /dev/zero.
  *
