@@ -7,9 +7,9 @@
  * caller's buffer. JSON by jansson (the one engine that allocates, for text messages only; binary frames do not).
  *
  * Client states and legal moves (gw_client.state):
- *   IDLE -> VERSION -> HELLO -> FINISH -> REGISTER -> OPEN      registration (HELLO: message 1 sent, FINISH: 3 sent)
- *   IDLE -> LOGIN -> OPEN                                       login with a key from before
- *   any -> FAILED                                               error text in gw_client.error
+ *   IDLE -> VERSION -> HELLO -> FINISH -> REGISTER -> OPEN   registration (message 1, then message 3 sent)
+ *   IDLE -> LOGIN -> OPEN                                    login with a key from before
+ *   any -> FAILED                                            error text in gw_client.error
  */
 #ifndef MIXNET_GWPROTO_H
 #define MIXNET_GWPROTO_H

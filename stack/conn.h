@@ -2,13 +2,13 @@
 /*
  * TCP sockets: one lwIP pcb, one stream socketpair. Event bits, since the two directions open and close on their own.
  *
- *   bit         means                                          caveat
- *   CONNECTING  SYN sent, or waiting for the link              gate bytes lie unread in our queue; reading them early lets the program write
- *   CONNECTED   the far SYN-ACK has come                       one forwarded byte may lie unread in our queue (lag byte)
- *   TX_EOF      program shut its side down or closed           all it wrote is read; FIN follows the last byte
- *   RX_EOF      far side sent FIN                              what it sent may still wait for room in the socketpair
- *   GONE        program closed                                 nothing can be delivered any more
- *   DEAD        the pcb is gone                                only the close of the descriptor is left
+ *   bit         means                                   caveat
+ *   CONNECTING  SYN sent, or waiting for the link       reading the gate's bytes lets the program write
+ *   CONNECTED   the far SYN-ACK has come                one forwarded byte may lie unread (lag byte)
+ *   TX_EOF      program shut its side down or closed    all it wrote is read; FIN follows the last byte
+ *   RX_EOF      far side sent FIN                       what it sent may wait for room in the socketpair
+ *   GONE        program closed                          nothing can be delivered any more
+ *   DEAD        the pcb is gone                         only the close of the descriptor is left
  */
 #ifndef STACK_CONN_H
 #define STACK_CONN_H

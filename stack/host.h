@@ -8,7 +8,7 @@
 #include "stack/settings.h"
 #include "stack/tunnel.h"
 
-#define HOST_DRAIN_US (5 * US_PER_S) /* what a program wrote last is sent for at most so long (design D17) */
+#define HOST_DRAIN_US (5 * US_PER_S) /* how long what a program wrote last is sent (design D17) */
 #define HOST_LINE_MAX 512
 
 /* Everything but the settings is design D17. */

@@ -10,29 +10,29 @@
  *
  * A socket is known by the SO_COOKIE of the *program's* end of its socketpair.
  *
- *   op            request fields used                        descriptors           reply
- *   HELLO         -                                          -                     state, addr (tunnel IPv4), addr2 (IPv6), value = mtu
- *   SOCKET        cookie, family, kind                       tunnel's end          -
- *   CONNECT       cookie, addr                               program's end (dup)   stream: gate.h; dgram: -
- *   DISCONNECT    cookie                                     -                     -    dgram: connect(AF_UNSPEC)
- *   BIND          cookie, addr                               -                     addr (with the port that was chosen)
- *   NAMES         cookie                                     -                     addr = local, addr2 = peer, state, family, kind,
- *                                                                                  value = 1: an option was set
- *   TAKE_ERROR    cookie                                     -                     value = errno recorded (then cleared), state
- *   FITS          cookie, addr, value = payload's length     -                     result EMSGSIZE: longer than the tunnel's MTU, and
- *                                                                                  with IP_RECVERR now an entry of the error queue
- *   TAKE_REPORT   cookie                                     -                     oldest entry of the error queue (IP_RECVERR): value = errno,
- *                                                                                  addr = who said it, addr2 = destination, report;
- *                                                                                  result EAGAIN: none
- *   SETOPT        cookie, level, name, value                 -                     -
- *   GETOPT        cookie, level, name                        -                     value   (SO_LINGER: CTL_LINGER; IPPROTO_TCP with
- *                                                                                  TCP_INFO: the state's number; with SIOCOUTQ,
- *                                                                                  SIOCOUTQNSD: that many bytes)
- *   RESOLVE       family (0 both, 4, 6), name                -                     names/addresses below
- *   REVERSE       addr                                       -                     name
- *   LOOPBACK      cookie, family                             -                     brings a TCP socket of the kernel that is bound to
- *                                                                                  the loopback device (design D7); value = 1: and to
- *                                                                                  the port that BIND gave
+ *   op           request fields                  descriptors    reply
+ *   HELLO        -                               -              state, addr (IPv4), addr2 (IPv6), value = mtu
+ *   SOCKET       cookie, family, kind            tunnel's end   -
+ *   CONNECT      cookie, addr                    -              - (datagrams only; streams: see below)
+ *   DISCONNECT   cookie                          -              - (datagrams: connect(AF_UNSPEC))
+ *   BIND         cookie, addr                    -              addr, with the port that was chosen
+ *   NAMES        cookie                          -              addr = local, addr2 = peer, state, family, kind,
+ *                                                               value = 1: an option was set
+ *   TAKE_ERROR   cookie                          -              value = errno recorded (then cleared), state
+ *   FITS         cookie, addr, value = length    -              result EMSGSIZE: longer than the tunnel's MTU,
+ *                                                               and with IP_RECVERR now in the error queue
+ *   TAKE_REPORT  cookie                          -              the error queue's oldest entry (IP_RECVERR):
+ *                                                               value = errno, addr = who said it, addr2 =
+ *                                                               destination, report; result EAGAIN: none
+ *   SETOPT       cookie, level, name_opt, value  -              -
+ *   GETOPT       cookie, level, name_opt         -              value. SO_LINGER: CTL_LINGER; IPPROTO_TCP with
+ *                                                               TCP_INFO: the state's number, with SIOCOUTQ,
+ *                                                               SIOCOUTQNSD: that many bytes
+ *   RESOLVE      family (0: both), name          -              names and addresses below
+ *   REVERSE      addr                            -              name
+ *   LOOPBACK     cookie, family                  -              a kernel's TCP socket comes along, bound to the
+ *                                                               loopback device (design D7); value = 1: and to
+ *                                                               the port that BIND gave
  *
  * Stream sockets: after SOCKET the shim closes its copy of the tunnel's end. CONNECT goes through the pair itself, as the first part of
  * the write gate (gate.h), and has no reply. Success: the gate is read but for its last byte (lag byte), and SO_SNDBUF restored through the duplicate
@@ -86,7 +86,13 @@ enum ctl_kind { CTL_STREAM = 1, CTL_DGRAM = 2, CTL_ICMP = 3 };
 enum ctl_state { CTL_FRESH, CTL_BOUND, CTL_CONNECTING, CTL_CONNECTED, CTL_CLOSED /* failed or over */ };
 
 /* Answers of RESOLVE and REVERSE, besides errno in result. */
-enum ctl_dns { CTL_DNS_OK, CTL_DNS_NONAME /* NXDOMAIN */, CTL_DNS_NODATA, CTL_DNS_AGAIN /* SERVFAIL, timeout */, CTL_DNS_FAIL };
+enum ctl_dns {
+	CTL_DNS_OK,
+	CTL_DNS_NONAME, /* NXDOMAIN */
+	CTL_DNS_NODATA,
+	CTL_DNS_AGAIN, /* SERVFAIL, timeout */
+	CTL_DNS_FAIL,
+};
 
 struct ctl_req {
 	enum ctl_op op;

@@ -28,7 +28,7 @@
 #define MS US_PER_MS
 #define WARM_S 20
 #define MEASURE_S 60
-#define WRAP_S 620 /* after so long, in the seventh case, lwIP's 32 bits of milliseconds begin anew: the 50th day */
+#define WRAP_S 620 /* after that, in case 7, lwIP's 32 bits of ms begin anew: the 50th day */
 #define START_US ((UINT64_C(1) << 32) * MS - WRAP_S * US_PER_S)
 #define CONNS 34
 #define ECHOES 400
