@@ -11,7 +11,7 @@
  * the session there, and a ping, which the exit answers itself. Any frame after it is an answer. Three probes
  * in a row without one mean the exit is lost. Where the packet was answered once (some hosts stay silent),
  * its answer is asked for from then on: pongs alone, six times, then mean that the exit lives but has
- * forgotten us.
+ * forgotten us. It has, without a question, when nothing left here for so long.
  *
  * What goes out is made in exitmsg.c, order of what comes in is kept by reorder.c, SURB books by surbstock.c.
  * Called by the bridge.
@@ -30,6 +30,7 @@
 #include "mixnet/stream.h"
 
 #define IDLE_US (20 * US_PER_S)
+#define FORGOTTEN_US (75 * US_PER_S) /* SPEC ipr.md 6.7: gone within 70 s of the last packet, which took its time */
 #define PROBE_WAIT_US (3 * US_PER_S) /* with IDLE_US: a lost exit is known in 29 s */
 #define MISSES_MAX 3	    /* nothing came back at all */
 #define MISSES_PONG_MAX 6   /* pongs came: the small packets themselves may have been lost */
@@ -412,6 +413,10 @@ static void liveness(struct exitsess *e, uint64_t now_us)
 {
 	uint64_t quiet_us = e->up_us < e->down_us ? e->up_us : e->down_us;
 
+	if (now_us >= e->up_us + FORGOTTEN_US) { /* this machine slept, or had no gateway */
+		end(e, "the exit has forgotten the session");
+		return;
+	}
 	if (!e->probing) {
 		if (now_us >= quiet_us + IDLE_US)
 			probe(e, now_us);

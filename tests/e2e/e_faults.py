@@ -11,11 +11,14 @@ and so every connection must end with ECONNRESET, while new ones and UDP go on t
 --table: files of 5 MB instead of some hundred kB as fast as they go, and the faults that other tests look at as well.
 """
 import argparse
+import contextlib
 import errno
 import hashlib
 import http.server
 import json
 import os
+import pathlib
+import signal
 import socketserver
 import subprocess
 import sys
@@ -292,6 +295,35 @@ def new_epoch(net):
     net.fault(f"gateway reset {net.my_gateway()}")
 
 
+def asleep(seconds):
+    """As when the machine is suspended: tunnel and programs do not run, and time goes on."""
+    def story(net):
+        net.fault_at = time.monotonic()
+        tree = family(net.probe.pid)
+        send(tree, signal.SIGSTOP)
+        time.sleep(seconds)
+        send(reversed(tree), signal.SIGCONT)
+    return story
+
+
+def send(pids, sig):
+    """A signal to those that are still there."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, sig)
+
+
+def family(pid):
+    """A process and those it began, which have not ended."""
+    out = [pid]
+    for child in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        try:
+            out += family(int(child))
+        except FileNotFoundError:
+            continue
+    return out
+
+
 # name, story, connections live on
 MORE = (
     ("2 % lost per hop (20 s)", for_a_while(20, "loss 2", "loss 0"), True),
@@ -308,6 +340,8 @@ MORE = (
     ("new epoch", new_epoch, True),
     ("exit starves SURBs (10 s)", for_a_while(10, "exit starve {x}", "exit ok {x}"), True),
     ("exit sends garbage (5 s)", for_a_while(5, "exit rubbish {x}", "exit ok {x}"), True),
+    ("asleep for 20 s", asleep(20), True),
+    ("asleep until the exit has forgotten us (80 s)", asleep(80), False),
 )
 STORIES = (
     ("exit forgets the client", exit_forgets, False),

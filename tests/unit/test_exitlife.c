@@ -148,12 +148,28 @@ static void resumed(void **state)
 	struct fix *f = *state;
 
 	up(f);
-	f->now += 300 * S;
+	f->now += 60 * S;
 	exitsess_resumed(&f->e, f->now);
 	exitsess_tick(&f->e, f->now);
 	assert_int_equal(f->ends, 0);
 	assert_true(f->e.probing);
 	assert_true(slot_data(f));
+}
+
+/* The machine slept, or there was no gateway, for longer than the exit remembers anybody: asking it would be waiting for nothing. */
+static void slept(void **state)
+{
+	struct fix *f = *state;
+
+	up(f);
+	while (slot(f))
+		;
+	f->now = f->e.up_us + 75 * S;
+	exitsess_resumed(&f->e, f->now);
+	exitsess_tick(&f->e, f->now);
+	assert_int_equal(f->ends, 1);
+	assert_non_null(strstr(f->e.cause, "forgotten"));
+	assert_true(f->e.was_up);
 }
 
 /* One lost packet says nothing about a full stock; two say that it may be empty, until an answer comes. */
@@ -208,8 +224,8 @@ static void rerouted(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(keepalive), T(exit_gone), T(forgotten), T(forgotten_while_busy), T(silent_host), T(resumed), T(missed),
-		T(rerouted),
+		T(keepalive), T(exit_gone), T(forgotten), T(forgotten_while_busy), T(silent_host), T(resumed), T(slept),
+		T(missed), T(rerouted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
