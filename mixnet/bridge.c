@@ -6,9 +6,8 @@
  * (bridge_gw.c), and over it an exit (bridge_exit.c). Each stage has candidates: a failing one is remembered
  * and the next is drawn, at most BRIDGE_TRIES, unless the user named one. bootstrap_us bounds all of it. From
  * the first opened gateway on the gateway is kept: it is part of our address. When its link is lost it is
- * opened again with the same keys after 1, 2, 5, 10, 30 s, and pending acknowledgements, the session with the
- * exit and the addresses stay. In the first minute a gateway that cannot be reached at all is tried every 3 s: most of them restart,
- * and the programs wait.
+ * opened again with the same keys, soon (retry.h): most gateways restart, and the programs wait. Pending
+ * acknowledgements, the session with the exit and the addresses stay.
  *
  * The directory is refreshed every five minutes, sooner after a failure, and when a gateway link came back or an
  * exit was lost: its addresses or the network's keys may have changed. A failed refresh keeps the last one (SPEC
@@ -35,8 +34,6 @@
 #define REFRESH_AGAIN_US (60 * US_PER_S) /* after a failure */
 #define REFRESH_GAP_US (10 * US_PER_S)
 #define FETCH_US (30 * US_PER_S)
-#define RESTART_US (60 * US_PER_S) /* a gateway that restarts is back by then */
-#define RESTART_PAUSE_US (3 * US_PER_S)
 #define DRAIN_STEP_US (20 * US_PER_MS)
 #define LINGER_US (500 * US_PER_MS)
 #define LINGER_STEP_US (5 * US_PER_MS)
@@ -177,13 +174,6 @@ void bridge_tried_add(struct bridge_tried *t, uint32_t id)
 	t->id[t->n++] = id;
 }
 
-uint64_t bridge_pause(unsigned n)
-{
-	static const unsigned s[] = {1, 2, 5, 10, 30};
-
-	return s[n < 5 ? n : 4] * US_PER_S;
-}
-
 /* ---- gateway ---- */
 
 static const struct topo_node *choose_gateway(struct bridge *b)
@@ -245,7 +235,7 @@ static void gw_open(void *owner)
 {
 	struct bridge *b = owner;
 
-	b->reconnects_in_row = 0;
+	retry_up(&b->again, loop_now(b->loop));
 	loop_timer_stop(&b->retry);
 	if (b->state == BRIDGE_RECONNECTING)
 		bridge_refresh(b, false);
@@ -257,14 +247,10 @@ static void gw_open(void *owner)
 static void gw_lost(void *owner, enum gw_link_lost how)
 {
 	struct bridge *b = owner;
-	/* Where it does not know us any more, the next attempt registers. */
-	uint64_t now_us = loop_now(b->loop), pause_us;
+	uint64_t now_us = loop_now(b->loop), pause_us = 0;
 
-	if (!b->reconnects_in_row)
-		b->gateway_lost_us = now_us;
-	pause_us = bridge_pause(how == GW_LOST_UNKNOWN_US ? 0 : b->reconnects_in_row++);
-	if (how == GW_LOST_UNREACHABLE && now_us < b->gateway_lost_us + RESTART_US && pause_us > RESTART_PAUSE_US)
-		pause_us = RESTART_PAUSE_US;
+	if (how != GW_LOST_UNKNOWN_US) /* the next attempt registers: no reason to wait */
+		pause_us = retry_lost(&b->again, now_us, how == GW_LOST_REFUSED);
 	bridge_say_why(b, "%s: %s", b->gateway_text, b->gw.why);
 	bridge_path_closed(b);
 	if (b->state == BRIDGE_GATEWAY) {

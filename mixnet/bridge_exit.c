@@ -281,7 +281,7 @@ static void exit_next(struct bridge *b)
 	if (chosen)
 		exit_start(b);
 	else
-		loop_timer_set(&b->retry, loop_now(b->loop) + bridge_pause(b->exit_tries));
+		loop_timer_set(&b->retry, loop_now(b->loop) + retry_pause(b->exit_tries));
 }
 
 void bridge_exit_retry(struct bridge *b)
@@ -315,7 +315,7 @@ static void exit_ended(struct bridge *b)
 		bridge_tried_add(&b->exits_tried, b->exit_id);
 	if (b->cfg.exit_given && b->ever_ready) {
 		bridge_set_state(b, BRIDGE_RECONNECTING);
-		loop_timer_set(&b->retry, loop_now(b->loop) + bridge_pause(b->exit_tries));
+		loop_timer_set(&b->retry, loop_now(b->loop) + retry_pause(b->exit_tries));
 		b->exit_chosen = false;
 		return;
 	}

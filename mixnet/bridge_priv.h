@@ -10,6 +10,7 @@
 #include "mixnet/bridge_gw.h"
 #include "mixnet/exitsess.h"
 #include "mixnet/pacer.h"
+#include "mixnet/retry.h"
 #include "mixnet/shaper.h"
 
 #define BRIDGE_TRIES 5	    /* gateways, and exits, tried before giving up (D16) */
@@ -50,8 +51,8 @@ struct bridge {
 	struct gw_link gw;
 	char gateway_text[48];
 	struct bridge_tried gateways;
-	unsigned gateway_tries, reconnects_in_row;
-	uint64_t gateway_lost_us;
+	unsigned gateway_tries;
+	struct retry again;
 	uint64_t reconnects;
 	/* exit */
 	struct exitsess exit;
@@ -84,8 +85,6 @@ void bridge_say_why(struct bridge *b, const char *fmt, ...) __attribute__((forma
 /* Asks the directory again soon: something changed. with_exits: also for the list of exits. */
 void bridge_refresh(struct bridge *b, bool with_exits);
 void bridge_tried_add(struct bridge_tried *t, uint32_t id);
-/* Reconnect pause after n failures in a row: 1, 2, 5, 10, 30 s. */
-uint64_t bridge_pause(unsigned n);
 
 /* bridge_exit.c */
 int bridge_path_init(struct bridge *b); /* 0 or -ENOMEM */
