@@ -12,6 +12,9 @@
  * Exits take longer packets than they send. lwIP's interface has the larger MTU, so that segments over IPv4 go out as long as the far side
  * allows; SYNs offer the segments that the way back can carry. Over IPv6, where nobody on the way may fragment, both are the smaller one.
  *
+ * Datagrams sent while the link is lost wait for it, the last few of them and not for long: a gateway that restarts is
+ * back after some seconds, but who asked a name server just before that asks again only when its own timer says so.
+ *
  * Time: lwIP's clock is the loop's. device_after() runs due lwIP timers after each batch and arms one loop timer for the next.
  */
 #include "stack/device.h"
@@ -32,6 +35,14 @@
 
 #define PACKET_MAX 1600
 #define DEFAULT_MTU 1420
+#define HELD_PACKETS 32	       /* beyond, the oldest is dropped */
+#define HELD_US (5 * US_PER_S) /* what resolvers wait: then they have asked again, or given up */
+
+struct held {
+	uint64_t at_us, flow;
+	size_t len;
+	uint8_t data[PACKET_MAX];
+};
 
 static struct {
 	bool used, up, lwip_ready;
@@ -46,6 +57,8 @@ static struct {
 	bool full; /* the link said -ENOBUFS */
 	uint64_t dropped;
 	uint8_t out[PACKET_MAX];
+	struct held held[HELD_PACKETS]; /* a ring */
+	unsigned held_first, n_held;
 } dev;
 
 /* ---- what lwIP asks of the platform ---- */
@@ -171,15 +184,47 @@ static void offer(uint8_t *p, size_t len)
 	mss[1] = (uint8_t)fits;
 }
 
+/* A datagram in dev.out: sent, or kept until there is a link. 0 or -errno. */
+static int send_datagram(size_t len, uint64_t flow)
+{
+	struct held *h;
+
+	if (dev.up)
+		return dev.link->send(dev.link, dev.out, len, flow);
+	if (dev.n_held == HELD_PACKETS) {
+		dev.held_first = (dev.held_first + 1) % HELD_PACKETS;
+		dev.n_held--;
+	}
+	h = &dev.held[(dev.held_first + dev.n_held++) % HELD_PACKETS];
+	h->at_us = loop_now(dev.loop);
+	h->flow = flow;
+	h->len = len;
+	memcpy(h->data, dev.out, len);
+	return 0;
+}
+
+static void send_held(void)
+{
+	for (; dev.n_held; dev.n_held--) {
+		const struct held *h = &dev.held[dev.held_first];
+
+		dev.held_first = (dev.held_first + 1) % HELD_PACKETS;
+		if (loop_now(dev.loop) < h->at_us + HELD_US)
+			dev.link->send(dev.link, h->data, h->len, h->flow);
+	}
+}
+
 static err_t output(struct pbuf *p)
 {
 	int r;
 
-	if (!dev.up) /* nor under an address that is no longer ours */
-		return ERR_MEM;
 	if (p->tot_len > PACKET_MAX)
 		return ERR_BUF;
 	pbuf_copy_partial(p, dev.out, p->tot_len, 0);
+	if ((dev.out[0] >> 4 == 6 ? dev.out[6] : dev.out[9]) == IPPROTO_UDP)
+		return send_datagram(p->tot_len, flow_of(dev.out, p->tot_len)) ? ERR_MEM : ERR_OK;
+	if (!dev.up) /* nor under an address that is no longer ours */
+		return ERR_MEM;
 	if (dev.mtu_up > dev.mtu)
 		offer(dev.out, p->tot_len);
 	r = dev.link->send(dev.link, dev.out, p->tot_len, flow_of(dev.out, p->tot_len));
@@ -208,9 +253,8 @@ int device_send_icmp(const struct addr *to, uint8_t *msg, size_t len, uint8_t tt
 	uint8_t *h = dev.out;
 	size_t hl = to->family == 4 ? 20 : 40;
 	uint16_t ck;
-	int r;
 
-	if (!dev.up || !from->family)
+	if (!from->family)
 		return -ENETUNREACH;
 	if (len < 8 || hl + len > dev.mtu)
 		return -EMSGSIZE;
@@ -245,8 +289,7 @@ int device_send_icmp(const struct addr *to, uint8_t *msg, size_t len, uint8_t tt
 	msg[2] = (uint8_t)(ck >> 8);
 	msg[3] = (uint8_t)ck;
 	memcpy(h + hl, msg, len);
-	r = dev.link->send(dev.link, h, hl + len, 0);
-	return r;
+	return send_datagram(hl + len, 0);
 }
 
 /* ---- in ---- */
@@ -444,8 +487,10 @@ static void link_up(void)
 		       (!addr_equal_ip(&dev.ip4, &dev.link->ip4) || !addr_equal_ip(&dev.ip6, &dev.link->ip6));
 
 	dev.up = false;
-	if (changed) /* before the new addresses are there: what resets send must not carry them */
+	if (changed) { /* before the new addresses are there: what resets send must not carry them */
 		dev.ops.up(dev.ops.owner, true);
+		dev.n_held = 0;
+	}
 	dev.ip4 = dev.link->ip4;
 	dev.ip6 = dev.link->ip6;
 	dev.mtu = dev.link->mtu ? dev.link->mtu : DEFAULT_MTU;
@@ -454,6 +499,7 @@ static void link_up(void)
 	set_addresses();
 	dev.up = true;
 	netif_set_link_up(&dev.netif);
+	send_held();
 	retry_soon();
 	dev.ops.up(dev.ops.owner, false);
 }
@@ -533,6 +579,7 @@ int device_init(struct loop *loop, struct pktlink *link, struct rng *rng, const 
 	dev.up = dev.full = false;
 	dev.mtu = dev.mtu_up = DEFAULT_MTU;
 	dev.dropped = 0;
+	dev.n_held = 0;
 	memset(&dev.ip4, 0, sizeof(dev.ip4));
 	memset(&dev.ip6, 0, sizeof(dev.ip6));
 	if (!dev.lwip_ready)

@@ -497,10 +497,8 @@ static int send_one(struct dgram *d, uint8_t *bytes, size_t len)
 		if (r)
 			return r;
 	}
-	if (!device_up()) /* lost: UDP goes on when the link is back (D15) */
-		return ENOBUFS;
 	if (!device_addr(to.family).family)
-		return ENETUNREACH;
+		return device_up() ? ENETUNREACH : ENOBUFS; /* lost: UDP goes on when the link is there (D15) */
 	bytes += CTL_DGRAM_HDR;
 	len -= CTL_DGRAM_HDR;
 	f = fields(d, &h, to.family);

@@ -292,20 +292,73 @@ static void too_long_in_the_tunnel(void **state)
 }
 
 /* D15: datagram sockets do not hear of a link that comes back. */
+/* While the link is lost nothing leaves and nothing fails; what is young enough leaves when it is back, in its order. */
 static void link_down(void **state)
 {
-	unsigned before;
+	unsigned before = rig.n_sent;
 
 	(void)state;
 	begin(4, CTL_DGRAM, true);
 	rig.link.event(rig.link.up, PKTLINK_DOWN);
-	before = rig.n_sent;
-	program_sends(0, 0, 0, "x", 1);
+	program_sends(0, 0, 0, "old", 3);
+	rig.clock.us += US_PER_S;
+	program_sends(0, 0, 0, "a", 1);
+	program_sends(0, 0, 0, "b", 1);
 	assert_int_equal(rig.n_sent, before);
 	assert_false(program_sees_error());
+	rig.clock.us += 4 * US_PER_S;
+	turn();
 	rig.link.event(rig.link.up, PKTLINK_UP);
-	program_sends(0, 0, 0, "x", 1);
+	assert_int_equal(rig.n_sent, before + 2);
+	assert_int_equal(rig.sent[28], 'b');
+	program_sends(0, 0, 0, "c", 1);
+	assert_int_equal(rig.n_sent, before + 3);
+	rig.link.event(rig.link.up, PKTLINK_UP);
+	assert_int_equal(rig.n_sent, before + 3);
+	end();
+}
+
+/* The last ones are kept. */
+static void link_down_bound(void **state)
+{
+	unsigned before = rig.n_sent;
+
+	(void)state;
+	begin(4, CTL_DGRAM, true);
+	for (int round = 0; round < 3; round++) {
+		rig.link.event(rig.link.up, PKTLINK_DOWN);
+		for (uint8_t i = 0; i < 100; i++)
+			program_sends(0, 0, 0, &i, 1);
+		rig.link.event(rig.link.up, PKTLINK_UP);
+		assert_int_equal(rig.n_sent, before += 32);
+		assert_int_equal(rig.sent[28], 99);
+	}
+	end();
+}
+
+/* Under another address nothing leaves that was sent under the last one; and pings wait as well. */
+static void link_down_new_address(void **state)
+{
+	static const uint8_t ping[8] = { 8, 0, 0, 0, 1, 2, 0, 1 };
+	unsigned before = rig.n_sent;
+
+	(void)state;
+	begin(4, CTL_ICMP, true);
+	rig.link.event(rig.link.up, PKTLINK_DOWN);
+	program_sends(0, 0, 0, ping, sizeof(ping));
+	addr_parse_ip(&rig.link.ip4, "10.0.0.3");
+	rig.link.event(rig.link.up, PKTLINK_UP);
+	assert_int_equal(rig.n_sent, before);
+	rig.link.event(rig.link.up, PKTLINK_DOWN);
+	program_sends(0, 0, 0, ping, sizeof(ping));
+	addr_parse_ip(&rig.link.ip4, "10.0.0.2");
+	rig.link.event(rig.link.up, PKTLINK_UP);
+	assert_int_equal(rig.n_sent, before);
+	rig.link.event(rig.link.up, PKTLINK_DOWN);
+	program_sends(0, 0, 0, ping, sizeof(ping));
+	rig.link.event(rig.link.up, PKTLINK_UP);
 	assert_int_equal(rig.n_sent, before + 1);
+	assert_false(program_sees_error());
 	end();
 }
 
@@ -689,6 +742,8 @@ int main(void)
 		cmocka_unit_test(echo_header_fields),
 		cmocka_unit_test(too_long_in_the_tunnel),
 		cmocka_unit_test(link_down),
+		cmocka_unit_test(link_down_bound),
+		cmocka_unit_test(link_down_new_address),
 		cmocka_unit_test(queue_bound),
 		cmocka_unit_test(reassembly),
 		cmocka_unit_test(wanted_messages),
