@@ -74,7 +74,7 @@ class FaultWorld(w.World):
         self.maps, self.body, self.up = servers.maps, servers.body, servers.dir / "up"
         self.events = []
         self.patience = WAIT
-        self.fault_at = 0
+        self.fault_at = self.back_at = 0
 
     def start_probe(self, run=w.RUN, options=()):
         """smolmix-run with the probe; returns when the download is under way."""
@@ -130,13 +130,14 @@ class FaultWorld(w.World):
         self.fault_at = self.fault_at or time.monotonic()
 
     def recovered(self):
-        """Waits until a new connection and a DNS question begun after the fault went well; returns the seconds."""
+        """Waits until a new connection and a DNS question begun after the fault went well; returns the seconds since the
+        fault, or since what was away is back."""
         ends = []
         for what in ("connect", "dns"):
             self.wait(f"{what} after the fault", lambda what=what: self.seen(what, self.fault_at))
             e = self.seen(what, self.fault_at)[0]
             ends.append(e["began"] + e["took"])
-        return max(ends) - self.fault_at
+        return max(ends) - (self.back_at or self.fault_at)
 
     def finish(self):
         """Ends the probe; how the quiet connection ended."""
@@ -156,11 +157,12 @@ class FaultWorld(w.World):
 
 
 def gateway_restart(net):
-    """Stopped, three seconds later there again."""
+    """Stopped, three seconds later there again, from when the time counts."""
     n = net.my_gateway()
     net.fault(f"gateway stop {n}")
     time.sleep(3)
     net.fault(f"gateway start {n}")
+    net.back_at = time.monotonic()
 
 
 def gateway_forgets(net):

@@ -50,9 +50,9 @@ def fetch_small():
 
 
 def connects():
-    """New connections, one after the other."""
+    """A new connection each second, also when earlier ones are stuck."""
     while not over.wait(1):
-        attempt("connect", fetch_small)
+        threading.Thread(target=attempt, args=("connect", fetch_small), daemon=True).start()
 
 
 def questions():
