@@ -111,8 +111,8 @@ static struct policy by_default(enum addr_class class)
 struct policy policy_peer(const struct rules *rules, const struct addr *a)
 {
 	enum addr_class class = addr_classify(a);
-	bool local_resolver = a->port == 53 &&
-			      (class == ADDR_LOOPBACK || class == ADDR_PRIVATE || class == ADDR_LINKLOCAL);
+	bool local_resolver = a->port == 53 && (class == ADDR_UNSPEC /* Linux: this host */ || class == ADDR_LOOPBACK ||
+						class == ADDR_PRIVATE || class == ADDR_LINKLOCAL);
 
 	if (local_resolver)
 		return tunnel;

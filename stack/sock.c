@@ -96,6 +96,14 @@ static bool own_server(const struct socks *s, const struct addr *a)
 	return false;
 }
 
+static bool local_resolver(const struct addr *a)
+{
+	enum addr_class c = addr_classify(a);
+
+	return a->port == 53 &&
+	       (c == ADDR_UNSPEC || c == ADDR_LOOPBACK || c == ADDR_PRIVATE || c == ADDR_LINKLOCAL);
+}
+
 int socks_route(struct socks *s, struct addr *a, bool *redirected)
 {
 	enum addr_class c;
@@ -105,7 +113,7 @@ int socks_route(struct socks *s, struct addr *a, bool *redirected)
 	*redirected = false;
 	addr_unmap(a);
 	c = addr_classify(a);
-	if (a->port == 53 && (c == ADDR_LOOPBACK || c == ADDR_PRIVATE || c == ADDR_LINKLOCAL) && s->cfg.n_dns) {
+	if (s->cfg.n_dns && local_resolver(a)) {
 		*a = s->cfg.dns[s->dns_next++ % s->cfg.n_dns];
 		*redirected = true;
 		return 0;

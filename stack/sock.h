@@ -62,7 +62,7 @@ int sock_option(const struct sock *s, int level, int name, int initial);
 /* Random port of the dynamic range. */
 uint16_t socks_port(struct socks *a);
 /*
- * Where a packet for *a really goes: port 53 of loopback, private and link-local addresses becomes a configured DNS server (design D5; *redirected
+ * Where a packet for *a really goes: port 53 of this machine, private and link-local addresses becomes a configured DNS server (design D5; *redirected
  * is set); v4-mapped addresses become IPv4. 0, or the errno for a destination that is refused (the rules, then D7), with one log line.
  */
 int socks_route(struct socks *s, struct addr *a, bool *redirected);

@@ -731,6 +731,12 @@ static void resolver_redirect(void **state)
 	arrive(pkt, error_about_last(pkt, 3, 3));
 	assert_int_equal(dgram_take_report(rig.d, &rep), 0);
 	assert_true(addr_equal(&rep.addr2, &stub)); /* an error too is about the address that was asked */
+	end();
+	stub = (struct addr){ .family = 4, .port = 53 }; /* 0.0.0.0 is this machine: its resolver is not to be asked */
+	begin(4, CTL_DGRAM, false);
+	assert_int_equal(dgram_connect(rig.d, &stub), 0);
+	program_sends(0, 0, 0, "question", 8);
+	assert_int_equal(rig.sent[16], 8);
 	rig.socks.cfg.n_dns = 0;
 	end();
 }

@@ -82,6 +82,7 @@ static void peers(void **state)
 		{ "127.0.0.53:53", POLICY_TUNNEL },	    { "127.0.0.53:54", POLICY_LOOPBACK },
 		{ "127.0.0.53:52", POLICY_LOOPBACK },	    { "[::1]:80", POLICY_LOOPBACK },
 		{ "[::1]:53", POLICY_TUNNEL },		    { "0.0.0.0:80", POLICY_LOOPBACK },
+		{ "0.0.0.0:53", POLICY_TUNNEL },	    { "[::]:53", POLICY_TUNNEL },
 		{ "[::]:80", POLICY_LOOPBACK },		    { "192.168.1.1:53", POLICY_TUNNEL },
 		{ "192.168.1.1:853", POLICY_DENY },	    { "10.0.0.1:80", POLICY_DENY },
 		{ "172.16.0.1:80", POLICY_DENY },	    { "172.32.0.1:80", POLICY_TUNNEL },
