@@ -97,7 +97,7 @@ def through_tunnel():
         return super(real, self).bind(address)
 
     def getsockname(self):
-        name = super(real, self).getsockname()
+        name = here(super(real, self).getsockname())
         return ("127.0.0.1", *name[1:]) if self in listening and name[0] == "0.0.0.0" else name
 
     def getpeername(self):
