@@ -3,7 +3,7 @@
  * Control messages.
  *
  * Theory of operation. To send: each message is judged as Linux's ip_cmsg_send() and ip6_datagram_send_ctl() do; foreign levels are
- * ignored there too. A source address may be named if it is the tunnel's. To receive: the tunnel says in the header of a datagram
+ * ignored there too. A source address may be named if it is the tunnel's or one of loopback. To receive: the tunnel says in the header of a datagram
  * which messages the socket's options ask for (stack/ctl/ctl.h), so nothing needs to be remembered here; the time stamp is the
  * kernel's own and comes first. A buffer that is too short is treated as put_cmsg() of Linux does.
  */
@@ -14,7 +14,8 @@
 #include <netinet/in.h>
 #include <string.h>
 
-#define TUNNEL_INDEX 2 /* its place in iface.h */
+#define LOOPBACK_INDEX 1 /* places in iface.h */
+#define TUNNEL_INDEX 2
 
 /* ---- sending ---- */
 
@@ -45,24 +46,29 @@ static int take_field(const struct cmsghdr *c, int least, uint8_t flag, uint8_t 
 	return r;
 }
 
-/* There is one interface with one address of each family. */
-static int take_source(const struct addr *from, unsigned index)
+/* There are the loopback device and one interface with one address of each family. */
+static int take_source(const struct addr *from, unsigned index, struct ctl_dgram *d)
 {
 	struct ctl_req hello = { .op = CTL_HELLO };
 	struct ctl_rep rep;
 	int r;
 
-	if (index && index != TUNNEL_INDEX)
+	if (index > TUNNEL_INDEX)
 		return -ENODEV;
 	if (addr_classify(from) == ADDR_UNSPEC)
 		return 0;
+	if (addr_classify(from) == ADDR_LOOPBACK) {
+		memcpy(d->local, from->ip, sizeof(d->local));
+		d->flags |= CTL_DGRAM_PKTINFO;
+		return 0;
+	}
 	r = sock_request(&hello, NULL, 0, &rep);
 	if (r < 0)
 		return r;
 	return addr_equal_ip(from, &rep.addr) || addr_equal_ip(from, &rep.addr2) ? 0 : -EINVAL;
 }
 
-static int take_pktinfo(const struct cmsghdr *c)
+static int take_pktinfo(const struct cmsghdr *c, struct ctl_dgram *d)
 {
 	struct addr from = { .family = 4 };
 	struct in_pktinfo p;
@@ -71,10 +77,10 @@ static int take_pktinfo(const struct cmsghdr *c)
 		return -EINVAL;
 	memcpy(&p, CMSG_DATA(c), sizeof(p));
 	memcpy(from.ip, &p.ipi_spec_dst, 4);
-	return take_source(&from, (unsigned)p.ipi_ifindex);
+	return take_source(&from, (unsigned)p.ipi_ifindex, d);
 }
 
-static int take_pktinfo6(const struct cmsghdr *c)
+static int take_pktinfo6(const struct cmsghdr *c, struct ctl_dgram *d)
 {
 	struct addr from = { .family = 6 };
 	struct in6_pktinfo p;
@@ -84,7 +90,7 @@ static int take_pktinfo6(const struct cmsghdr *c)
 	memcpy(&p, CMSG_DATA(c), sizeof(p));
 	memcpy(from.ip, &p.ipi6_addr, 16);
 	addr_unmap(&from);
-	return take_source(&from, p.ipi6_ifindex);
+	return take_source(&from, p.ipi6_ifindex, d);
 }
 
 static int take_ip(const struct cmsghdr *c, struct ctl_dgram *d)
@@ -92,7 +98,7 @@ static int take_ip(const struct cmsghdr *c, struct ctl_dgram *d)
 	switch (c->cmsg_type) {
 	case IP_TTL: return take_field(c, 1, CTL_DGRAM_TTL, &d->ttl, d);
 	case IP_TOS: return take_field(c, 0, CTL_DGRAM_TOS, &d->tos, d);
-	case IP_PKTINFO: return take_pktinfo(c);
+	case IP_PKTINFO: return take_pktinfo(c, d);
 	}
 	return -EINVAL;
 }
@@ -104,7 +110,7 @@ static int take_ipv6(const struct cmsghdr *c, struct ctl_dgram *d)
 	switch (c->cmsg_type) {
 	case IPV6_HOPLIMIT: return take_field(c, -1, CTL_DGRAM_TTL, &d->ttl, d);
 	case IPV6_TCLASS: return take_field(c, -1, CTL_DGRAM_TOS, &d->tos, d);
-	case IPV6_PKTINFO: return take_pktinfo6(c);
+	case IPV6_PKTINFO: return take_pktinfo6(c, d);
 	case IPV6_DONTFRAG: return value(c, 0, 1, &v); /* nothing is fragmented */
 	case IPV6_HOPOPTS:
 	case IPV6_DSTOPTS:
@@ -175,9 +181,14 @@ static void put_int(struct room *r, int level, int type, int v)
 	put(r, level, type, &v, sizeof(v));
 }
 
+static int device_of(const struct addr *local)
+{
+	return addr_classify(local) == ADDR_LOOPBACK ? LOOPBACK_INDEX : TUNNEL_INDEX;
+}
+
 static void put_pktinfo6(struct room *r, const struct addr *local)
 {
-	struct in6_pktinfo p = { .ipi6_ifindex = TUNNEL_INDEX };
+	struct in6_pktinfo p = { .ipi6_ifindex = (unsigned)device_of(local) };
 	struct sockaddr_storage ss;
 
 	addr_to_sockaddr(local, &ss, true);
@@ -187,7 +198,7 @@ static void put_pktinfo6(struct room *r, const struct addr *local)
 
 static void put_pktinfo(struct room *r, const struct addr *local)
 {
-	struct in_pktinfo p = { .ipi_ifindex = TUNNEL_INDEX };
+	struct in_pktinfo p = { .ipi_ifindex = device_of(local) };
 
 	memcpy(&p.ipi_addr, local->ip, 4);
 	p.ipi_spec_dst = p.ipi_addr;

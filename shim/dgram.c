@@ -103,10 +103,10 @@ int dgram_peer(const struct sock *s, const struct addr *to)
 		if (s->flags & SOCK_V6ONLY)
 			return -ENETUNREACH;
 	}
-	if (p.verdict == POLICY_TUNNEL)
+	if (p.verdict == POLICY_TUNNEL || (p.verdict == POLICY_LOOPBACK && s->kind == CTL_DGRAM))
 		return 0;
 	if (p.verdict == POLICY_LOOPBACK)
-		p = (struct policy){ POLICY_DENY, ENETUNREACH, "UDP to this machine itself" };
+		p = (struct policy){ POLICY_DENY, ENETUNREACH, "echo requests to this machine itself" };
 	if (addr_classify(to) == ADDR_BROADCAST && !option(s, SOL_SOCKET, SO_BROADCAST))
 		return -EACCES;
 	state_say(STATE_WARN, "destination refused: ", p.why, NULL);

@@ -666,14 +666,17 @@ static void release_ports(struct socks *a)
 /* The port is taken on this machine too, if that can be: the socket may listen later. */
 static int take_port(struct conn *c, uint16_t *port)
 {
-	int fd = loopback_bind(&c->sock, port);
+	struct addr any = { .family = c->sock.family, .port = *port };
+	int fd = loopback_bind(&c->sock, &any);
 
 	if (fd == -EADDRINUSE) {
 		release_ports(c->sock.all);
-		fd = loopback_bind(&c->sock, port);
+		fd = loopback_bind(&c->sock, &any);
 	}
-	if (fd >= 0)
+	if (fd >= 0) {
 		c->loop_fd = fd;
+		*port = any.port;
+	}
 	return fd == -EADDRINUSE ? EADDRINUSE : 0;
 }
 

@@ -4,9 +4,8 @@
  *
  * Theory of operation. Program -> tunnel: header (destination or "the connected peer") and payload in one datagram of the pair; sent by a lwIP UDP
  * pcb, or for echo sockets as ICMP with our own identifier. Tunnel -> program: header with the source, with the control messages the
- * program asked for as options. QUEUE_MAX unread ones wait in the pair; then the newest is dropped, as UDP does (D17). How many wait is
- * told by the kernel's count of the bytes of ours that are unread (SIOCOUTQ) and what each one added to it: they are read in order.
- * Never blocks.
+ * program asked for as options. QUEUE_MAX unread ones wait in the pair (unread.h); then the newest is dropped, as UDP does (D17). Never
+ * blocks.
  *
  * Errors are Linux's (kernel: __udp4_lib_err): ICMP reaches a connected socket when it is hard, and with IP_RECVERR every socket, then also
  * as an entry of its error queue. The errno is recorded (TAKE_ERROR) and the program's end is made to report an error (pairerr.h), after what
@@ -20,11 +19,13 @@
  *
  * A datagram larger than the tunnel's MTU is an EMSGSIZE: the exit drops fragments (ipr.md 11), so it could not arrive. Fragments that come
  * from the exit are put together by lwIP.
+ *
+ * What goes to this machine itself goes out of a kernel's socket on the loopback device instead of a pcb (loopback.h, design D7), with the
+ * same port where it is free. bind() to "any" makes it at once, sending makes it when it is needed; one socket can have both.
  */
 #include "stack/dgram.h"
 
 #include <errno.h>
-#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,12 +38,16 @@
 #include "lwip/ip.h"
 #include "lwip/udp.h"
 #include "stack/errqueue.h"
+#include "stack/loopback.h"
 #include "stack/pairerr.h"
 #include "stack/unixdiag.h"
+#include "stack/unread.h"
 
 #define BATCH 32
 #define DRAIN_MAX 1024
 #define QUEUE_MAX 64
+#define LOOPBACK_QUEUE_MAX UNREAD_MAX /* about what a socket of Linux has room for */
+#define PORT_TRIES 50
 #define REDIRECTS 4
 
 struct redirect {
@@ -51,22 +56,19 @@ struct redirect {
 
 struct dgram {
 	struct sock sock;
-	struct loop_watch watch;
+	struct loop_watch watch, loop_watch;
 	struct loop_task end, show;
+	int loop_fd; /* this machine itself; -1 */
 	struct pairerr_peer program;
 	struct udp_pcb *pcb;
 	struct addr target; /* connected: where packets go */
 	struct redirect redirect[REDIRECTS];
 	unsigned redirect_next;
 	uint16_t echo_id;
-	bool port_wanted; /* bind() named it: it outlives the connection */
+	struct addr bound; /* loopback address and port that bind() named: they outlive the connection */
 	bool gone;
 	struct errqueue errors;
-	struct {
-		int cost[QUEUE_MAX]; /* ring: bytes each unread datagram costs */
-		unsigned oldest, n;
-		int bytes;
-	} unread;
+	struct unread unread;
 };
 
 static uint8_t buffer[CTL_DGRAM_HDR + 65536]; /* one thread */
@@ -92,12 +94,19 @@ static void free_late(void *owner)
 	free(d);
 }
 
+static void close_loopback(struct dgram *d)
+{
+	loop_watch_remove(&d->loop_watch);
+	fd_close(&d->loop_fd);
+}
+
 static void finish(struct dgram *d)
 {
 	if (d->gone)
 		return;
 	d->gone = true;
 	loop_watch_remove(&d->watch);
+	close_loopback(d);
 	socks_remove(d->sock.all, &d->sock);
 	loop_defer(d->sock.all->loop, &d->end, free_late, d);
 }
@@ -107,36 +116,13 @@ void dgram_close(struct dgram *d)
 	finish(d);
 }
 
+/* This machine itself? */
+static bool here(const struct addr *a)
+{
+	return addr_classify(a) == ADDR_LOOPBACK;
+}
+
 /* ---- tunnel -> program ---- */
-
-static int unread_bytes(const struct dgram *d)
-{
-	int n = 0;
-
-	ioctl(d->sock.fd, SIOCOUTQ, &n);
-	return n;
-}
-
-/* Is there room for one more? Forgets what the program has read. */
-static bool room(struct dgram *d)
-{
-	int bytes = unread_bytes(d);
-
-	while (d->unread.n && (d->unread.bytes > bytes || !bytes)) {
-		d->unread.bytes -= d->unread.cost[d->unread.oldest];
-		d->unread.oldest = (d->unread.oldest + 1) % QUEUE_MAX;
-		d->unread.n--;
-	}
-	return d->unread.n < QUEUE_MAX;
-}
-
-static void count_unread(struct dgram *d)
-{
-	int cost = unread_bytes(d) - d->unread.bytes;
-
-	d->unread.cost[(d->unread.oldest + d->unread.n++) % QUEUE_MAX] = cost > 0 ? cost : 0;
-	d->unread.bytes += cost > 0 ? cost : 0;
-}
 
 /* The control messages the program asked for. */
 static uint8_t wanted(const struct dgram *d, uint8_t family)
@@ -174,9 +160,9 @@ static void deliver(struct dgram *d, struct ctl_dgram *h, const struct addr *to,
 	h->flags = wanted(d, to->family);
 	memcpy(h->local, to->ip, sizeof(h->local));
 	ctl_put_dgram(hdr, h);
-	if (room(d)) {
+	if (unread_below(&d->unread, d->sock.fd, here(to) ? LOOPBACK_QUEUE_MAX : QUEUE_MAX)) {
 		if (sendmsg(d->sock.fd, &mh, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) {
-			count_unread(d);
+			unread_add(&d->unread, d->sock.fd);
 			return;
 		}
 		if (errno == ECONNREFUSED) /* the program's end is closed */
@@ -270,18 +256,24 @@ static bool wants_errors(const struct dgram *d, uint8_t family)
 			     sock_option(&d->sock, IPPROTO_IP, IP_RECVERR, 0);
 }
 
-void dgram_icmp(struct dgram *d, const struct device_icmp *e)
+static void heard(struct dgram *d, const struct device_icmp *e)
 {
 	bool asked = wants_errors(d, e->remote.family);
 	struct addr to;
 
-	if (d->gone || !sent_by(d, e) || (!asked && (!e->hard || d->sock.state != CTL_CONNECTED)))
+	if (!asked && (!e->hard || d->sock.state != CTL_CONNECTED))
 		return;
 	if (asked) {
 		to = known_as(d, &e->remote);
 		errqueue_add(&d->errors, e, &to);
 	}
 	fail(d, e->err);
+}
+
+void dgram_icmp(struct dgram *d, const struct device_icmp *e)
+{
+	if (!d->gone && sent_by(d, e))
+		heard(d, e);
 }
 
 /*
@@ -314,17 +306,18 @@ static const ip_addr_t *any_address(const struct dgram *d)
 	return sock_option(&d->sock, IPPROTO_IPV6, IPV6_V6ONLY, 0) ? IP6_ADDR_ANY : IP_ANY_TYPE;
 }
 
-/* Ends the sockets with this port whose programs have closed them. True: there was one. */
-static bool reclaim(const struct dgram *d, uint16_t port)
+/* Ends the sockets with this port whose programs have closed them; sent: and have nothing left to send. True: there was one. */
+static bool reclaim(const struct dgram *d, uint16_t port, bool sent)
 {
 	bool found = false;
+	int left = 0;
 
 	list_for_each_safe(it, tmp, &d->sock.all->list) {
 		struct sock *s = container_of(it, struct sock, link);
 		struct dgram *other = dgram_from_sock(s);
 
 		if (s->kind != CTL_DGRAM || other == d || s->local.port != port ||
-		    unixdiag_peer(d->sock.all->diag, s->fd) != 0)
+		    unixdiag_peer(d->sock.all->diag, s->fd) != 0 || (sent && (ioctl(s->fd, FIONREAD, &left) < 0 || left)))
 			continue;
 		finish(other);
 		if (other->pcb)
@@ -339,7 +332,7 @@ static err_t bind_pcb(struct dgram *d, uint16_t port)
 {
 	err_t e = udp_bind(d->pcb, any_address(d), port);
 
-	if (e == ERR_USE && reclaim(d, port))
+	if (e == ERR_USE && reclaim(d, port, false))
 		e = udp_bind(d->pcb, any_address(d), port);
 	return e;
 }
@@ -356,7 +349,7 @@ static int make_pcb(struct dgram *d)
 		return ENOBUFS;
 	if (port && shares_port(d))
 		ip_set_option(d->pcb, SOF_REUSEADDR);
-	for (int i = 0; i < 50 && e == ERR_USE; i++)
+	for (int i = 0; i < PORT_TRIES && e == ERR_USE; i++)
 		e = bind_pcb(d, port ? port : socks_port(d->sock.all));
 	if (e != ERR_OK) {
 		udp_remove(d->pcb);
@@ -388,7 +381,7 @@ static int make_echo_id(struct dgram *d)
 
 	if (d->echo_id)
 		return 0;
-	for (int i = 0; i < 50 && (!id || (!d->sock.local.port && echo_id_used(d, id))); i++)
+	for (int i = 0; i < PORT_TRIES && (!id || (!d->sock.local.port && echo_id_used(d, id))); i++)
 		id = socks_port(d->sock.all);
 	d->echo_id = d->sock.local.port = id;
 	return 0;
@@ -416,8 +409,11 @@ static int route(struct dgram *d, struct addr *to)
 {
 	struct addr asked = *to;
 	bool redirected;
-	int r = socks_route(d->sock.all, to, &redirected);
+	int r;
 
+	if (d->sock.kind == CTL_DGRAM && socks_loopback(d->sock.all, to))
+		return 0;
+	r = socks_route(d->sock.all, to, &redirected);
 	if (r == 0 && redirected) {
 		addr_unmap(&asked);
 		remember_redirect(d, &asked, to);
@@ -478,6 +474,106 @@ static int send_echo(struct dgram *d, const struct addr *to, const struct fields
 	return -device_send_icmp(to, msg, len, f->ttl, f->tos);
 }
 
+/* ---- this machine itself ---- */
+
+static void on_loopback(void *owner, uint32_t ev)
+{
+	struct dgram *d = owner;
+	uint8_t quote[CTL_QUOTE_MAX];
+	struct device_icmp e;
+	struct ctl_dgram h;
+	struct addr to;
+	ssize_t n = 0;
+
+	for (int i = 0; i < BATCH && !d->gone && n != -EAGAIN; i++) {
+		n = loopback_recv(d->loop_fd, buffer, sizeof(buffer), &h, &to);
+		if (n >= 0 && (d->sock.state != CTL_CONNECTED || addr_equal(&h.addr, &d->target)))
+			deliver(d, &h, &to, buffer, (size_t)n);
+	}
+	while (ev & LOOP_ERR && !d->gone && loopback_error(d->loop_fd, &e, quote))
+		if (d->sock.state != CTL_CONNECTED || addr_equal(&e.remote, &d->target))
+			heard(d, &e);
+}
+
+/* Makes the kernel's socket at this address. 0 or errno. */
+static int open_loopback(struct dgram *d, struct addr *at)
+{
+	int r = loopback_bind(&d->sock, at);
+
+	if (r == -EADDRINUSE && reclaim(d, at->port, false))
+		r = loopback_bind(&d->sock, at);
+	if (r < 0)
+		return -r;
+	d->loop_fd = r;
+	r = loop_watch_add(d->sock.all->loop, &d->loop_watch, d->loop_fd, LOOP_IN, on_loopback, d);
+	if (r < 0)
+		fd_close(&d->loop_fd);
+	return -r;
+}
+
+/* For a socket that sends or connects without having been bound. */
+static int need_loopback(struct dgram *d)
+{
+	struct addr any = { .family = d->sock.family, .port = d->sock.local.port };
+	int r;
+
+	if (d->loop_fd >= 0)
+		return 0;
+	r = open_loopback(d, &any);
+	if (r == EADDRINUSE && any.port) {
+		any.port = 0;
+		r = open_loopback(d, &any);
+	}
+	if (r == 0 && !d->sock.local.port)
+		d->sock.local.port = any.port;
+	return r;
+}
+
+/* Both sides have the port, or none. */
+static int bind_any(struct dgram *d, const struct addr *at)
+{
+	struct addr a;
+	int r = EADDRINUSE;
+
+	for (int i = 0; i < PORT_TRIES && r == EADDRINUSE; i++) {
+		a = *at;
+		r = open_loopback(d, &a);
+		if (r == EADDRINUSE)
+			return r;
+		d->sock.local.port = a.port;
+		r = make_pcb(d);
+		if (r)
+			close_loopback(d);
+		if (at->port)
+			break;
+	}
+	return r;
+}
+
+static int bind_here(struct dgram *d, const struct addr *at)
+{
+	struct addr a = *at;
+	int r = open_loopback(d, &a);
+
+	d->sock.local.port = a.port;
+	return r;
+}
+
+/* A server that was closed a moment ago must not be heard of any more: the kernel says so when its socket is gone. */
+static int send_loopback(struct dgram *d, const struct addr *to, const struct ctl_dgram *h, const struct fields *f,
+			 const uint8_t *payload, size_t len)
+{
+	struct ctl_dgram out = *h;
+	int r = need_loopback(d);
+
+	if (r)
+		return r;
+	reclaim(d, to->port, true);
+	out.ttl = f->ttl;
+	out.tos = f->tos;
+	return loopback_send(d->loop_fd, &d->sock, to, &out, payload, len);
+}
+
 static int send_one(struct dgram *d, uint8_t *bytes, size_t len)
 {
 	struct ctl_dgram h;
@@ -497,11 +593,13 @@ static int send_one(struct dgram *d, uint8_t *bytes, size_t len)
 		if (r)
 			return r;
 	}
-	if (!device_addr(to.family).family)
-		return device_up() ? ENETUNREACH : ENOBUFS; /* lost: UDP goes on when the link is there (D15) */
 	bytes += CTL_DGRAM_HDR;
 	len -= CTL_DGRAM_HDR;
 	f = fields(d, &h, to.family);
+	if (here(&to))
+		return send_loopback(d, &to, &h, &f, bytes, len);
+	if (!device_addr(to.family).family)
+		return device_up() ? ENETUNREACH : ENOBUFS; /* lost: UDP goes on when the link is there (D15) */
 	r = make_port(d);
 	if (r)
 		return r;
@@ -538,14 +636,14 @@ static void on_event(void *owner, uint32_t ev)
 
 int dgram_fits(struct dgram *d, const struct addr *to, int32_t len)
 {
-	const struct addr *dest = to->family ? to : &d->sock.peer;
+	struct addr dest = to->family ? *to : d->sock.peer;
 
 	if (len < 0)
 		return EINVAL;
-	if (!too_long(d, dest, (size_t)len))
+	if (socks_loopback(d->sock.all, &dest) || !too_long(d, &dest, (size_t)len))
 		return 0;
-	if (wants_errors(d, dest->family)) {
-		errqueue_add_too_long(&d->errors, dest, device_mtu());
+	if (wants_errors(d, dest.family)) {
+		errqueue_add_too_long(&d->errors, &dest, device_mtu());
 		show(d);
 	}
 	return EMSGSIZE;
@@ -555,6 +653,8 @@ int dgram_setopt(struct dgram *d, int level, int name, int value)
 {
 	if (level == IPPROTO_IPV6 && name == IPV6_V6ONLY && d->sock.local.port)
 		return EINVAL;
+	if (level == SOL_SOCKET && (name == SO_REUSEADDR || name == SO_REUSEPORT) && d->loop_fd >= 0)
+		setsockopt(d->loop_fd, level, name, &value, sizeof(value));
 	if (level == SOL_SOCKET && (name == SO_REUSEADDR || name == SO_REUSEPORT) && d->pcb) {
 		if (value)
 			ip_set_option(d->pcb, SOF_REUSEADDR);
@@ -564,6 +664,18 @@ int dgram_setopt(struct dgram *d, int level, int name, int value)
 	return ENOPROTOOPT;
 }
 
+/* What Linux's routing table gives as the source of a socket that is connected to this machine. */
+static void name_here(struct dgram *d)
+{
+	uint16_t port = d->sock.local.port;
+
+	if (here(&d->sock.local))
+		return;
+	d->sock.local = (struct addr){ .family = d->target.family };
+	socks_loopback(d->sock.all, &d->sock.local);
+	d->sock.local.port = port;
+}
+
 int dgram_connect(struct dgram *d, const struct addr *to)
 {
 	struct addr target = *to;
@@ -571,12 +683,16 @@ int dgram_connect(struct dgram *d, const struct addr *to)
 	int r = route(d, &target);
 
 	if (r == 0)
-		r = make_port(d);
+		r = here(&target) ? need_loopback(d) : make_port(d);
 	if (r)
 		return r;
 	d->target = target;
-	d->sock.peer = *to;
+	d->sock.peer = here(&target) ? target : *to;
 	d->sock.state = CTL_CONNECTED;
+	if (here(&target)) {
+		name_here(d);
+		return 0;
+	}
 	if (d->pcb) { /* lwIP prefers a connected socket when two share a port */
 		device_to_lwip(&ip, &target);
 		udp_connect(d->pcb, &ip, target.port);
@@ -588,16 +704,16 @@ int dgram_connect(struct dgram *d, const struct addr *to)
 /* A port that was not asked for by bind() goes with the connection (kernel: __udp_disconnect). */
 void dgram_disconnect(struct dgram *d)
 {
-	uint16_t port = d->port_wanted ? d->sock.local.port : 0;
+	uint16_t port = d->bound.port;
 
 	memset(&d->target, 0, sizeof(d->target));
 	memset(&d->sock.peer, 0, sizeof(d->sock.peer));
-	memset(&d->sock.local, 0, sizeof(d->sock.local));
-	d->sock.local.family = d->sock.family;
-	d->sock.local.port = port;
+	d->sock.local = d->bound;
 	d->sock.state = port ? CTL_BOUND : CTL_FRESH;
-	if (!port)
+	if (!port) {
 		d->echo_id = 0;
+		close_loopback(d);
+	}
 	if (d->pcb && port) {
 		udp_disconnect(d->pcb);
 	} else if (d->pcb) {
@@ -608,26 +724,31 @@ void dgram_disconnect(struct dgram *d)
 
 int dgram_bind(struct dgram *d, const struct addr *at)
 {
-	struct addr a = *at;
+	struct addr a = *at, own;
+	enum addr_class c;
 	int r;
 
 	if (d->sock.local.port || d->sock.state != CTL_FRESH)
 		return EINVAL;
 	addr_unmap(&a);
-	if (addr_classify(&a) != ADDR_UNSPEC && addr_classify(&a) != ADDR_LOOPBACK) {
-		struct addr own = device_addr(a.family);
-
-		if (!addr_equal_ip(&a, &own))
-			return EADDRNOTAVAIL;
-	}
+	c = addr_classify(&a);
+	own = device_addr(a.family);
+	if (c != ADDR_UNSPEC && c != ADDR_LOOPBACK && !addr_equal_ip(&a, &own))
+		return EADDRNOTAVAIL;
 	d->sock.local = *at;
-	r = make_port(d);
+	if (d->sock.kind == CTL_DGRAM && c == ADDR_LOOPBACK)
+		r = bind_here(d, &a);
+	else if (d->sock.kind == CTL_DGRAM && c == ADDR_UNSPEC)
+		r = bind_any(d, &a);
+	else
+		r = make_port(d);
 	if (r) {
-		memset(&d->sock.local, 0, sizeof(d->sock.local));
-		d->sock.local.family = d->sock.family;
+		d->sock.local = d->bound;
 		return r;
 	}
-	d->port_wanted = at->port != 0;
+	if (c == ADDR_LOOPBACK)
+		d->bound = *at;
+	d->bound.port = at->port;
 	d->sock.state = CTL_BOUND;
 	return 0;
 }
@@ -637,7 +758,7 @@ void dgram_rebind(struct dgram *d)
 	struct addr own = device_addr(d->target.family);
 	uint16_t port = d->sock.local.port;
 
-	if (d->sock.state != CTL_CONNECTED || !own.family)
+	if (d->sock.state != CTL_CONNECTED || here(&d->target) || !own.family)
 		return;
 	d->sock.local = own;
 	d->sock.local.port = port;
@@ -654,7 +775,8 @@ struct dgram *dgram_new(struct socks *all, uint64_t cookie, uint8_t family, enum
 	d->sock.family = family;
 	d->sock.kind = kind;
 	d->sock.fd = fd;
-	d->sock.local.family = family;
+	d->sock.local.family = d->bound.family = family;
+	d->loop_fd = -1;
 	list_init(&d->end.node);
 	list_init(&d->show.node);
 	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));

@@ -104,6 +104,21 @@ static bool local_resolver(const struct addr *a)
 	       (c == ADDR_UNSPEC || c == ADDR_LOOPBACK || c == ADDR_PRIVATE || c == ADDR_LINKLOCAL);
 }
 
+bool socks_loopback(const struct socks *s, struct addr *a)
+{
+	enum addr_class c;
+
+	addr_unmap(a);
+	c = addr_classify(a);
+	if ((c != ADDR_UNSPEC && c != ADDR_LOOPBACK) || local_resolver(a) || rules_addr(&s->cfg.rules, a) == RULE_DENY)
+		return false;
+	if (c == ADDR_UNSPEC && a->family == 6)
+		a->ip[15] = 1;
+	else if (c == ADDR_UNSPEC)
+		memcpy(a->ip, (uint8_t[4]){ 127, 0, 0, 1 }, 4);
+	return true;
+}
+
 int socks_route(struct socks *s, struct addr *a, bool *redirected)
 {
 	enum addr_class c;

@@ -156,7 +156,8 @@ struct ctl_dgram {
 	uint8_t flags;
 	struct addr addr; /* to the tunnel: destination; to the program: source */
 	uint8_t ttl, tos; /* to the program: as received */
-	uint8_t local[16]; /* to the program: the address it came to, of the source's family */
+	uint8_t local[16]; /* to the program: the address it came to, of the source's family; to the tunnel, with CTL_DGRAM_PKTINFO: the
+			    * loopback address to send from */
 };
 
 void ctl_put_dgram(uint8_t out[CTL_DGRAM_HDR], const struct ctl_dgram *d);

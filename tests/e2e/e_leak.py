@@ -288,7 +288,7 @@ def delivered(net):
 
 
 def loopback(net):
-    """A socket of the kernel that was made for the loopback device does not get out by any call."""
+    """A socket of the kernel that was made for the loopback device does not get out by any call, and UDP not past the tunnel."""
     script = """
 import ctypes, socket, struct
 libc = ctypes.CDLL("libc.so.6", use_errno=True)
@@ -304,11 +304,27 @@ for s in (first, second, socket.create_server(("", 0))):
     s.setblocking(False)
     libc.connect(s.fileno(), far, 16)
     libc.sendto(s.fileno(), b"x", 1, 0x20000000 | socket.MSG_NOSIGNAL, far, 16)
+IP_PKTINFO = 8
+here, any_address = socket.socket(type=socket.SOCK_DGRAM), socket.socket(type=socket.SOCK_DGRAM)
+here.bind(("127.0.0.1", 0))
+any_address.bind(("", 0))
+any_address.sendto(b"x", here.getsockname())
+print("UDP too", here.recvfrom(9)[1] == ("127.0.0.1", any_address.getsockname()[1]), flush=True)
+for s in (here, any_address):
+    libc.setsockopt(s.fileno(), socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"inside", 6)
+    for device in range(4):
+        for source in ("0.0.0.0", "127.0.0.1", INSIDE):
+            pktinfo = struct.pack("=i4s4s", device, socket.inet_aton(source), bytes(4))
+            for to in (("192.88.99.80", 7), (OUTSIDE, 7), ("127.0.0.1", 9)):
+                try:
+                    s.sendmsg([b"x"], [(socket.IPPROTO_IP, IP_PKTINFO, pktinfo)], 0, to)
+                except OSError:
+                    pass
 import time
 time.sleep(2)
 """
-    p = net.run(sys.executable, "-c", script)
-    expect("loopback sockets are confined", p.stdout == "loopback works\n" and p.returncode == 0, p)
+    p = net.run(sys.executable, "-c", f"INSIDE, OUTSIDE = '{INSIDE}', '{OUTSIDE}'" + script)
+    expect("loopback sockets are confined", p.stdout == "loopback works\nUDP too True\n" and p.returncode == 0, p)
 
 
 def main():

@@ -741,6 +741,55 @@ static void resolver_redirect(void **state)
 	end();
 }
 
+/* This machine itself: nothing into the tunnel, no limit of its MTU, a bound of its own for what waits. */
+static void this_machine(void **state)
+{
+	static const uint8_t big[1990];
+	struct addr here = { .family = 4, .ip = { 127, 0, 0, 1 } };
+	struct ctl_dgram h;
+	unsigned before = rig.n_sent, n = 0;
+
+	(void)state;
+	begin(4, CTL_DGRAM, false);
+	assert_int_equal(dgram_bind(rig.d, &here), 0);
+	here.port = dgram_sock(rig.d)->local.port;
+	assert_int_not_equal(here.port, 0);
+	assert_int_equal(dgram_connect(rig.d, &(struct addr){ .family = 4, .port = here.port }), 0);
+	assert_true(addr_equal(&dgram_sock(rig.d)->peer, &here));
+	assert_int_equal(dgram_fits(rig.d, &(struct addr){ .family = 0 }, 65507), 0);
+	program_sends(0, 0, 0, big, sizeof(big));
+	assert_int_equal(program_gets(&h), sizeof(big));
+	assert_true(addr_equal(&h.addr, &here));
+	for (int i = 0; i < 300; i++)
+		program_sends(0, 0, 0, "x", 1);
+	while (program_gets(&h) == 1)
+		n++;
+	assert_int_equal(n, 256);
+	dgram_rebind(rig.d);
+	assert_true(addr_equal(&dgram_sock(rig.d)->local, &here));
+	dgram_disconnect(rig.d);
+	assert_true(addr_equal_ip(&dgram_sock(rig.d)->local, &here));
+	assert_int_equal(rig.n_sent, before);
+	end();
+}
+
+/* A rule denies it, and a resolver of this machine is never asked, whoever is meant to answer in its place. */
+static void not_this_machine(void **state)
+{
+	struct addr here = { .family = 4, .ip = { 127, 0, 0, 1 }, .port = 9 }, stub = { .family = 4, .ip = { 127, 0, 0, 53 }, .port = 53 };
+	struct rules_error why;
+
+	(void)state;
+	begin(4, CTL_DGRAM, false);
+	assert_int_equal(dgram_connect(rig.d, &stub), ENETUNREACH); /* no server is configured */
+	assert_int_equal(rules_parse(&rig.socks.cfg.rules, "deny 127.0.0.0/8:9", &why), 0);
+	assert_int_equal(dgram_connect(rig.d, &here), ENETUNREACH);
+	here.port = 10;
+	assert_int_equal(dgram_connect(rig.d, &here), 0);
+	memset(&rig.socks.cfg.rules, 0, sizeof(rig.socks.cfg.rules));
+	end();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -761,6 +810,8 @@ int main(void)
 		cmocka_unit_test(strangers),
 		cmocka_unit_test(unnamed_program),
 		cmocka_unit_test(resolver_redirect),
+		cmocka_unit_test(this_machine),
+		cmocka_unit_test(not_this_machine),
 	};
 
 	return cmocka_run_group_tests(tests, group_setup, group_teardown);
