@@ -103,6 +103,8 @@ static int do_socket(struct ctlsrv *srv, const struct ctl_req *q, int fd)
 	    socks_find(srv->socks, q->cookie))
 		return EINVAL;
 	if (srv->socks->stats.connections_open >= STACK_CONNS_MAX)
+		dgram_sweep(srv->socks);
+	if (srv->socks->stats.connections_open >= STACK_CONNS_MAX)
 		return ENOBUFS;
 	if (fd_nonblock(fd, 1) < 0)
 		return EINVAL;

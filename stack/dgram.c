@@ -14,8 +14,8 @@
  * Port 53 of local resolvers is redirected (sock.c); the source of answers is put back to the address that was asked, remembered for the last few
  * destinations.
  *
- * A datagram pair tells nobody that its other end was closed: stack.c asks the kernel from time to time (unixdiag.h), and a port
- * that is in use is asked about at once.
+ * A datagram pair tells nobody that its other end was closed: stack.c has the kernel asked from time to time (unixdiag.h), and a port
+ * that is in use, or when there are too many sockets, is asked about at once.
  *
  * A datagram larger than the tunnel's MTU is an EMSGSIZE: the exit drops fragments (ipr.md 11), so it could not arrive. Fragments that come
  * from the exit are put together by lwIP.
@@ -37,6 +37,7 @@
 #include "base/log.h"
 #include "lwip/ip.h"
 #include "lwip/udp.h"
+#include "stack/dgram_opt.h"
 #include "stack/errqueue.h"
 #include "stack/loopback.h"
 #include "stack/pairerr.h"
@@ -48,6 +49,7 @@
 #define QUEUE_MAX 64
 #define LOOPBACK_QUEUE_MAX UNREAD_MAX /* about what a socket of Linux has room for */
 #define PORT_TRIES 50
+#define LOOKS_MAX 4
 #define REDIRECTS 4
 
 struct redirect {
@@ -124,40 +126,13 @@ static bool here(const struct addr *a)
 
 /* ---- tunnel -> program ---- */
 
-/* The control messages the program asked for. */
-static uint8_t wanted(const struct dgram *d, uint8_t family)
-{
-	static const struct {
-		int level, name;
-		uint8_t flag;
-		bool v6_packet;
-	} option[] = {
-		{ IPPROTO_IP, IP_RECVTTL, CTL_DGRAM_TTL, false },
-		{ IPPROTO_IP, IP_RECVTOS, CTL_DGRAM_TOS, false },
-		{ IPPROTO_IP, IP_PKTINFO, CTL_DGRAM_PKTINFO, false },
-		{ IPPROTO_IPV6, IPV6_RECVHOPLIMIT, CTL_DGRAM_TTL6, true },
-		{ IPPROTO_IPV6, IPV6_RECVTCLASS, CTL_DGRAM_TOS6, true },
-		{ IPPROTO_IPV6, IPV6_RECVPKTINFO, CTL_DGRAM_PKTINFO6, true },
-	};
-	uint8_t flags = 0;
-
-	if (!d->sock.n_kept)
-		return 0;
-	/* Of an IPv4 packet an IPv6 socket can learn the address in its own way too (kernel: ip6_datagram_recv_common_ctl). */
-	for (size_t i = 0; i < sizeof(option) / sizeof(option[0]); i++)
-		if ((option[i].v6_packet == (family == 6) || option[i].flag == CTL_DGRAM_PKTINFO6) &&
-		    sock_option(&d->sock, option[i].level, option[i].name, 0))
-			flags |= option[i].flag;
-	return flags;
-}
-
 static void deliver(struct dgram *d, struct ctl_dgram *h, const struct addr *to, const void *payload, size_t len)
 {
 	uint8_t hdr[CTL_DGRAM_HDR];
 	struct iovec iov[2] = { { hdr, sizeof(hdr) }, { (void *)payload, len } };
 	struct msghdr mh = { .msg_iov = iov, .msg_iovlen = 2 };
 
-	h->flags = wanted(d, to->family);
+	h->flags = dgram_wanted(&d->sock, to->family);
 	memcpy(h->local, to->ip, sizeof(h->local));
 	ctl_put_dgram(hdr, h);
 	if (unread_below(&d->unread, d->sock.fd, here(to) ? LOOPBACK_QUEUE_MAX : QUEUE_MAX)) {
@@ -250,15 +225,9 @@ static bool sent_by(const struct dgram *d, const struct device_icmp *e)
 	       (!connected || addr_equal(&e->remote, &d->target));
 }
 
-static bool wants_errors(const struct dgram *d, uint8_t family)
-{
-	return family == 6 ? sock_option(&d->sock, IPPROTO_IPV6, IPV6_RECVERR, 0) :
-			     sock_option(&d->sock, IPPROTO_IP, IP_RECVERR, 0);
-}
-
 static void heard(struct dgram *d, const struct device_icmp *e)
 {
-	bool asked = wants_errors(d, e->remote.family);
+	bool asked = dgram_wants_errors(&d->sock, e->remote.family);
 	struct addr to;
 
 	if (!asked && (!e->hard || d->sock.state != CTL_CONNECTED))
@@ -293,11 +262,6 @@ int dgram_take_report(struct dgram *d, struct ctl_rep *rep)
 
 /* ---- program -> tunnel ---- */
 
-static bool shares_port(const struct dgram *d)
-{
-	return sock_option(&d->sock, SOL_SOCKET, SO_REUSEADDR, 0) || sock_option(&d->sock, SOL_SOCKET, SO_REUSEPORT, 0);
-}
-
 /* The kind of address a socket is bound to decides what it shares a port with. */
 static const ip_addr_t *any_address(const struct dgram *d)
 {
@@ -306,9 +270,11 @@ static const ip_addr_t *any_address(const struct dgram *d)
 	return sock_option(&d->sock, IPPROTO_IPV6, IPV6_V6ONLY, 0) ? IP6_ADDR_ANY : IP_ANY_TYPE;
 }
 
-/* Ends the sockets with this port whose programs have closed them; sent: and have nothing left to send. True: there was one. */
+/* Ends the sockets with this port whose programs have closed them. True: there was one. sent: only those with nothing left to send, and
+ * only a few that share a port are looked at. */
 static bool reclaim(const struct dgram *d, uint16_t port, bool sent)
 {
+	unsigned looks = 0;
 	bool found = false;
 	int left = 0;
 
@@ -316,7 +282,7 @@ static bool reclaim(const struct dgram *d, uint16_t port, bool sent)
 		struct sock *s = container_of(it, struct sock, link);
 		struct dgram *other = dgram_from_sock(s);
 
-		if (s->kind != CTL_DGRAM || other == d || s->local.port != port ||
+		if (s->kind != CTL_DGRAM || other == d || s->local.port != port || (sent && looks++ >= LOOKS_MAX) ||
 		    unixdiag_peer(d->sock.all->diag, s->fd) != 0 || (sent && (ioctl(s->fd, FIONREAD, &left) < 0 || left)))
 			continue;
 		finish(other);
@@ -347,7 +313,7 @@ static int make_pcb(struct dgram *d)
 	d->pcb = udp_new_ip_type(IPADDR_TYPE_ANY);
 	if (!d->pcb)
 		return ENOBUFS;
-	if (port && shares_port(d))
+	if (port && dgram_shares_port(&d->sock))
 		ip_set_option(d->pcb, SOF_REUSEADDR);
 	for (int i = 0; i < PORT_TRIES && e == ERR_USE; i++)
 		e = bind_pcb(d, port ? port : socks_port(d->sock.all));
@@ -356,7 +322,7 @@ static int make_pcb(struct dgram *d)
 		d->pcb = NULL;
 		return EADDRINUSE;
 	}
-	if (shares_port(d))
+	if (dgram_shares_port(&d->sock))
 		ip_set_option(d->pcb, SOF_REUSEADDR);
 	udp_recv(d->pcb, on_udp, d);
 	d->sock.local.port = d->pcb->local_port;
@@ -421,31 +387,12 @@ static int route(struct dgram *d, struct addr *to)
 	return r;
 }
 
-struct fields {
-	uint8_t ttl, tos;
-};
-
-/* What the IP header says: of this datagram, else of the socket, else the default. */
-static struct fields fields(const struct dgram *d, const struct ctl_dgram *h, uint8_t family)
-{
-	int ttl = family == 6 ? sock_option(&d->sock, IPPROTO_IPV6, IPV6_UNICAST_HOPS, -1) :
-				sock_option(&d->sock, IPPROTO_IP, IP_TTL, -1);
-	int tos = family == 6 ? sock_option(&d->sock, IPPROTO_IPV6, IPV6_TCLASS, 0) :
-				sock_option(&d->sock, IPPROTO_IP, IP_TOS, 0);
-
-	if (h->flags & CTL_DGRAM_TTL)
-		ttl = h->ttl;
-	if (h->flags & CTL_DGRAM_TOS)
-		tos = h->tos;
-	return (struct fields){ (uint8_t)(ttl < 0 ? UDP_TTL : ttl), (uint8_t)(tos < 0 ? 0 : tos) };
-}
-
 static bool too_long(const struct dgram *d, const struct addr *to, size_t len)
 {
 	return len + (to->family == 6 ? 40 : 20) + (d->sock.kind == CTL_ICMP ? 0 : 8) > device_mtu();
 }
 
-static int send_udp(struct dgram *d, const struct addr *to, const struct fields *f, const uint8_t *payload, size_t len)
+static int send_udp(struct dgram *d, const struct addr *to, const struct dgram_fields *f, const uint8_t *payload, size_t len)
 {
 	ip_addr_t ip;
 	struct pbuf *p;
@@ -465,7 +412,7 @@ static int send_udp(struct dgram *d, const struct addr *to, const struct fields 
 	return e == ERR_OK ? 0 : e == ERR_RTE ? ENETUNREACH : ENOBUFS;
 }
 
-static int send_echo(struct dgram *d, const struct addr *to, const struct fields *f, uint8_t *msg, size_t len)
+static int send_echo(struct dgram *d, const struct addr *to, const struct dgram_fields *f, uint8_t *msg, size_t len)
 {
 	if (len < 8 || to->family != d->sock.family || msg[0] != (to->family == 6 ? 128 : 8) || msg[1])
 		return EINVAL;
@@ -560,7 +507,7 @@ static int bind_here(struct dgram *d, const struct addr *at)
 }
 
 /* A server that was closed a moment ago must not be heard of any more: the kernel says so when its socket is gone. */
-static int send_loopback(struct dgram *d, const struct addr *to, const struct ctl_dgram *h, const struct fields *f,
+static int send_loopback(struct dgram *d, const struct addr *to, const struct ctl_dgram *h, const struct dgram_fields *f,
 			 const uint8_t *payload, size_t len)
 {
 	struct ctl_dgram out = *h;
@@ -577,7 +524,7 @@ static int send_loopback(struct dgram *d, const struct addr *to, const struct ct
 static int send_one(struct dgram *d, uint8_t *bytes, size_t len)
 {
 	struct ctl_dgram h;
-	struct fields f;
+	struct dgram_fields f;
 	struct addr to;
 	int r;
 
@@ -595,7 +542,7 @@ static int send_one(struct dgram *d, uint8_t *bytes, size_t len)
 	}
 	bytes += CTL_DGRAM_HDR;
 	len -= CTL_DGRAM_HDR;
-	f = fields(d, &h, to.family);
+	f = dgram_fields(&d->sock, &h, to.family);
 	if (here(&to))
 		return send_loopback(d, &to, &h, &f, bytes, len);
 	if (!device_addr(to.family).family)
@@ -632,6 +579,17 @@ static void on_event(void *owner, uint32_t ev)
 	drain(owner, BATCH);
 }
 
+void dgram_sweep(struct socks *all)
+{
+	list_for_each_safe(it, tmp, &all->list) {
+		struct sock *s = container_of(it, struct sock, link);
+		int left = 0;
+
+		if (s->kind != CTL_STREAM && unixdiag_peer(all->diag, s->fd) == 0 && ioctl(s->fd, FIONREAD, &left) == 0 && !left)
+			finish(dgram_from_sock(s));
+	}
+}
+
 /* ---- requests ---- */
 
 int dgram_fits(struct dgram *d, const struct addr *to, int32_t len)
@@ -642,7 +600,7 @@ int dgram_fits(struct dgram *d, const struct addr *to, int32_t len)
 		return EINVAL;
 	if (socks_loopback(d->sock.all, &dest) || !too_long(d, &dest, (size_t)len))
 		return 0;
-	if (wants_errors(d, dest.family)) {
+	if (dgram_wants_errors(&d->sock, dest.family)) {
 		errqueue_add_too_long(&d->errors, &dest, device_mtu());
 		show(d);
 	}

@@ -30,6 +30,8 @@ void dgram_icmp(struct dgram *d, const struct device_icmp *e);
 void dgram_echo(struct dgram *d, const struct device_echo *e);
 /* The socket ends (the program's end is gone). */
 void dgram_close(struct dgram *d);
+/* Ends the sockets whose programs have closed them; what these have sent goes out first. */
+void dgram_sweep(struct socks *all);
 /* The tunnel's address changed: local port and connection stay, silently (design D15). */
 void dgram_rebind(struct dgram *d);
 

@@ -116,12 +116,7 @@ static void sweep(void *owner)
 {
 	struct stack *s = owner;
 
-	list_for_each_safe(it, tmp, &s->socks.list) {
-		struct sock *k = container_of(it, struct sock, link);
-
-		if (k->kind != CTL_STREAM && unixdiag_peer(s->socks.diag, k->fd) == 0)
-			dgram_close(dgram_from_sock(k));
-	}
+	dgram_sweep(&s->socks);
 	loop_timer_set(&s->sweep, loop_now(s->socks.loop) + SWEEP_US);
 }
 

@@ -10,6 +10,7 @@
 
 #define WAIT 20000
 #define MANY 100
+#define ONE_BY_ONE 1100
 
 static char big[65507], in[70000];
 
@@ -294,6 +295,23 @@ static void many(void)
 	close(s);
 }
 
+/* One socket for each question, as some resolvers do, more than can be open at a time. */
+static void one_by_one(void)
+{
+	int s = server(INADDR_LOOPBACK), c, n = 0, got = 0;
+	struct sockaddr_in to = at(INADDR_LOOPBACK, port_of(s));
+
+	printf("-- one by one\n");
+	for (int i = 0; i < ONE_BY_ONE; i++) {
+		c = socket(AF_INET, SOCK_DGRAM, 0);
+		n += give(c, "hello", &to) == 5;
+		close(c);
+		got += take(s, NULL) == 5;
+	}
+	printf("%d sent, %d received\n", n, got);
+	close(s);
+}
+
 /* One socket speaks to this machine and to the internet. */
 static void both(void)
 {
@@ -351,6 +369,7 @@ int main(void)
 	all_addresses();
 	six();
 	many();
+	one_by_one();
 	both();
 	forked();
 	return 0;
