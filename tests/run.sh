@@ -11,13 +11,14 @@
 #   tests/run.sh observer     what a capture of the gateway link tells, idle and busy
 #   tests/run.sh interop      against the published Rust crates, fetched with cargo
 #   tests/run.sh upstream     tests of CPython, libuv and curl, natively and under the shim
-#   tests/run.sh threads      tunnel and shim under ThreadSanitizer and helgrind
+#   tests/run.sh threads      tunnel and shim under ThreadSanitizer, AddressSanitizer, helgrind and memcheck
 set -u
 cd "$(dirname "$0")/.." || exit 1
 setup=()
 case "${1:-}" in matrix | upstream | threads) setup=("--$1") ;; esac
 tools/setup.sh "${setup[@]}" || exit 1
 
+asan_options=("-Db_sanitize=address,undefined" -Db_lundef=false -Dbuildtype=debugoptimized)
 passed=0 failed=0 skipped=0
 notes=()
 
@@ -106,12 +107,22 @@ upstream() {
 	done
 }
 
-# The tunnel thread and its host in a build with ThreadSanitizer, and both of them and a program's threads under helgrind.
+# The tunnel thread and its host in builds with ThreadSanitizer and AddressSanitizer, both of them and a program's threads under helgrind,
+# the shim, which has no sanitizer in it, under memcheck.
 threads() {
 	local tsan=(tools/smolmix-run tests/threads/threads_host tests/unit/test_loop tests/shim/test_guard shim/libsmolmix-shim.so) p
+	local asan=(tools/smolmix-run shim/libsmolmix-shim.so)
 	tsan_build() {
 		[ -f build-tsan/build.ninja ] || meson setup build-tsan -Db_sanitize=thread -Db_lundef=false >/dev/null
 		ninja -C build-tsan --quiet "${tsan[@]}"
+	}
+	asan_build() {
+		[ -f build-asan/build.ninja ] || meson setup build-asan "${asan_options[@]}" >/dev/null
+		ninja -C build-asan --quiet "${asan[@]}"
+	}
+	through() { # sanitizer, program: the program is judged too
+		check "$1: smolmix-run, $2" timeout 300 python3 tests/shim/run.py --mixnet "build/tests/shim/$2" \
+			"build-$1/tools/smolmix-run" build/tools/smolmix-localnet
 	}
 	story() { # what is watched, host, program
 		check "$1, $3" timeout 600 python3 tests/threads/threads.py "$1" "$2/tests/threads/threads_host" \
@@ -121,14 +132,21 @@ threads() {
 	check "build with TSan" tsan_build
 	for p in unit/test_loop shim/test_guard; do check "TSan: $p" "build-tsan/tests/$p"; done
 	story host build-tsan s_connect_block
-	for p in s_stream s_thread s_fork s_udp_many; do
-		check "TSan: smolmix-run, $p" timeout 300 python3 tests/shim/run.py --mixnet "build/tests/shim/$p" \
-			build-tsan/tools/smolmix-run build/tools/smolmix-localnet
+	for p in s_stream s_thread s_fork s_udp_many s_udp_loopback; do through tsan "$p"; done
+	say "AddressSanitizer and UndefinedBehaviorSanitizer"
+	export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+	check "build with ASan and UBSan" asan_build
+	for p in s_stream s_thread s_fork s_close s_events s_signal s_recv s_send s_udp s_udp_many s_udp_loopback s_udp_errors \
+		s_ping s_tree; do
+		through asan "$p"
 	done
+	unset ASAN_OPTIONS UBSAN_OPTIONS
 	say "helgrind"
 	check "helgrind: test_loop" valgrind -q --tool=helgrind --error-exitcode=66 build/tests/unit/test_loop
 	story helgrind-program build s_thread
 	story helgrind-host build s_connect_block
+	say "memcheck"
+	for p in s_stream s_thread s_socket s_sockopt s_names s_udp s_udp_messages; do story memcheck-program build "$p"; done
 }
 
 say "plain build"
@@ -153,7 +171,7 @@ if [ $# -gt 0 ] && [ "$1" != quick ]; then
 	run build plain "${args[@]}"
 	finish
 fi
-build_asan() { build build-asan -Db_sanitize=address,undefined -Db_lundef=false -Dbuildtype=debugoptimized; }
+build_asan() { build build-asan "${asan_options[@]}"; }
 build_clang() { CC=clang build build-clang -Dwerror=true; }
 build_cov() { build build-cov -Db_coverage=true -Dbuildtype=debug; }
 

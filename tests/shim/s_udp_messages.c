@@ -65,7 +65,7 @@ static void show(int fd, struct msghdr *m)
 
 static void receive(int fd, size_t room)
 {
-	char control[256], data[8];
+	char control[256] = "", data[8]; /* what is cut off is looked at too */
 	struct iovec iov = { data, 8 };
 	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = room };
 

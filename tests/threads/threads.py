@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Threads that use a tunnel and the shim, watched by helgrind or with a host built with ThreadSanitizer.
+"""A tunnel and the shim, watched by valgrind or with a host built with ThreadSanitizer.
 
 usage: threads.py host HOST LOCALNET SHIM PROGRAM          HOST is built with ThreadSanitizer
        threads.py helgrind-host HOST LOCALNET SHIM PROGRAM
        threads.py helgrind-program HOST LOCALNET SHIM PROGRAM
+       threads.py memcheck-program HOST LOCALNET SHIM PROGRAM
 
 PROGRAM is one of tests/shim, HOST is host.c. The program runs under the shim with the tunnel of the host, against the
-servers of tests/shim/run.py, and one of the two is watched. What it prints is not looked at (run.py does that), but that it
+servers of tests/shim/run.py, and one of the two is watched: for races, or for its memory, since the shim is never built with
+AddressSanitizer (it is loaded into programs that know nothing of it). What it prints is not looked at (run.py does that), but that it
 comes to its end; any report is a failure.
 """
 import json
@@ -27,21 +29,23 @@ PROGRAM_S = 500
 STOP_S = 60
 
 
-def helgrind(argv):
-    """The command line under helgrind."""
-    return ["valgrind", "-q", "--tool=helgrind", "--history-level=approx", f"--error-exitcode={REPORTED}",
-            f"--suppressions={HERE / 'helgrind.supp'}", *argv]
+def valgrind(tool, argv):
+    """The command line under a tool of valgrind."""
+    options = ["--history-level=approx"] if tool == "helgrind" else []
+    return ["valgrind", "-q", f"--tool={tool}", f"--error-exitcode={REPORTED}", f"--suppressions={HERE / 'valgrind.supp'}",
+            *options, *argv]
 
 
 def story(how, host, shim, program, env):
     """What the host said, how it ended, the finished program."""
     env = {**env, "SMOLMIX_SOCKET": host[-1], "SMOLMIX_VERBOSE": "0"}
     argv = [program]
-    if how == "helgrind-program":  # helgrind itself is a static program: the preload is for what it runs
-        argv = helgrind([LOADER, "--preload", shim, program])
+    tool, _, watched = how.partition("-")
+    if watched == "program":  # valgrind itself is a static program: the preload is for what it runs
+        argv = valgrind(tool, [LOADER, "--preload", shim, program])
     else:
         env["LD_PRELOAD"] = shim
-    with subprocess.Popen(helgrind(host) if how == "helgrind-host" else host, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    with subprocess.Popen(valgrind(tool, host) if watched == "host" else host, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, text=True) as tunnel:
         try:
             said = tunnel.stdout.readline()
