@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -202,6 +203,17 @@ static int wait_ready(struct run *r)
 
 /* ---- the command ---- */
 
+/* A socket of the program takes up to three descriptors here. The command keeps the limit it was started with. */
+static void lift_limit(void)
+{
+	struct rlimit l;
+
+	if (getrlimit(RLIMIT_NOFILE, &l) < 0)
+		return;
+	l.rlim_cur = l.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &l);
+}
+
 static int run_command(struct run *r)
 {
 	int level = r->opt.quiet ? 0 : 1 + (r->opt.verbose > 2 ? 2 : r->opt.verbose);
@@ -214,6 +226,7 @@ static int run_command(struct run *r)
 
 	if (e < 0)
 		return cannot_do("command", e, "free memory or processes");
+	lift_limit();
 	while (!child_reap(&r->child)) {
 		wait_event(r);
 		while (read(r->signals, &si, sizeof(si)) == (ssize_t)sizeof(si))

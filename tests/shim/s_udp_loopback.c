@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* UDP to this machine itself: servers and clients of one program, addresses, errors, ports, and the internet beside it. */
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -11,6 +12,7 @@
 #define WAIT 20000
 #define MANY 100
 #define ONE_BY_ONE 1100
+#define CROWD 900
 
 static char big[65507], in[70000];
 
@@ -312,6 +314,32 @@ static void one_by_one(void)
 	close(s);
 }
 
+/* As many open at a time as a tunnel allows, which has more descriptors for each than the program. */
+static void crowd(void)
+{
+	int s = server(INADDR_LOOPBACK), fd[CROWD], n = 0, got = 0;
+	struct sockaddr_in to = at(INADDR_LOOPBACK, port_of(s));
+	struct rlimit l;
+
+	printf("-- a crowd\n");
+	getrlimit(RLIMIT_NOFILE, &l);
+	l.rlim_cur = l.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &l);
+	for (int i = 0; i < CROWD; i++) {
+		fd[i] = socket(AF_INET, SOCK_DGRAM, 0);
+		if (give(fd[i], "hello", &to) != 5) {
+			printf("%s\n", t_err(-1));
+			break;
+		}
+		n++;
+		got += take(s, NULL) == 5;
+	}
+	printf("%d sent, %d received\n", n, got);
+	for (int i = 0; i < n; i++)
+		close(fd[i]);
+	close(s);
+}
+
 /* One socket speaks to this machine and to the internet. */
 static void both(void)
 {
@@ -370,6 +398,7 @@ int main(void)
 	six();
 	many();
 	one_by_one();
+	crowd();
 	both();
 	forked();
 	return 0;
