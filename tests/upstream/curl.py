@@ -21,14 +21,13 @@ BUILD_OPTIONS = ["--with-openssl", "--disable-shared", "--disable-dependency-tra
 
 
 def fetch(folder):
-    """Source package, test servers, the redirection."""
+    """Source package and test servers."""
     suites.apt("source", "curl", cwd=folder)
     source = folder / "source"
     next(d for d in folder.iterdir() if d.is_dir()).rename(source)
     for command, where in ((["./configure", *BUILD_OPTIONS], source), (["make"], source / "tests/server")):
         subprocess.run(command, cwd=where, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     (source / "src/curl").symlink_to("/usr/bin/curl")
-    subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", folder / "redirect.so", suites.HERE / "redirect.c"], check=True)
     wrapper = folder / "curl"
     wrapper.write_text('#!/bin/sh\nme=$(readlink -f "$0")\nLD_PRELOAD="${me%/*}/redirect.so:$LD_PRELOAD" exec /usr/bin/curl "$@"\n')
     wrapper.chmod(0o755)
@@ -49,6 +48,8 @@ def outcomes(folder, tests, prefix, curl, log):
 def main():
     """Both modes, one verdict."""
     folder = suites.once("curl", fetch)
+    subprocess.run(["cc", "-D_GNU_SOURCE", "-Wall", "-Werror", "-shared", "-fPIC", "-O1", "-o", folder / "redirect.so",
+                    suites.HERE / "redirect.c"], check=True)
     suites.enter_namespace()
     tests = sys.argv[1:] or TESTS
     listed = suites.allowed("curl")
