@@ -78,6 +78,23 @@ void surb_store_drop(struct surb_store *s, struct sender *t)
 	t->in_use = false;
 }
 
+/* A SURB for t; when there is none left, all of the sender that heard from its client longest ago are. NULL: t has them all. */
+static struct stored_surb *make_surb(struct surb_store *s, const struct sender *t)
+{
+	struct stored_surb *b = pool_get(&s->surbs);
+	struct sender *oldest = NULL;
+
+	for (unsigned i = 0; i < STORE_SENDERS && !b; i++) {
+		struct sender *o = &s->sender[i];
+
+		if (o != t && o->in_use && !list_empty(&o->surbs) && (!oldest || o->last_us < oldest->last_us))
+			oldest = o;
+	}
+	if (oldest)
+		surb_store_drop(s, oldest);
+	return b ? b : pool_get(&s->surbs);
+}
+
 unsigned surb_store_add(struct surb_store *s, struct sender *t, const struct nym_msg *m, uint64_t now_us)
 {
 	size_t len = SURB_LEN(m->surb_hops);
@@ -86,7 +103,7 @@ unsigned surb_store_add(struct surb_store *s, struct sender *t, const struct nym
 	if (m->content == NYM_SURBS_V2)
 		t->pending -= m->surb_count < t->pending ? m->surb_count : t->pending;
 	for (unsigned i = 0; i < m->surb_count; i++) {
-		struct stored_surb *b = pool_get(&s->surbs);
+		struct stored_surb *b = make_surb(s, t);
 
 		if (!b) {
 			s->dropped += m->surb_count - i;
