@@ -136,7 +136,8 @@ threads() {
 	say "AddressSanitizer and UndefinedBehaviorSanitizer"
 	export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 	check "build with ASan and UBSan" asan_build
-	for p in s_stream s_thread s_fork s_close s_events s_signal s_recv s_send s_udp s_udp_many s_udp_loopback s_udp_errors \
+	# Not s_send: it looks when a tunnel that takes no more has come to rest, which one with sanitizers does later.
+	for p in s_stream s_thread s_fork s_close s_events s_signal s_recv s_udp s_udp_many s_udp_loopback s_udp_errors \
 		s_ping s_tree; do
 		through asan "$p"
 	done
