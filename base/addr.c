@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Addresses. Text by inet_pton and inet_ntop (both pure), special ranges by two tables of prefixes, first match wins (IANA IPv4
- * and IPv6 special-purpose registries).
+ * Addresses. Text by inet_pton and inet_ntop (both pure), special ranges by two tables of prefixes, first
+ * match wins (IANA IPv4 and IPv6 special-purpose registries).
  */
 #include "base/addr.h"
 
@@ -45,13 +45,13 @@ static const struct range v6[] = {
 	{ { 0xfc }, 7, ADDR_PRIVATE },
 	{ { 0xfe, 0x80 }, 10, ADDR_LINKLOCAL },
 	{ { 0xff }, 8, ADDR_MULTICAST },
-	{ { 0x20, 0x01, 0x0d, 0xb8 }, 32, ADDR_RESERVED },  /* documentation */
-	{ { 0x3f, 0xff }, 20, ADDR_RESERVED },		    /* documentation */
+	{ { 0x20, 0x01, 0x0d, 0xb8 }, 32, ADDR_RESERVED },    /* documentation */
+	{ { 0x3f, 0xff }, 20, ADDR_RESERVED },		      /* documentation */
 	{ { 0x20, 0x01, 0, 1, [15] = 1 }, 128, ADDR_GLOBAL }, /* port control protocol anycast */
 	{ { 0x20, 0x01, 0, 1, [15] = 2 }, 128, ADDR_GLOBAL }, /* TURN anycast */
-	{ { 0x20, 0x01, 0, 3 }, 32, ADDR_GLOBAL },	    /* AMT */
-	{ { 0x20, 0x01, 0, 4, 1, 0x12 }, 48, ADDR_GLOBAL }, /* AS112 */
-	{ { 0x20, 0x01, 0, 0x20 }, 28, ADDR_GLOBAL },	    /* ORCHIDv2 */
+	{ { 0x20, 0x01, 0, 3 }, 32, ADDR_GLOBAL },	      /* AMT */
+	{ { 0x20, 0x01, 0, 4, 1, 0x12 }, 48, ADDR_GLOBAL },   /* AS112 */
+	{ { 0x20, 0x01, 0, 0x20 }, 28, ADDR_GLOBAL },	      /* ORCHIDv2 */
 	{ { 0x20, 0x01 }, 23, ADDR_RESERVED },
 	{ { 0x20, 0x02 }, 16, ADDR_RESERVED }, /* 6to4 */
 	{ { 0x01 }, 64, ADDR_RESERVED },       /* discard */

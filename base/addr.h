@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One address type for IPv4 and IPv6 with a port, text both ways, and the special ranges (IANA special-purpose
- * registries) that policy and the exit refuse. Pure, no malloc; used by the shim inside async-signal-safe calls.
+ * One address type for IPv4 and IPv6 with a port, text both ways, and the special ranges (IANA
+ * special-purpose registries) that policy and the exit refuse. Pure, no malloc; used by the shim inside
+ * async-signal-safe calls.
  */
 #ifndef BASE_ADDR_H
 #define BASE_ADDR_H
@@ -20,18 +21,20 @@ struct addr {
 
 enum addr_class {
 	ADDR_GLOBAL,
-	ADDR_UNSPEC,	 /* 0.0.0.0, :: */
-	ADDR_LOOPBACK,	 /* 127/8, ::1 */
-	ADDR_PRIVATE,	 /* 10/8, 172.16/12, 192.168/16, 100.64/10, fc00::/7 */
-	ADDR_LINKLOCAL,	 /* 169.254/16, fe80::/10 */
-	ADDR_MULTICAST,	 /* 224/4, ff00::/8 */
-	ADDR_BROADCAST,	 /* 255.255.255.255 */
-	ADDR_RESERVED,	 /* documentation, benchmarking, 0/8, 240/4, 192.0.0/24 except .9 .10, 6to4, 2001::/23, discard... */
+	ADDR_UNSPEC,	/* 0.0.0.0, :: */
+	ADDR_LOOPBACK,	/* 127/8, ::1 */
+	ADDR_PRIVATE,	/* 10/8, 172.16/12, 192.168/16, 100.64/10, fc00::/7 */
+	ADDR_LINKLOCAL, /* 169.254/16, fe80::/10 */
+	ADDR_MULTICAST, /* 224/4, ff00::/8 */
+	ADDR_BROADCAST, /* 255.255.255.255 */
+	ADDR_RESERVED,	/* documentation, benchmarking, 0/8, 240/4, 192.0.0/24 except .9 .10, 6to4, 2001::/23,
+			   discard... */
 };
 
 #define ADDR_TEXT 72 /* "[v6%scope]:port" and NUL */
 
-/* -EINVAL for a short length, -EAFNOSUPPORT for another family. v4-mapped IPv6 stays family 6 (see addr_unmap). */
+/* -EINVAL for a short length, -EAFNOSUPPORT for another family. v4-mapped IPv6 stays family 6 (see
+ * addr_unmap). */
 int addr_from_sockaddr(struct addr *a, const struct sockaddr *sa, socklen_t len);
 /* Writes sockaddr_in, or sockaddr_in6 for family 6; as6: v4 becomes ::ffff:v4. Returns its length. */
 socklen_t addr_to_sockaddr(const struct addr *a, struct sockaddr_storage *ss, bool as6);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Base58: the bytes are one big-endian number, written in base 58; every leading zero byte becomes a '1'. Quadratic in the
- * length, which is bounded.
+ * Base58: the bytes are one big-endian number, written in base 58; every leading zero byte becomes a '1'.
+ * Quadratic in the length, which is bounded.
  */
 #include "base/base58.h"
 

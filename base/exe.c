@@ -2,9 +2,10 @@
 /*
  * Inspection of executables, for smolmix-run before exec and for the shim's exec hooks.
  *
- * Theory of operation. An ELF file is judged by its header (class, machine) and its program headers: PT_INTERP names the loader, a PT_NOTE of
- * owner "Go" marks Go. Every offset and count comes from the file and is only used as an argument of pread, with reads of fixed size.
- * Shared objects without PT_INTERP are static programs (static-pie) unless they are named like glibc's loader.
+ * Theory of operation. An ELF file is judged by its header (class, machine) and its program headers:
+ * PT_INTERP names the loader, a PT_NOTE of owner "Go" marks Go. Every offset and count comes from the file
+ * and is only used as an argument of pread, with reads of fixed size. Shared objects without PT_INTERP are
+ * static programs (static-pie) unless they are named like glibc's loader.
  */
 #include "base/exe.h"
 
@@ -34,7 +35,8 @@ static void script(const char *line, size_t len, struct exe *ret)
 	ret->kind = EXE_SCRIPT;
 	while (i < len && (line[i] == ' ' || line[i] == '\t'))
 		i++;
-	while (i < len && line[i] != ' ' && line[i] != '\t' && line[i] != '\n' && line[i] && n < EXE_INTERP_MAX - 1)
+	while (i < len && line[i] != ' ' && line[i] != '\t' && line[i] != '\n' && line[i] &&
+	       n < EXE_INTERP_MAX - 1)
 		ret->interp[n++] = line[i++];
 	ret->interp[n] = '\0';
 }
@@ -88,7 +90,8 @@ static void elf(int fd, const Elf64_Ehdr *e, struct exe *ret)
 {
 	bool interp = false, go = false;
 
-	if (e->e_ident[EI_CLASS] != ELFCLASS64 || e->e_ident[EI_DATA] != ELFDATA2LSB || e->e_machine != OUR_MACHINE) {
+	if (e->e_ident[EI_CLASS] != ELFCLASS64 || e->e_ident[EI_DATA] != ELFDATA2LSB ||
+	    e->e_machine != OUR_MACHINE) {
 		ret->kind = EXE_FOREIGN;
 		return;
 	}
@@ -98,7 +101,8 @@ static void elf(int fd, const Elf64_Ehdr *e, struct exe *ret)
 		if (pread(fd, &p, sizeof(p), (off_t)(e->e_phoff + (uint64_t)i * e->e_phentsize)) != sizeof(p))
 			break;
 		if (p.p_type == PT_INTERP) {
-			size_t want = p.p_filesz < EXE_INTERP_MAX - 1 ? (size_t)p.p_filesz : EXE_INTERP_MAX - 1;
+			size_t want =
+				p.p_filesz < EXE_INTERP_MAX - 1 ? (size_t)p.p_filesz : EXE_INTERP_MAX - 1;
 			ssize_t n = pread(fd, ret->interp, want, (off_t)p.p_offset);
 
 			ret->interp[n > 0 ? n : 0] = '\0';
@@ -139,19 +143,14 @@ int exe_inspect(int fd, struct exe *ret)
 const char *exe_refusal(enum exe_kind kind)
 {
 	switch (kind) {
-	case EXE_STATIC:
-		return "is statically linked";
-	case EXE_GO:
-		return "is a Go program, which does not use libc for sockets";
-	case EXE_FOREIGN:
-		return "is built for another architecture";
-	case EXE_OTHER_LIBC:
-		return "uses a C library that is not glibc";
+	case EXE_STATIC: return "is statically linked";
+	case EXE_GO: return "is a Go program, which does not use libc for sockets";
+	case EXE_FOREIGN: return "is built for another architecture";
+	case EXE_OTHER_LIBC: return "uses a C library that is not glibc";
 	case EXE_DYNAMIC:
 	case EXE_LOADER:
 	case EXE_SCRIPT:
-	case EXE_UNKNOWN:
-		break;
+	case EXE_UNKNOWN: break;
 	}
 	return NULL;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Descriptor helpers. sendmsg and recvmsg go through syscall(2) so that they are the kernel's even where a library interposes
- * the names (the shim uses this file).
+ * Descriptor helpers. sendmsg and recvmsg go through syscall(2) so that they are the kernel's even where a
+ * library interposes the names (the shim uses this file).
  */
 #include "base/fd.h"
 
@@ -102,7 +102,9 @@ ssize_t fd_recv_fds(int sock, void *buf, size_t len, int *fds, size_t *nfds, int
 {
 	struct iovec iov = { buf, len };
 	union control ctl;
-	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = ctl.buf, .msg_controllen = sizeof(ctl) };
+	struct msghdr mh = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = ctl.buf, .msg_controllen = sizeof(ctl)
+	};
 	int got[FDS_MAX] = { -1, -1, -1, -1 };
 	size_t n_got = 0, cap = *nfds;
 	ssize_t n;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Pairing heap. A node's children form a list through next; prev of the first child is the parent, so that a node can be cut
- * out from anywhere. Removal merges the children in pairs, left to right, then right to left.
+ * Pairing heap. A node's children form a list through next; prev of the first child is the parent, so that a
+ * node can be cut out from anywhere. Removal merges the children in pairs, left to right, then right to left.
  */
 #include "base/heap.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Intrusive pairing heap ordered by a 64-bit key (microseconds): insert O(1), remove and pop O(log n) amortised,
- * no allocation. Used for timers, pending acks and mix delays.
+ * Intrusive pairing heap ordered by a 64-bit key (microseconds): insert O(1), remove and pop O(log n)
+ * amortised, no allocation. Used for timers, pending acks and mix delays.
  */
 #ifndef BASE_HEAP_H
 #define BASE_HEAP_H

@@ -12,8 +12,11 @@ struct list {
 	struct list *next, *prev;
 };
 
-#define container_of(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
-#define LIST_INIT(name) { &(name), &(name) }
+#define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
+#define LIST_INIT(name)                                                                                      \
+	{                                                                                                    \
+		&(name), &(name)                                                                             \
+	}
 
 static inline void list_init(struct list *l)
 {
@@ -64,7 +67,7 @@ static inline struct list *list_pop_front(struct list *head)
 
 #define list_for_each(it, head) for (struct list *it = (head)->next; it != (head); it = it->next)
 /* it may be removed or freed inside the body. */
-#define list_for_each_safe(it, tmp, head) \
+#define list_for_each_safe(it, tmp, head)                                                                    \
 	for (struct list *it = (head)->next, *tmp = it->next; it != (head); it = tmp, tmp = it->next)
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One write(2) per line into a borrowed descriptor. The sink is one of the three allowed globals: set once at start, read
- * by every thread.
+ * One write(2) per line into a borrowed descriptor. The sink is one of the three allowed globals: set once at
+ * start, read by every thread.
  */
 #include "base/log.h"
 

@@ -2,8 +2,8 @@
 /*
  * Log lines: one write(2) per line, no stdio, no malloc, errno kept. Default sink is nothing.
  *
- * Destinations (names, addresses of users' peers), node choices and keys are logged at LOG_TRACE only; LOG_TRACE is
- * reached by -vv, never by default.
+ * Destinations (names, addresses of users' peers), node choices and keys are logged at LOG_TRACE only;
+ * LOG_TRACE is reached by -vv, never by default.
  */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H

@@ -2,16 +2,18 @@
 /*
  * Event loop over epoll.
  *
- * Theory of operation. One epoll descriptor holds all watches, a timerfd and an eventfd. A dispatch is: wait, merge the
- * events into their watches (which go on the ready list), run due timers, run ready watches, the after hook, deferred tasks, then set the
- * timerfd to the earliest timer. Merging first means that a callback may remove any watch: it leaves the ready list and is
- * not called. Removing during a batch is safe because epoll hands us pointers only in that batch's merge step.
+ * Theory of operation. One epoll descriptor holds all watches, a timerfd and an eventfd. A dispatch is: wait,
+ * merge the events into their watches (which go on the ready list), run due timers, run ready watches, the
+ * after hook, deferred tasks, then set the timerfd to the earliest timer. Merging first means that a callback
+ * may remove any watch: it leaves the ready list and is not called. Removing during a batch is safe because
+ * epoll hands us pointers only in that batch's merge step.
  *
- * Level-triggered watches that are still ready come back with the next wait. The timerfd is absolute on CLOCK_BOOTTIME, so
- * it needs setting only when the earliest deadline changes. With a fake clock there is no timerfd: time moves
- * when the test says so.
+ * Level-triggered watches that are still ready come back with the next wait. The timerfd is absolute on
+ * CLOCK_BOOTTIME, so it needs setting only when the earliest deadline changes. With a fake clock there is no
+ * timerfd: time moves when the test says so.
  *
- * EBADF and ENOENT from epoll_ctl are tolerated on removal: the descriptor table may belong to a host program.
+ * EBADF and ENOENT from epoll_ctl are tolerated on removal: the descriptor table may belong to a host
+ * program.
  */
 #include "base/loop.h"
 
@@ -66,7 +68,8 @@ struct loop *loop_new(struct clock *clock)
 	l->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (real)
 		l->timer_fd = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
-	if (l->epoll_fd < 0 || l->wake_fd < 0 || (real && l->timer_fd < 0) || add_mark(l, l->wake_fd, &l->wake_mark) < 0 ||
+	if (l->epoll_fd < 0 || l->wake_fd < 0 || (real && l->timer_fd < 0) ||
+	    add_mark(l, l->wake_fd, &l->wake_mark) < 0 ||
 	    (real && add_mark(l, l->timer_fd, &l->timer_mark) < 0)) {
 		int e = errno;
 
@@ -112,14 +115,15 @@ struct clock *loop_clock(const struct loop *l)
 
 static uint32_t to_epoll(uint32_t want)
 {
-	return (want & LOOP_IN ? EPOLLIN : 0u) | (want & LOOP_OUT ? EPOLLOUT : 0u) | (want & LOOP_RDHUP ? EPOLLRDHUP : 0u) |
-	       (want & LOOP_ET ? (uint32_t)EPOLLET : 0u);
+	return (want & LOOP_IN ? EPOLLIN : 0u) | (want & LOOP_OUT ? EPOLLOUT : 0u) |
+	       (want & LOOP_RDHUP ? EPOLLRDHUP : 0u) | (want & LOOP_ET ? (uint32_t)EPOLLET : 0u);
 }
 
 static uint32_t from_epoll(uint32_t e)
 {
-	return (e & EPOLLIN ? LOOP_IN : 0u) | (e & EPOLLOUT ? LOOP_OUT : 0u) | (e & EPOLLHUP ? LOOP_HUP : 0u) |
-	       (e & EPOLLERR ? LOOP_ERR : 0u) | (e & EPOLLRDHUP ? LOOP_RDHUP : 0u);
+	return (e & EPOLLIN ? LOOP_IN : 0u) | (e & EPOLLOUT ? LOOP_OUT : 0u) |
+	       (e & EPOLLHUP ? LOOP_HUP : 0u) | (e & EPOLLERR ? LOOP_ERR : 0u) |
+	       (e & EPOLLRDHUP ? LOOP_RDHUP : 0u);
 }
 
 int loop_watch_add(struct loop *l, struct loop_watch *w, int fd, uint32_t want, void (*cb)(void *, uint32_t),

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Event loop: one epoll set that also holds one timerfd and one eventfd, so that the whole loop is one descriptor
- * (loop_fd) another loop can turn.
+ * Event loop: one epoll set that also holds one timerfd and one eventfd, so that the whole loop is one
+ * descriptor (loop_fd) another loop can turn.
  *
  * Contract
- * - Watchers, timers and tasks are structs embedded in their owner; adding cannot fail for lack of memory, only
- *   epoll_ctl can fail.
- * - Events of a batch are merged into the watchers first, then callbacks run; a callback may add or remove anything,
- *   itself included. A removed watcher is never called again, even when its event was already merged.
+ * - Watchers, timers and tasks are structs embedded in their owner; adding cannot fail for lack of memory,
+ * only epoll_ctl can fail.
+ * - Events of a batch are merged into the watchers first, then callbacks run; a callback may add or remove
+ * anything, itself included. A removed watcher is never called again, even when its event was already merged.
  * - loop_now() is constant during one dispatch. Timers are absolute microseconds of the loop's clock.
  * - Objects are freed by loop_defer() at the end of the batch, never inside their own callback chain.
  * - Level-triggered by default; LOOP_ET asks for edge-triggered (the lag-byte reader needs it).
- * - Only loop_wake() may be called from another thread or a signal handler; it runs wake_cb in the loop's thread.
+ * - Only loop_wake() may be called from another thread or a signal handler; it runs wake_cb in the loop's
+ * thread.
  * - With a fake clock nothing sleeps: tests set the clock and call loop_dispatch(l, 0).
  */
 #ifndef BASE_LOOP_H
@@ -58,15 +59,16 @@ uint64_t loop_now(const struct loop *l);
 void loop_update_now(struct loop *l);
 struct clock *loop_clock(const struct loop *l);
 
-/* Waits up to timeout_ms (-1 for ever, 0 not at all) and runs one batch. Number of callbacks run, or -errno. */
+/* Waits up to timeout_ms (-1 for ever, 0 not at all) and runs one batch. Number of callbacks
+ * run, or -errno. */
 int loop_dispatch(struct loop *l, int timeout_ms);
 /* Dispatches until loop_quit(). */
 int loop_run(struct loop *l);
 void loop_quit(struct loop *l);
 bool loop_quitting(const struct loop *l); /* loop_quit() was called since loop_run() began */
 
-/* The fd stays the caller's and must outlive the watch. want = LOOP_IN|LOOP_OUT|LOOP_ET|LOOP_RDHUP; HUP and ERR are
- * always reported. 0 or -errno. */
+/* The fd stays the caller's and must outlive the watch. want = LOOP_IN|LOOP_OUT|LOOP_ET|LOOP_RDHUP; HUP and
+ * ERR are always reported. 0 or -errno. */
 int loop_watch_add(struct loop *l, struct loop_watch *w, int fd, uint32_t want, void (*cb)(void *, uint32_t),
 		   void *owner);
 int loop_watch_set(struct loop_watch *w, uint32_t want);

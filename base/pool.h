@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Fixed-size blocks taken at start, counted. Exhaustion is an answer (NULL), not an error: the caller drops or waits.
+ * Fixed-size blocks taken at start, counted. Exhaustion is an answer (NULL), not an error: the caller drops
+ * or waits.
  */
 #ifndef BASE_POOL_H
 #define BASE_POOL_H

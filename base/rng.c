@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Randomness. The seeded generator is xoshiro256** (Blackman and Vigna, public domain algorithm), its state filled by
- * splitmix64.
+ * Randomness. The seeded generator is xoshiro256** (Blackman and Vigna, public domain algorithm), its state
+ * filled by splitmix64.
  */
 #include "base/rng.h"
 

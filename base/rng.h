@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Randomness behind one pointer. rng_system() is getrandom(2) (aborts when the kernel has none: there is no safe way
- * on). The seeded one is for tests and simulations only and MUST NOT be used for keys outside them.
+ * Randomness behind one pointer. rng_system() is getrandom(2) (aborts when the kernel has none: there is no
+ * safe way on). The seeded one is for tests and simulations only and MUST NOT be used for keys outside them.
  */
 #ifndef BASE_RNG_H
 #define BASE_RNG_H
@@ -26,7 +26,8 @@ uint32_t rng_u32(struct rng *r);
 uint64_t rng_u64(struct rng *r);
 /* Uniform in [0, bound), without bias; bound > 0. */
 uint32_t rng_below(struct rng *r, uint32_t bound);
-/* Exponential with the given mean, rounded to integer; mean 0 gives 0 (traffic.md 2.2: -mean * ln(u), u in (0,1]). */
+/* Exponential with the given mean, rounded to integer; mean 0 gives 0 (traffic.md 2.2: -mean * ln(u), u in
+ * (0,1]). */
 uint64_t rng_exp(struct rng *r, uint64_t mean);
 
 #endif

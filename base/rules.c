@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Rules about destinations. A destination is told apart by its shape: a bracket or two colons mean IPv6, an IPv4 address parses as
- * one, the rest must be a name. What could never match is refused when it is read, so that a typing error does not pass for a rule.
+ * Rules about destinations. A destination is told apart by its shape: a bracket or two colons mean IPv6, an
+ * IPv4 address parses as one, the rest must be a name. What could never match is refused when it is read, so
+ * that a typing error does not pass for a rule.
  */
 #include "base/rules.h"
 
@@ -128,7 +129,8 @@ static const char *take_network(struct rule *r, struct piece w, bool *ret_is)
 
 static bool name_byte(char c)
 {
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+	       c == '_';
 }
 
 static const char *take_name(struct rule *r, struct piece w)
@@ -207,13 +209,15 @@ static const char *judge(const struct rule *r)
 	enum addr_class class;
 
 	if (r->name[0])
-		return r->verb == RULE_LOOPBACK ? "has a name: loopback takes addresses of this machine" : NULL;
+		return r->verb == RULE_LOOPBACK ? "has a name: loopback takes addresses of this machine"
+						: NULL;
 	memcpy(a.ip, r->ip, sizeof(a.ip));
 	class = addr_classify(&a);
-	if (!r->family || can(r->verb, class) || (class == ADDR_UNSPEC && r->bits < (r->family == 4 ? 32 : 128)))
+	if (!r->family || can(r->verb, class) ||
+	    (class == ADDR_UNSPEC && r->bits < (r->family == 4 ? 32 : 128)))
 		return NULL;
-	return r->verb == RULE_LOOPBACK ? "is not about this machine (127.0.0.0/8, ::1)" :
-					  "is about addresses that no tunnel can carry";
+	return r->verb == RULE_LOOPBACK ? "is not about this machine (127.0.0.0/8, ::1)"
+					: "is about addresses that no tunnel can carry";
 }
 
 static const char *take_rule(struct rules *list, struct piece text)
@@ -226,10 +230,10 @@ static const char *take_rule(struct rules *list, struct piece text)
 		return NULL; /* nothing between two semicolons */
 	if (list->n == RULES_MAX)
 		return "is one too many";
-	*r = (struct rule){ .verb = is(verb, "tunnel")	 ? RULE_TUNNEL :
-				    is(verb, "deny")	 ? RULE_DENY :
-				    is(verb, "loopback") ? RULE_LOOPBACK :
-							   RULE_NONE };
+	*r = (struct rule){ .verb = is(verb, "tunnel")	   ? RULE_TUNNEL
+				    : is(verb, "deny")	   ? RULE_DENY
+				    : is(verb, "loopback") ? RULE_LOOPBACK
+							   : RULE_NONE };
 	if (!r->verb)
 		return "does not begin with deny, tunnel or loopback";
 	if (!where.len || word(&text).len)
@@ -264,13 +268,14 @@ enum rule_verb rules_addr(const struct rules *list, const struct addr *to)
 
 	addr_unmap(&a);
 	if (addr_classify(&a) == ADDR_UNSPEC)
-		a = a.family == 6 ? (struct addr){ .family = 6, .port = a.port, .ip = { [15] = 1 } } :
-				    (struct addr){ .family = 4, .port = a.port, .ip = { 127, 0, 0, 1 } };
+		a = a.family == 6 ? (struct addr){ .family = 6, .port = a.port, .ip = { [15] = 1 } }
+				  : (struct addr){ .family = 4, .port = a.port, .ip = { 127, 0, 0, 1 } };
 	class = addr_classify(&a);
 	for (unsigned i = 0; i < list->n; i++) {
 		const struct rule *r = &list->rule[i];
 
-		if (!r->name[0] && (!r->family || (r->family == a.family && same_prefix(a.ip, r->ip, r->bits))) &&
+		if (!r->name[0] &&
+		    (!r->family || (r->family == a.family && same_prefix(a.ip, r->ip, r->bits))) &&
 		    a.port >= r->port_min && a.port <= r->port_max && can(r->verb, class))
 			return r->verb;
 	}

@@ -1,19 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the user says about destinations: an ordered list of rules, the first that matches wins (design D7). The same text in the
- * configuration file, the environment and --rule. Pure, no malloc: the shim reads and asks it inside async-signal-safe calls.
+ * What the user says about destinations: an ordered list of rules, the first that matches wins (design D7).
+ * The same text in the configuration file, the environment and --rule. Pure, no malloc: the shim reads and
+ * asks it inside async-signal-safe calls.
  *
  *   list     rule { ";" rule }
  *   rule     verb destination
  *   verb     "deny" | "tunnel" | "loopback"
- *   destination  *  *:PORTS  1.2.3.4  10.0.0.0/8  10.0.0.0/8:PORTS  2001:db8::/32  [2001:db8::/32]:PORTS  NAME  *.NAME
- *   PORTS    80 | 80-90
+ *   destination  *  *:PORTS  1.2.3.4  10.0.0.0/8  10.0.0.0/8:PORTS  2001:db8::/32  [2001:db8::/32]:PORTS NAME
+ * *.NAME PORTS    80 | 80-90
  *
- * NAME is that name only, *.NAME every name below it. A rule with a name decides whether the name is answered, a rule with
- * addresses whether packets may go there; neither looks at the other. `*` is every address.
+ * NAME is that name only, *.NAME every name below it. A rule with a name decides whether the name is
+ * answered, a rule with addresses whether packets may go there; neither looks at the other. `*` is every
+ * address.
  *
- * A verb matches what it can do only: `tunnel` no loopback, link-local, multicast or broadcast address (a tunnel cannot carry them),
- * `loopback` nothing but this machine. No verb leads to the internet past the tunnel.
+ * A verb matches what it can do only: `tunnel` no loopback, link-local, multicast or broadcast address (a
+ * tunnel cannot carry them), `loopback` nothing but this machine. No verb leads to the internet past the
+ * tunnel.
  */
 #ifndef BASE_RULES_H
 #define BASE_RULES_H
@@ -36,7 +39,7 @@ struct rule {
 	uint8_t bits;
 	uint8_t ip[16];
 	uint16_t port_min, port_max;
-	bool below;			/* "*." stood before the name */
+	bool below;		       /* "*." stood before the name */
 	char name[RULES_NAME_MAX + 1]; /* empty: a rule about addresses */
 };
 
@@ -54,7 +57,8 @@ struct rules_error {
 
 /* Appends the rules of a list. 0, or -EINVAL with *err; r is undefined then. */
 int rules_parse(struct rules *r, const char *list, struct rules_error *err);
-/* Verb of the first rule that matches; RULE_NONE: the default decides. 0.0.0.0 and :: are this machine, as Linux has it. */
+/* Verb of the first rule that matches; RULE_NONE: the default decides. 0.0.0.0 and :: are this machine, as
+ * Linux has it. */
 enum rule_verb rules_addr(const struct rules *r, const struct addr *a);
 /* The same for a name that is to be resolved; a final dot and case make no difference. */
 enum rule_verb rules_name(const struct rules *r, const char *name);

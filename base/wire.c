@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Cursors with a sticky error. Every get and put goes through one function that checks the bound; after a failure nothing is
- * read or written any more.
+ * Cursors with a sticky error. Every get and put goes through one function that checks the bound; after a
+ * failure nothing is read or written any more.
  */
 #include "base/wire.h"
 

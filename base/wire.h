@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Read and write cursors over wire bytes, with a sticky error: after a failure every further call is a no-op that
- * returns zeros or NULL, so that code checks once at the end. The only place that moves pointers through wire bytes.
+ * Read and write cursors over wire bytes, with a sticky error: after a failure every further call is a no-op
+ * that returns zeros or NULL, so that code checks once at the end. The only place that moves pointers through
+ * wire bytes.
  */
 #ifndef BASE_WIRE_H
 #define BASE_WIRE_H

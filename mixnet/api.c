@@ -2,13 +2,14 @@
 /*
  * Fetching from the nym-api.
  *
- * Theory of operation. One fetch is a sequence of GETs against one base URL: rotation info, rewarded set, all pages of skimmed nodes, and, when
- * exits are wanted, all pages of described nodes. Sequential, because it runs once in five minutes and a failure is
- * then easy to name. Any failure moves on to the next base URL; when all have failed the first URL's reason is reported with the last's.
- * Epochs that do not agree between the answers repeat the whole sequence once at the same URL (versions.md 5).
+ * Theory of operation. One fetch is a sequence of GETs against one base URL: rotation info, rewarded set, all
+ * pages of skimmed nodes, and, when exits are wanted, all pages of described nodes. Sequential, because it
+ * runs once in five minutes and a failure is then easy to name. Any failure moves on to the next base URL;
+ * when all have failed the first URL's reason is reported with the last's. Epochs that do not agree between
+ * the answers repeat the whole sequence once at the same URL (versions.md 5).
  *
- * The URL that worked is tried first the next time. A request gets its share of the time that is left, so that a server that says nothing
- * does not use up the others' turn.
+ * The URL that worked is tried first the next time. A request gets its share of the time that is left, so
+ * that a server that says nothing does not use up the others' turn.
  */
 #include "mixnet/api.h"
 
@@ -30,7 +31,7 @@ struct api {
 	struct ws *ws;
 	struct network net;
 	struct ws_get *get;
-	unsigned first, tried;	/* index of the URL to begin with; number tried in this fetch */
+	unsigned first, tried; /* index of the URL to begin with; number tried in this fetch */
 	enum step step;
 	unsigned page;
 	bool busy, with_exits, again;
@@ -40,7 +41,8 @@ struct api {
 	struct api_skimmed skimmed;
 	size_t described, described_total;
 	char what[768];
-	void (*cb)(void *owner, int err, struct topology *topo, const struct api_rotation *rot, const char *what);
+	void (*cb)(void *owner, int err, struct topology *topo, const struct api_rotation *rot,
+		   const char *what);
 	void *owner;
 };
 
@@ -151,7 +153,8 @@ static int digest(struct api *a, const char *body, size_t len)
 	case SKIMMED:
 		r = api_parse_skimmed(&a->skimmed, body, len, &skipped);
 		a->page++;
-		if (r == 0 && a->skimmed.n + skipped < a->skimmed.total && a->skimmed.n > before && a->page < PAGES_MAX)
+		if (r == 0 && a->skimmed.n + skipped < a->skimmed.total && a->skimmed.n > before &&
+		    a->page < PAGES_MAX)
 			break;
 		a->step = DESCRIBED;
 		a->page = 0;
@@ -190,10 +193,13 @@ static void answered(void *owner, int err, int status, const char *body, size_t 
 static void request(struct api *a)
 {
 	static const char *const path[] = { "v1/epoch/key-rotation-info", "v1/nym-nodes/rewarded-set",
-					    "v2/unstable/nym-nodes/skimmed?page=%u", "v2/nym-nodes/described?page=%u" };
+					    "v2/unstable/nym-nodes/skimmed?page=%u",
+					    "v2/nym-nodes/described?page=%u" };
 	const char *base = base_url(a), *slash = base[strlen(base) - 1] == '/' ? "" : "/";
-	struct ws_get_opts o = { .ca_file = *a->net.ca_file ? a->net.ca_file : NULL, .allow_plain = a->net.allow_plain_ws,
-				 .max_body = API_BODY_MAX, .timeout_us = REQUEST_US };
+	struct ws_get_opts o = { .ca_file = *a->net.ca_file ? a->net.ca_file : NULL,
+				 .allow_plain = a->net.allow_plain_ws,
+				 .max_body = API_BODY_MAX,
+				 .timeout_us = REQUEST_US };
 	char url[640], tail[64];
 	uint64_t left = a->deadline_us > loop_now(a->loop) ? a->deadline_us - loop_now(a->loop) : 1;
 	uint64_t share = left / (a->net.n_api - a->tried) + 1;
@@ -232,7 +238,8 @@ void api_free(struct api *a)
 }
 
 void api_fetch(struct api *a, bool with_exits, uint64_t deadline_us,
-	       void (*cb)(void *owner, int err, struct topology *topo, const struct api_rotation *rot, const char *what),
+	       void (*cb)(void *owner, int err, struct topology *topo, const struct api_rotation *rot,
+			  const char *what),
 	       void *owner)
 {
 	api_cancel(a);

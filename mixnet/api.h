@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * nym-api client (spec bootstrap.md 2-5, versions.md 5): fetches skimmed nodes, rewarded set, key-rotation info and
- * described nodes as JSON and makes a struct topology of them. One ordered URL list with fall-back; size and depth limits;
- * the epochs of all answers must agree, else everything is asked once more.
+ * nym-api client (spec bootstrap.md 2-5, versions.md 5): fetches skimmed nodes, rewarded set, key-rotation
+ * info and described nodes as JSON and makes a struct topology of them. One ordered URL list with fall-back;
+ * size and depth limits; the epochs of all answers must agree, else everything is asked once more.
  *
  * Parsing is separate from fetching, so that vectors and fuzzers reach it.
  */
@@ -30,9 +30,10 @@ struct network {
 	char ca_file[256]; /* "" = system */
 	bool allow_plain_ws;
 };
-int network_builtin(struct network *n, const char *name);	  /* 0 or SMX_ECONFIG */
-int network_from_url(struct network *n, const char *url);	  /* 0 or SMX_ECONFIG */
-/* JSON text of a network file; unknown members are an error. err gets one line naming what is wrong. 0 or SMX_ECONFIG. */
+int network_builtin(struct network *n, const char *name); /* 0 or SMX_ECONFIG */
+int network_from_url(struct network *n, const char *url); /* 0 or SMX_ECONFIG */
+/* JSON text of a network file; unknown members are an error. err gets one line naming what is wrong. 0 or
+ * SMX_ECONFIG. */
 int network_parse(struct network *n, const char *json, size_t len, char *err, size_t err_cap);
 
 /* ---- parsing ---- */
@@ -45,8 +46,8 @@ struct api_skimmed {
 	size_t n, cap;
 };
 void api_skimmed_done(struct api_skimmed *s);
-/* Appends the page's nodes (a bad node is skipped and counted in *skipped). 0, SMX_EPROTO (malformed, or metadata differs from
- * the pages before), SMX_ELIMIT, -ENOMEM. */
+/* Appends the page's nodes (a bad node is skipped and counted in *skipped). 0, SMX_EPROTO (malformed, or
+ * metadata differs from the pages before), SMX_ELIMIT, -ENOMEM. */
 int api_parse_skimmed(struct api_skimmed *s, const char *json, size_t len, size_t *skipped);
 
 struct api_rewarded {
@@ -67,7 +68,8 @@ int api_parse_rotation(struct api_rotation *k, const char *json, size_t len);
 /* rotation id of an epoch, bootstrap.md 7. */
 uint32_t api_rotation_id(const struct api_rotation *k, uint32_t epoch_id);
 
-/* Adds version, IPR address and country of described nodes to s->node by identity. *total from pagination, *n entries seen. */
+/* Adds version, IPR address and country of described nodes to s->node by identity. *total from pagination, *n
+ * entries seen. */
 int api_parse_described(struct api_skimmed *s, const char *json, size_t len, size_t *total, size_t *n);
 
 /* Topology of all of it (copies; release with api_topology_free). NULL: no memory. */
@@ -80,12 +82,14 @@ struct api;
 struct api *api_new(struct loop *loop, struct ws *ws, const struct network *net); /* NULL: errno */
 void api_free(struct api *a);
 /*
- * Fetches everything; cb once. err 0: *topo and *rot; the topology belongs to the receiver (api_topology_free). Else negative, and what says
- * in one line which URL failed how ("http://127.0.0.1:1/: connection refused"). Every URL of the list is tried before giving
- * up; per request 30 s, in all until deadline_us (loop time). with_exits: also the described list.
+ * Fetches everything; cb once. err 0: *topo and *rot; the topology belongs to the receiver
+ * (api_topology_free). Else negative, and what says in one line which URL failed how ("http://127.0.0.1:1/:
+ * connection refused"). Every URL of the list is tried before giving up; per request 30 s, in all until
+ * deadline_us (loop time). with_exits: also the described list.
  */
 void api_fetch(struct api *a, bool with_exits, uint64_t deadline_us,
-	       void (*cb)(void *owner, int err, struct topology *topo, const struct api_rotation *rot, const char *what),
+	       void (*cb)(void *owner, int err, struct topology *topo, const struct api_rotation *rot,
+			  const char *what),
 	       void *owner);
 void api_cancel(struct api *a);
 

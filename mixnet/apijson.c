@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * JSON of the nym-api (spec bootstrap.md 4). Unknown members are ignored, a bad node is skipped, a bad document is refused.
+ * JSON of the nym-api (spec bootstrap.md 4). Unknown members are ignored, a bad node is skipped, a bad
+ * document is refused.
  *
- * Nesting, and the memory that the values of a text will take, are measured before jansson sees it, so that hostile answers cost nothing:
- * an empty object is three bytes of text and a hundred times as many in memory.
+ * Nesting, and the memory that the values of a text will take, are measured before jansson sees it, so that
+ * hostile answers cost nothing: an empty object is three bytes of text and a hundred times as many in memory.
  */
 #include <errno.h>
 #include <jansson.h>
@@ -16,13 +17,15 @@
 #include "mixnet/api.h"
 #include "mixnet/prim.h"
 
-/* Memory of an object or array, and of any value with its place in one, at most, but for the text of strings. */
+/* Memory of an object or array, and of any value with its place in one, at most, but for the
+ * text of strings. */
 #define NEST_COST 320
 #define VALUE_COST 96
 
 /* ---- helpers ---- */
 
-/* Brackets and braces outside strings are never nested deeper than API_DEPTH_MAX, and the values fit into API_MEMORY_MAX. */
+/* Brackets and braces outside strings are never nested deeper than API_DEPTH_MAX, and the values fit into
+ * API_MEMORY_MAX. */
 static bool affordable(const char *s, size_t len)
 {
 	size_t depth = 0, cost = 0;
@@ -188,9 +191,9 @@ static bool parse_node(const json_t *j, struct topo_node *n)
 
 	memset(n, 0, sizeof(*n));
 	if (!get_u32(j, "node_id", &n->id) || !get_key(j, "ed25519_identity_pubkey", n->identity) ||
-	    !prim_ed25519_valid(n->identity) ||
-	    !get_key(j, "x25519_sphinx_pubkey", n->sphinx_key) || !get_port(j, "mix_port", &port) ||
-	    !parse_ips(json_object_get(j, "ip_addresses"), n) || !n->n_ips ||
+	    !prim_ed25519_valid(n->identity) || !get_key(j, "x25519_sphinx_pubkey", n->sphinx_key) ||
+	    !get_port(j, "mix_port", &port) || !parse_ips(json_object_get(j, "ip_addresses"), n) ||
+	    !n->n_ips ||
 	    !parse_performance(json_string_value(json_object_get(j, "performance")), &n->performance) ||
 	    !parse_entry(json_object_get(j, "entry"), n))
 		return false;
@@ -277,8 +280,8 @@ int api_parse_rewarded(struct api_rewarded *ret, const char *json, size_t len)
 	memset(&r, 0, sizeof(r));
 	for (int i = 0; i < TOPO_LAYERS && ok; i++)
 		ok = get_ids(j, layer[i], &r.layer[i], &r.layer_n[i]);
-	ok = ok && get_ids(j, "entry_gateways", &r.entry, &r.entry_n) && get_ids(j, "exit_gateways", &r.exit, &r.exit_n) &&
-	     get_ids(j, "standby", &standby, &n_standby);
+	ok = ok && get_ids(j, "entry_gateways", &r.entry, &r.entry_n) &&
+	     get_ids(j, "exit_gateways", &r.exit, &r.exit_n) && get_ids(j, "standby", &standby, &n_standby);
 	free(standby);
 	if (ok && epoch) {
 		ok = get_u32(j, "epoch_id", &r.epoch_id);
@@ -315,7 +318,8 @@ int api_parse_rotation(struct api_rotation *ret, const char *json, size_t len)
 {
 	struct api_rotation k;
 	json_t *j = load(json, len);
-	const json_t *state = json_object_get(j, "key_rotation_state"), *d = json_object_get(j, "epoch_duration");
+	const json_t *state = json_object_get(j, "key_rotation_state"),
+		     *d = json_object_get(j, "epoch_duration");
 	const json_t *secs = json_object_get(d, "secs");
 	uint32_t nanos;
 	bool ok;
@@ -325,8 +329,8 @@ int api_parse_rotation(struct api_rotation *ret, const char *json, size_t len)
 	     get_u32(state, "initial_epoch_id", &k.initial_epoch_id) &&
 	     get_u32(j, "current_absolute_epoch_id", &k.current_epoch_id) &&
 	     parse_rfc3339(json_string_value(json_object_get(j, "current_epoch_start")), &k.epoch_start_s) &&
-	     json_is_integer(secs) && json_integer_value(secs) >= 0 && json_integer_value(secs) < 366 * 86400 &&
-	     get_u32(d, "nanos", &nanos) && nanos < 1000000000;
+	     json_is_integer(secs) && json_integer_value(secs) >= 0 &&
+	     json_integer_value(secs) < 366 * 86400 && get_u32(d, "nanos", &nanos) && nanos < 1000000000;
 	if (ok)
 		k.epoch_us = (uint64_t)json_integer_value(secs) * US_PER_S + nanos / 1000;
 	json_decref(j);
@@ -352,7 +356,8 @@ static void describe(struct topo_node *n, const json_t *d)
 {
 	const json_t *version = json_object_get(json_object_get(d, "build_information"), "build_version");
 	const json_t *ipr = json_object_get(json_object_get(d, "ip_packet_router"), "address");
-	const char *where = json_string_value(json_object_get(json_object_get(d, "auxiliary_details"), "location"));
+	const char *where =
+		json_string_value(json_object_get(json_object_get(d, "auxiliary_details"), "location"));
 
 	if (json_is_string(version))
 		topo_version_parse(&n->version, json_string_value(version), json_string_length(version));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * bincode integers: 0..250 in one byte; 0xFB, 0xFC, 0xFD announce 2, 4, 8 bytes. 0xFE (16 bytes) and 0xFF never fit a field here.
+ * bincode integers: 0..250 in one byte; 0xFB, 0xFC, 0xFD announce 2, 4, 8 bytes. 0xFE (16 bytes) and 0xFF
+ * never fit a field here.
  */
 #include "mixnet/bincode.h"
 
@@ -75,15 +76,19 @@ static bool utf8(const uint8_t *p, size_t n)
 {
 	for (size_t i = 0; i < n;) {
 		uint8_t c = p[i];
-		size_t k = c < 0x80 ? 1 : c >= 0xc2 && c < 0xe0 ? 2 : c >= 0xe0 && c < 0xf0 ? 3 : c >= 0xf0 && c < 0xf5 ? 4 : 0;
+		size_t k = c < 0x80		   ? 1
+			   : c >= 0xc2 && c < 0xe0 ? 2
+			   : c >= 0xe0 && c < 0xf0 ? 3
+			   : c >= 0xf0 && c < 0xf5 ? 4
+						   : 0;
 
 		if (!k || i + k > n)
 			return false;
 		for (size_t j = 1; j < k; j++)
 			if ((p[i + j] & 0xc0) != 0x80)
 				return false;
-		if ((c == 0xe0 && p[i + 1] < 0xa0) || (c == 0xed && p[i + 1] > 0x9f) || (c == 0xf0 && p[i + 1] < 0x90) ||
-		    (c == 0xf4 && p[i + 1] > 0x8f))
+		if ((c == 0xe0 && p[i + 1] < 0xa0) || (c == 0xed && p[i + 1] > 0x9f) ||
+		    (c == 0xf0 && p[i + 1] < 0x90) || (c == 0xf4 && p[i + 1] > 0x8f))
 			return false;
 		i += k;
 	}

@@ -9,9 +9,9 @@
  * opened again with the same keys, soon (retry.h): most gateways restart, and the programs wait. Pending
  * acknowledgements, the session with the exit and the addresses stay.
  *
- * The directory is refreshed every five minutes, sooner after a failure, and when a gateway link came back or an
- * exit was lost: its addresses or the network's keys may have changed. A failed refresh keeps the last one (SPEC
- * bootstrap.md 5.4, traffic.md 3.1: better than silence).
+ * The directory is refreshed every five minutes, sooner after a failure, and when a gateway link came back or
+ * an exit was lost: its addresses or the network's keys may have changed. A failed refresh keeps the last one
+ * (SPEC bootstrap.md 5.4, traffic.md 3.1: better than silence).
  *
  * One setter changes the state and asserts the move against a table. The owner is told by a deferred task,
  * never from inside a call of its own.
@@ -40,9 +40,9 @@
 
 static const struct bridge_profile profiles[] = {
 	/* traffic.md 2.1 */
-	{"default", 20000, 200000, 15000, 15000, false},
-	{"fast", 4000, UINT64_C(2000000000), 10000, 15000, false},
-	{"no-poisson", 0, 200000, 15000, 15000, true},
+	{ "default", 20000, 200000, 15000, 15000, false },
+	{ "fast", 4000, UINT64_C(2000000000), 10000, 15000, false },
+	{ "no-poisson", 0, 200000, 15000, 15000, true },
 };
 
 const struct bridge_profile *bridge_profile(const char *name)
@@ -279,7 +279,7 @@ static void gw_drained(void *owner)
 	bridge_path_pump(owner);
 }
 
-static const struct gw_link_ops gw_ops = {gw_open, gw_blob, gw_lost, gw_drained};
+static const struct gw_link_ops gw_ops = { gw_open, gw_blob, gw_lost, gw_drained };
 
 static void on_retry(void *owner)
 {

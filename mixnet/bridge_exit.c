@@ -31,7 +31,7 @@
 #define LINK_STOP 64 /* packets queued in the websocket */
 #define KEY_LIFE_DEFAULT_US (UINT64_C(25) * 3600 * US_PER_S)
 #define STEADY_US (300 * US_PER_S) /* a session that lasted so long says nothing bad about its exit */
-#define LOSS_SAMPLE 256 /* packets, until what came back is counted */
+#define LOSS_SAMPLE 256		   /* packets, until what came back is counted */
 #define LOSS_REFRESH_US (30 * US_PER_S)
 #define MTU_LIMIT IPR_MTU_MAX
 
@@ -65,7 +65,8 @@ static void exit_up(struct bridge *b)
 	b->link.mtu = b->exit.mtu;
 	b->link.mtu_up = b->exit.mtu_up;
 	b->exit_up_us = loop_now(b->loop);
-	/* What a gateway kept for us it pushes before it lets us in; and nobody is let in by a tunnel that ends. */
+	/* What a gateway kept for us it pushes before it lets us in; and nobody is let in by a tunnel that
+	 * ends. */
 	if (gw_link_is_open(&b->gw) && b->state != BRIDGE_DRAINING)
 		both_up(b);
 }
@@ -132,8 +133,8 @@ int bridge_path_init(struct bridge *b)
 		.hop_mean_us = b->cfg.profile->hop_mean_us,
 		.ack_mean_us = b->cfg.profile->ack_mean_us,
 	};
-	struct shaper_source src = {source_fill, source_done, b};
-	struct exitsess_ops ops = {exit_recv, exit_event, b};
+	struct shaper_source src = { source_fill, source_done, b };
+	struct exitsess_ops ops = { exit_recv, exit_event, b };
 	struct nym_rx_limits lim = {
 		.frags = 512,
 		.sets = 64,
@@ -268,8 +269,8 @@ static bool choose_drawn(struct bridge *b)
 	return true;
 }
 
-/* Draws and asks the next candidate; in a tunnel that was ready before, failing that, waits and tries again.
- */
+/* Draws and asks the next candidate; in a tunnel that was ready before, failing that, waits
+ * and tries again. */
 static void exit_next(struct bridge *b)
 {
 	bool chosen = b->cfg.exit_given ? choose_given(b) : choose_drawn(b);
@@ -398,7 +399,8 @@ static void arm(struct bridge *b)
 	loop_timer_set(&b->tick, at);
 }
 
-/* Slots are served and packets leave, each at its time; building one takes as long as others may have to wait. */
+/* Slots are served and packets leave, each at its time; building one takes as long as others may have to
+ * wait. */
 static void serve_slots(struct bridge *b, uint64_t now_us)
 {
 	struct shaper_out *room;
@@ -420,9 +422,9 @@ static void serve_slots(struct bridge *b, uint64_t now_us)
 }
 
 /*
- * Many packets get lost on their way: the directory may know by now which node does not work. Only the directory decides
- * which nodes are used. If we left out those whose packets do not come back, our gateway could choose our routes for us by
- * dropping the others.
+ * Many packets get lost on their way: the directory may know by now which node does not work. Only the
+ * directory decides which nodes are used. If we left out those whose packets do not come back, our gateway
+ * could choose our routes for us by dropping the others.
  */
 static void watch_losses(struct bridge *b, uint64_t now_us)
 {
@@ -449,8 +451,7 @@ static void judge(struct bridge *b)
 		else
 			bridge_say_why(b, "the directory could not be refreshed");
 		bridge_set_state(b, BRIDGE_DEGRADED);
-	}
-	else if (b->state == BRIDGE_DEGRADED && !trouble)
+	} else if (b->state == BRIDGE_DEGRADED && !trouble)
 		bridge_set_state(b, BRIDGE_READY);
 }
 

@@ -327,8 +327,9 @@ static const struct ws_conn_ops conn_ops = {
 
 static void connect_next(struct gw_link *l)
 {
-	struct ws_get_opts o = {
-		.ca_file = l->ca_file, .allow_plain = l->allow_plain, .timeout_us = CONNECT_US};
+	struct ws_get_opts o = { .ca_file = l->ca_file,
+				 .allow_plain = l->allow_plain,
+				 .timeout_us = CONNECT_US };
 
 	while (l->url_at < l->n_urls) {
 		struct gw_sock *s = calloc(1, sizeof(*s));

@@ -3,27 +3,28 @@
  * What an exit session puts into a slot.
  *
  * Theory of operation. Everything towards an exit is a repliable message: header, SURBs, stream frame, IPR
- * message. It is made at the moment a slot is free, mostly to fill exactly one fragment: the packets whose turn
- * it is are bundled, SURBs fill the room left (SPEC ipr.md 9: 3 beside an ACK, none beside a full packet).
+ * message. It is made at the moment a slot is free, mostly to fill exactly one fragment: the packets whose
+ * turn it is are bundled, SURBs fill the room left (SPEC ipr.md 9: 3 beside an ACK, none beside a full
+ * packet).
  *
  * Three kinds of message take several fragments. They are laid out once, and the fragments take the
  * next slots:
  * - the connect request, with its 20 SURBs;
- * - a bulk bundle: when packets of one connection wait that fill several fragments, up to BULK_SPAN of them hold
- *   one bundle. No room is lost between packets, and since they reach the exit together their answers share a
- *   reply, which saves SURBs. Nothing waits for it to become larger. Its packets arrive with its last fragment,
- *   so a fragment that is lost is sent again;
+ * - a bulk bundle: when packets of one connection wait that fill several fragments, up to BULK_SPAN of them
+ * hold one bundle. No room is lost between packets, and since they reach the exit together their answers
+ * share a reply, which saves SURBs. Nothing waits for it to become larger. Its packets arrive with its last
+ * fragment, so a fragment that is lost is sent again;
  * - a set of ten SURBs in three fragments, where nothing but ACKs waits: 3.33 a slot and not 3.
- * Between the fragments of a bulk bundle every other slot is for a connection that has one packet only, between
- * those of a set for anything but ACKs.
+ * Between the fragments of a bulk bundle every other slot is for a connection that has one packet only,
+ * between those of a set for anything but ACKs.
  *
- * SURBs of these messages are made with the fragment they begin in. Reply keys are in the table before the fragment
- * is handed out.
+ * SURBs of these messages are made with the fragment they begin in. Reply keys are in the table before the
+ * fragment is handed out.
  *
  * SURB messages and data share the slots: answers to a request alternate with data; a push ahead of need
  * takes every second slot while less than half of the target is there, every fifth while some is missing, and
- * every free slot. A message with three SURBs beside its packets counts as both, except that a set comes after
- * each of them while half is missing or the exit asks for ten.
+ * every free slot. A message with three SURBs beside its packets counts as both, except that a set comes
+ * after each of them while half is missing or the exit asks for ten.
  */
 #include "mixnet/exitsess.h"
 
@@ -46,10 +47,11 @@
 #define CONTROL_LIMIT 10
 #define SURB_LIMIT 10
 #define PING_LIMIT 3
-#define ROOM(span) ((size_t)(span) * NYM_FRAG_DATA - 1) /* one byte of padding at least */
+#define ROOM(span) ((size_t)(span)*NYM_FRAG_DATA - 1) /* one byte of padding at least */
 #define BUNDLE_HDR (NYM_REPLIABLE_HDR + STREAM_HDR + ipr_data_hdr(IPR_BUNDLE_MAX))
 
-_Static_assert(SET_SPAN <= EXITSESS_SPAN_MAX && BULK_SPAN <= EXITSESS_SPAN_MAX, "the buffer holds any of them");
+_Static_assert(SET_SPAN <= EXITSESS_SPAN_MAX && BULK_SPAN <= EXITSESS_SPAN_MAX,
+	       "the buffer holds any of them");
 
 /* Token: session, and the SURBs of the message, so that exitsess_acked() can keep the books. */
 static uint64_t token(const struct exitsess *e, unsigned surbs)
@@ -58,7 +60,8 @@ static uint64_t token(const struct exitsess *e, unsigned surbs)
 }
 
 /* One SURB, its key in the table. 0 or the error of a route. */
-static int make_surb(struct exitsess *e, uint64_t now_us, const struct topology *topo, uint8_t surb[SURB_LEN4])
+static int make_surb(struct exitsess *e, uint64_t now_us, const struct topology *topo,
+		     uint8_t surb[SURB_LEN4])
 {
 	struct sphinx_route route;
 	uint8_t digest[32];
@@ -72,8 +75,8 @@ static int make_surb(struct exitsess *e, uint64_t now_us, const struct topology 
 }
 
 /* Header and room for n SURBs, which is returned. */
-static uint8_t *put_header(struct exitsess *e, const struct topology *topo, struct wire_wr *w, enum nym_content content,
-			   unsigned n)
+static uint8_t *put_header(struct exitsess *e, const struct topology *topo, struct wire_wr *w,
+			   enum nym_content content, unsigned n)
 {
 	nym_put_repliable(w, e->tag, content, n, HOPS, rotation_byte(topo->rotation_id));
 	e->rotation_id = topo->rotation_id;
@@ -126,11 +129,13 @@ static bool make_due(struct exitsess *e, uint64_t now_us, const struct topology 
 	return true;
 }
 
-static bool next_fragment(struct exitsess *e, uint64_t now_us, const struct topology *topo, struct shaper_item *item)
+static bool next_fragment(struct exitsess *e, uint64_t now_us, const struct topology *topo,
+			  struct shaper_item *item)
 {
 	unsigned before = e->split_made;
 
-	if (e->rotation_id != topo->rotation_id) { /* its SURBs are of one rotation: what is left is of no use */
+	if (e->rotation_id !=
+	    topo->rotation_id) { /* its SURBs are of one rotation: what is left is of no use */
 		e->splitting = false;
 		e->connect_due = e->state == EXITSESS_CONNECTING;
 		return false;
@@ -170,7 +175,8 @@ static void paid(struct exitsess *e, unsigned surbs)
 	e->stats.surb_messages++;
 }
 
-static bool surb_set(struct exitsess *e, uint64_t now_us, const struct topology *topo, struct shaper_item *item)
+static bool surb_set(struct exitsess *e, uint64_t now_us, const struct topology *topo,
+		     struct shaper_item *item)
 {
 	struct wire_wr w;
 
@@ -206,7 +212,7 @@ static bool surb_message(struct exitsess *e, uint64_t now_us, const struct topol
 
 static void request(struct exitsess *e, uint64_t now_us, struct wire_wr *w, enum ipr_kind kind)
 {
-	struct ipr_request r = {.version = e->version, .kind = kind, .id = e->request_id};
+	struct ipr_request r = { .version = e->version, .kind = kind, .id = e->request_id };
 
 	if (kind != IPR_CONNECT)
 		r.id = rng_u64(e->rng);
@@ -291,7 +297,7 @@ bool exitmsg_urgent(struct exitsess *e, uint64_t now_us, const struct topology *
  * servers, so that a host which does not look at the TTL has something to answer as well. */
 static size_t keepalive(struct exitsess *e, uint8_t *out, size_t cap)
 {
-	uint8_t query[17] = {0, 0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 1};
+	uint8_t query[17] = { 0, 0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 1 };
 	struct addr src = e->ip4;
 
 	rng_fill(e->rng, query, 2);
@@ -400,8 +406,8 @@ static bool push_first(const struct exitsess *e, uint64_t now_us, uint64_t rtt_u
 /* Whether the slot goes to somebody else's packet though a message's fragments wait: not twice in a row. */
 static bool give_way(struct exitsess *e)
 {
-	e->gave_way = !e->gave_way && (e->split_data ? ipq_lone(&e->queue, e->split_flow)
-						     : e->queue.count > e->queue.acks);
+	e->gave_way = !e->gave_way &&
+		      (e->split_data ? ipq_lone(&e->queue, e->split_flow) : e->queue.count > e->queue.acks);
 	return e->gave_way;
 }
 

@@ -7,11 +7,11 @@
  * and request id; everything else is counted and dropped, never an abort.
  *
  * The exit forgets a client that sends no IP packet for 60 s and sends no sign of it. At the beginning, and
- * after 20 s without traffic in either direction, a probe goes out: one small IP packet that dies on the exit host, which renews
- * the session there, and a ping, which the exit answers itself. Any frame after it is an answer. Three probes
- * in a row without one mean the exit is lost. Where the packet was answered once (some hosts stay silent),
- * its answer is asked for from then on: pongs alone, six times, then mean that the exit lives but has
- * forgotten us. It has, without a question, when nothing left here for so long.
+ * after 20 s without traffic in either direction, a probe goes out: one small IP packet that dies on the exit
+ * host, which renews the session there, and a ping, which the exit answers itself. Any frame after it is an
+ * answer. Three probes in a row without one mean the exit is lost. Where the packet was answered once (some
+ * hosts stay silent), its answer is asked for from then on: pongs alone, six times, then mean that the exit
+ * lives but has forgotten us. It has, without a question, when nothing left here for so long.
  *
  * What goes out is made in exitmsg.c, order of what comes in is kept by reorder.c, SURB books by surbstock.c.
  * Called by the bridge.
@@ -30,11 +30,13 @@
 #include "mixnet/stream.h"
 
 #define IDLE_US (20 * US_PER_S)
-#define FORGOTTEN_US (75 * US_PER_S) /* SPEC ipr.md 6.7: gone within 70 s of the last packet, which took its time */
+#define FORGOTTEN_US                                                                                         \
+	(75 * US_PER_S) /* SPEC ipr.md 6.7: gone within 70 s of the last packet, which took its time */
 #define PROBE_WAIT_US (3 * US_PER_S) /* with IDLE_US: a lost exit is known in 29 s */
-#define MISSES_MAX 3	    /* nothing came back at all */
-#define MISSES_PONG_MAX 6   /* pongs came: the small packets themselves may have been lost */
-#define MTU_EXIT_MAX 1500   /* versions.md 3: what an exit says is capped at this; it takes as much (ipr.md 11, 6) */
+#define MISSES_MAX 3		     /* nothing came back at all */
+#define MISSES_PONG_MAX 6	     /* pongs came: the small packets themselves may have been lost */
+#define MTU_EXIT_MAX                                                                                         \
+	1500 /* versions.md 3: what an exit says is capped at this; it takes as much (ipr.md 11, 6) */
 #define STALE_MAX 300u	    /* pings at a time for SURBs of no use */
 #define PROBE_PORT_MIN 700u /* below the ports a stack hands out */
 #define PROBE_PORTS 300u
@@ -252,9 +254,9 @@ static void on_connect(struct exitsess *e, uint64_t now_us, const struct ipr_res
 		end(e, "the exit refused the connection: %s%s%s", why[r->result], n ? " " : "", text);
 		return;
 	}
-	e->ip4 = (struct addr){.family = 4};
+	e->ip4 = (struct addr){ .family = 4 };
 	memcpy(e->ip4.ip, r->ip4, sizeof(r->ip4));
-	e->ip6 = (struct addr){.family = 6};
+	e->ip6 = (struct addr){ .family = 6 };
 	memcpy(e->ip6.ip, r->ip6, sizeof(r->ip6));
 	if (mtu < IPR_MTU_MIN)
 		mtu = IPR_MTU_DEFAULT;
@@ -269,8 +271,8 @@ static void on_connect(struct exitsess *e, uint64_t now_us, const struct ipr_res
 	e->ops.event(e->ops.owner, EXITSESS_EV_UP);
 }
 
-/* Whether a packet answers our probe: from the probed address to our port, or an ICMP error that quotes it.
- */
+/* Whether a packet answers our probe: from the probed address to our port, or an ICMP error
+ * that quotes it. */
 static bool probe_answer(struct exitsess *e, const uint8_t *pkt, size_t len)
 {
 	struct ippkt p;

@@ -30,7 +30,7 @@
 struct rng;
 
 #define EXITSESS_SURBS_CONNECT 20 /* ipr.md 2.7: 11 and fewer cost another round trip */
-#define EXITSESS_SPAN_MAX 6 /* fragments of one message: the connect request's */
+#define EXITSESS_SPAN_MAX 6	  /* fragments of one message: the connect request's */
 #define EXITSESS_CAUSE 160
 
 enum exitsess_state { EXITSESS_IDLE, EXITSESS_CONNECTING, EXITSESS_UP, EXITSESS_ENDED };
@@ -95,7 +95,7 @@ struct exitsess {
 	bool splitting, gave_way; /* gave_way: the last slot went to another connection's packet */
 	struct nym_split split;
 	unsigned split_surbs, split_made, split_limit;
-	bool split_data;     /* packets of split_flow; else SURBs or the connect request */
+	bool split_data; /* packets of split_flow; else SURBs or the connect request */
 	uint64_t split_flow;
 	uint8_t message[EXITSESS_SPAN_MAX * NYM_FRAG_DATA];
 	unsigned since_surbs; /* data slots since the last SURB message */
@@ -120,8 +120,8 @@ int exitsess_init(struct exitsess *e, const struct nym_self *me, struct surb_key
 		  const struct exitsess_ops *ops);
 void exitsess_done(struct exitsess *e);
 
-/* Begins with an exit; queued packets and everything of the session before is forgotten. wall_s: UTC seconds.
- */
+/* Begins with an exit; queued packets and everything of the session before is forgotten.
+ * wall_s: UTC seconds. */
 void exitsess_start(struct exitsess *e, const struct exitsess_cfg *cfg, uint64_t now_us, int64_t wall_s);
 /* Sends a disconnect request with the next slot and accepts no more packets. Queued packets go first. */
 void exitsess_stop(struct exitsess *e);

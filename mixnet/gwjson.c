@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * JSON of the gateway link (spec gateway.md 5): internally tagged objects, byte strings as arrays of integers, base64 in
- * authenticateV2 only. Duplicate members are an error, unknown ones are ignored.
+ * JSON of the gateway link (spec gateway.md 5): internally tagged objects, byte strings as arrays of
+ * integers, base64 in authenticateV2 only. Duplicate members are an error, unknown ones are ignored.
  */
 #include "mixnet/gwjson.h"
 
@@ -67,7 +67,8 @@ json_t *gwjson_base64_string(const uint8_t *in, size_t len)
 	return prim_base64_encode(text, sizeof(text), in, len) < 0 ? NULL : json_string(text);
 }
 
-int gwjson_int(const json_t *obj, const char *key, int64_t min, int64_t max, const int64_t *dflt, int64_t *ret)
+int gwjson_int(const json_t *obj, const char *key, int64_t min, int64_t max, const int64_t *dflt,
+	       int64_t *ret)
 {
 	const json_t *v = json_object_get(obj, key);
 
@@ -103,7 +104,7 @@ int gwjson_dump(json_t *obj, char *out, size_t cap)
 
 int gwjson_handshake(char *out, size_t cap, uint8_t version, const uint8_t *data, size_t len)
 {
-	return gwjson_dump(json_pack("{s:s,s:i,s:o}", "type", "handshakePayload", "protocol_version", (int)version,
-				     "data", gwjson_array(data, len)),
+	return gwjson_dump(json_pack("{s:s,s:i,s:o}", "type", "handshakePayload", "protocol_version",
+				     (int)version, "data", gwjson_array(data, len)),
 			   out, cap);
 }

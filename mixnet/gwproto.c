@@ -2,13 +2,13 @@
 /*
  * Client side of the gateway link.
  *
- * Theory of operation. A connection begins with gw_client_start(): a version query that leads into the registration handshake,
- * or a signed login when a key exists. Every text goes through gw_client_text(), one switch over the state; what may come in a state is
- * listed in gwproto.h. After OPEN the texts are bandwidth reports and errors. Binary frames are sealed with the shared key both ways; a
- * push is opened in place.
+ * Theory of operation. A connection begins with gw_client_start(): a version query that leads into the
+ * registration handshake, or a signed login when a key exists. Every text goes through gw_client_text(), one
+ * switch over the state; what may come in a state is listed in gwproto.h. After OPEN the texts are bandwidth
+ * reports and errors. Binary frames are sealed with the shared key both ways; a push is opened in place.
  *
- * Handshake (spec gateway.md 6): X25519 and Ed25519 in four messages; the shared key is HKDF-BLAKE3 of the exchange with
- * our salt; the gateway's signature is checked with the key the directory gave.
+ * Handshake (spec gateway.md 6): X25519 and Ed25519 in four messages; the shared key is HKDF-BLAKE3 of the
+ * exchange with our salt; the gateway's signature is checked with the key the directory gave.
  *
  * Used by bridge.c, the local network's exit, vectors and fuzzers. Not thread-safe, no clock.
  */
@@ -29,7 +29,8 @@
 
 const char *gw_state_name(enum gw_state s)
 {
-	static const char *const name[] = { "idle", "version", "hello", "finish", "register", "login", "open", "failed" };
+	static const char *const name[] = { "idle",	"version", "hello", "finish",
+					    "register", "login",   "open",  "failed" };
 
 	return name[s];
 }
@@ -86,8 +87,9 @@ static int put_login(struct gw_client *g, int64_t wall_s, char *out, size_t cap)
 	prim_gcmsiv_seal(sealed, g->key, nonce, pk, 32);
 	put_be64(nonce + GCMSIV_NONCE, (uint64_t)wall_s);
 	prim_ed25519_sign(sig, m, sizeof(m), g->identity_sk);
-	return gwjson_dump(json_pack("{s:s,s:i,s:o,s:o,s:o,s:I,s:o}", "type", "authenticateV2", "protocolVersion",
-				     (int)g->version, "clientIdentity", gwjson_array(pk, 32), "addressCiphertext",
+	return gwjson_dump(json_pack("{s:s,s:i,s:o,s:o,s:o,s:I,s:o}", "type", "authenticateV2",
+				     "protocolVersion", (int)g->version, "clientIdentity",
+				     gwjson_array(pk, 32), "addressCiphertext",
 				     gwjson_base64_string(sealed, 48), "nonce",
 				     gwjson_base64_string(nonce, GCMSIV_NONCE), "requestUnixTimestamp",
 				     (json_int_t)wall_s, "requestSignature", gwjson_array(sig, 64)),
@@ -112,7 +114,8 @@ int gw_client_start(struct gw_client *g, int64_t wall_s, char *out, size_t cap, 
 
 /* ---- registration ---- */
 
-static int on_version(struct gw_client *g, const json_t *j, const char *type, char *out, size_t cap, size_t *out_len)
+static int on_version(struct gw_client *g, const json_t *j, const char *type, char *out, size_t cap,
+		      size_t *out_len)
 {
 	uint8_t m[MSG1_LEN];
 	int64_t v;
@@ -163,7 +166,8 @@ static bool is_handshake(const char *type)
 	return !strcmp(type, "handshakePayload") || !strcmp(type, "handshakeError");
 }
 
-static int on_hello(struct gw_client *g, const json_t *j, const char *type, char *out, size_t cap, size_t *out_len)
+static int on_hello(struct gw_client *g, const json_t *j, const char *type, char *out, size_t cap,
+		    size_t *out_len)
 {
 	uint8_t m2[MSG2_LEN], m3[MSG3_LEN], dh[32], sig[SEALED_SIG], both[64];
 	int n, r;
@@ -310,7 +314,8 @@ int gw_client_text(struct gw_client *g, const char *in, size_t len, char *out, s
 	int r = 0;
 
 	if (!type)
-		r = g->state == GW_OPEN ? SMX_EPROTO : fail(g, SMX_EPROTO, "gateway sent a malformed message");
+		r = g->state == GW_OPEN ? SMX_EPROTO
+					: fail(g, SMX_EPROTO, "gateway sent a malformed message");
 	else if (g->state != GW_OPEN && !strcmp(type, "error"))
 		r = fail(g, SMX_EREFUSED, message ? message : "unknown error");
 	else
@@ -360,7 +365,8 @@ int gw_client_forget(struct gw_client *g, char *out, size_t cap, size_t *out_len
 	rng_fill(g->rng, nonce, sizeof(nonce));
 	prim_gcmsiv_seal(sealed, g->key, nonce, (const uint8_t *)request, sizeof(request) - 1);
 	n = gwjson_dump(json_pack("{s:s,s:o,s:o}", "type", "encryptedRequest", "ciphertext",
-				  gwjson_array(sealed, sizeof(sealed)), "nonce", gwjson_array(nonce, sizeof(nonce))),
+				  gwjson_array(sealed, sizeof(sealed)), "nonce",
+				  gwjson_array(nonce, sizeof(nonce))),
 			out, cap);
 	if (n < 0)
 		return n;

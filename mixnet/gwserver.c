@@ -2,9 +2,10 @@
 /*
  * Gateway side of the client link, for the local network and the vectors (spec gateway.md 6, 7, 8, 14).
  *
- * States: NEW (only version queries, registration and login are taken), HELLO (message 2 sent), OPEN, CLOSED. Checks of a login
- * are made in the order of 7.2. Errors before login close the connection; those of registration and login are sent twice (section 11).
- * The table of clients belongs to the caller, reached through gw_server_ops.
+ * States: NEW (only version queries, registration and login are taken), HELLO (message 2 sent), OPEN, CLOSED.
+ * Checks of a login are made in the order of 7.2. Errors before login close the connection; those of
+ * registration and login are sent twice (section 11). The table of clients belongs to the caller, reached
+ * through gw_server_ops.
  */
 #include <string.h>
 
@@ -17,7 +18,8 @@
 #define SKEW_S 120
 #define SEALED_SIG 80
 
-void gw_server_init(struct gw_server *s, const uint8_t identity_pk[32], const uint8_t identity_sk[64], struct rng *rng)
+void gw_server_init(struct gw_server *s, const uint8_t identity_pk[32], const uint8_t identity_sk[64],
+		    struct rng *rng)
 {
 	memset(s, 0, sizeof(*s));
 	memcpy(s->identity_pk, identity_pk, 32);
@@ -55,16 +57,16 @@ static int refuse_once(struct gw_server *s, const char *message, char out[GW_TEX
 
 /* ---- registration ---- */
 
-static int register_init(struct gw_server *s, const struct gw_server_ops *ops, const json_t *j, char out[GW_TEXT_MAX],
-			 char out2[GW_TEXT_MAX])
+static int register_init(struct gw_server *s, const struct gw_server_ops *ops, const json_t *j,
+			 char out[GW_TEXT_MAX], char out2[GW_TEXT_MAX])
 {
 	static const char malformed[] = "Failed to perform registration handshake: malformed message";
 	const int64_t missing = 0;
 	uint8_t m1[80], m2[124], dh[32], both[64], sig[64];
 	int64_t v;
 
-	if (gwjson_int(j, "protocol_version", 0, 255, &missing, &v) < 0 || gwjson_bytes(j, "data", m1, sizeof(m1)) != 80 ||
-	    !prim_ed25519_valid(m1))
+	if (gwjson_int(j, "protocol_version", 0, 255, &missing, &v) < 0 ||
+	    gwjson_bytes(j, "data", m1, sizeof(m1)) != 80 || !prim_ed25519_valid(m1))
 		return refuse(s, "handshakeError", malformed, out, out2);
 	if (ops->active(ops->owner, m1))
 		return refuse(s, "error", "There is already an open connection to this client", out, out2);
@@ -91,10 +93,11 @@ static int register_init(struct gw_server *s, const struct gw_server_ops *ops, c
 	return GWS_SEND;
 }
 
-static int register_finish(struct gw_server *s, const struct gw_server_ops *ops, const json_t *j, char out[GW_TEXT_MAX],
-			   char out2[GW_TEXT_MAX])
+static int register_finish(struct gw_server *s, const struct gw_server_ops *ops, const json_t *j,
+			   char out[GW_TEXT_MAX], char out2[GW_TEXT_MAX])
 {
-	static const char failed[] = "Failed to perform registration handshake: the client did not prove its identity";
+	static const char failed[] =
+		"Failed to perform registration handshake: the client did not prove its identity";
 	const uint8_t one = 1;
 	uint8_t m3[92], sig[SEALED_SIG], both[64];
 	struct gw_server_client old;
@@ -114,21 +117,23 @@ static int register_finish(struct gw_server *s, const struct gw_server_ops *ops,
 	ops->store(ops->owner, &s->who);
 	s->state = GWS_OPEN;
 	gwjson_handshake(out, GW_TEXT_MAX, s->version, &one, 1);
-	gwjson_dump(json_pack("{s:s,s:i,s:b,s:b}", "type", "register", "protocol_version", (int)s->version, "status", 1,
-			      "upgrade_mode", s->upgrade_mode),
+	gwjson_dump(json_pack("{s:s,s:i,s:b,s:b}", "type", "register", "protocol_version", (int)s->version,
+			      "status", 1, "upgrade_mode", s->upgrade_mode),
 		    out2, GW_TEXT_MAX);
 	return GWS_SEND | GWS_SEND2 | GWS_OPEN_NOW;
 }
 
 /* ---- login (spec gateway.md 7.2) ---- */
 
-static const char *check_login(struct gw_server *s, const struct gw_server_ops *ops, const json_t *j, int64_t wall_s)
+static const char *check_login(struct gw_server *s, const struct gw_server_ops *ops, const json_t *j,
+			       int64_t wall_s)
 {
 	uint8_t m[1 + 32 + 48 + GCMSIV_NONCE + 8], sig[64], again[48];
 	uint8_t *pk = m + 1, *sealed = pk + 32, *nonce = sealed + 48;
 	int64_t v, t;
 
-	if (gwjson_int(j, "protocolVersion", 0, 255, NULL, &v) < 0 || gwjson_bytes(j, "clientIdentity", pk, 32) != 32 ||
+	if (gwjson_int(j, "protocolVersion", 0, 255, NULL, &v) < 0 ||
+	    gwjson_bytes(j, "clientIdentity", pk, 32) != 32 ||
 	    gwjson_base64(j, "addressCiphertext", sealed, 48) != 48 ||
 	    gwjson_base64(j, "nonce", nonce, GCMSIV_NONCE) != GCMSIV_NONCE ||
 	    gwjson_int(j, "requestUnixTimestamp", 0, INT64_MAX, NULL, &t) < 0 ||
@@ -167,9 +172,9 @@ static int login(struct gw_server *s, const struct gw_server_ops *ops, int64_t w
 	memcpy(s->client_pk, s->who.pk, 32);
 	ops->store(ops->owner, &s->who);
 	s->state = GWS_OPEN;
-	gwjson_dump(json_pack("{s:s,s:i,s:b,s:I,s:b}", "type", "authenticate", "protocol_version", (int)s->version,
-			      "status", 1, "bandwidth_remaining", (json_int_t)s->who.bandwidth, "upgrade_mode",
-			      s->upgrade_mode),
+	gwjson_dump(json_pack("{s:s,s:i,s:b,s:I,s:b}", "type", "authenticate", "protocol_version",
+			      (int)s->version, "status", 1, "bandwidth_remaining",
+			      (json_int_t)s->who.bandwidth, "upgrade_mode", s->upgrade_mode),
 		    out, GW_TEXT_MAX);
 	return GWS_SEND | GWS_OPEN_NOW;
 }
@@ -184,14 +189,15 @@ static int claim(struct gw_server *s, const struct gw_server_ops *ops, char out[
 	}
 	s->who.bandwidth += GW_FREE_GRANT;
 	ops->store(ops->owner, &s->who);
-	gwjson_dump(json_pack("{s:s,s:I,s:b}", "type", "bandwidth", "available_total", (json_int_t)s->who.bandwidth,
-			      "upgrade_mode", s->upgrade_mode),
+	gwjson_dump(json_pack("{s:s,s:I,s:b}", "type", "bandwidth", "available_total",
+			      (json_int_t)s->who.bandwidth, "upgrade_mode", s->upgrade_mode),
 		    out, GW_TEXT_MAX);
 	return GWS_SEND;
 }
 
 /* SPEC gateway.md 7.3: externally tagged plaintexts, ForgetMe and RememberMe. */
-static int encrypted(struct gw_server *s, const struct gw_server_ops *ops, const json_t *j, char out[GW_TEXT_MAX])
+static int encrypted(struct gw_server *s, const struct gw_server_ops *ops, const json_t *j,
+		     char out[GW_TEXT_MAX])
 {
 	static const char forget[] = "{\"ForgetMeAck\":{}}", remember[] = "{\"RememberMeAck\":{}}";
 	uint8_t in[512], nonce[GCMSIV_NONCE], sealed[64];
@@ -217,14 +223,16 @@ static int encrypted(struct gw_server *s, const struct gw_server_ops *ops, const
 	rng_fill(s->rng, nonce, sizeof(nonce));
 	prim_gcmsiv_seal(sealed, s->who.key, nonce, (const uint8_t *)ack, strlen(ack));
 	gwjson_dump(json_pack("{s:s,s:o,s:o}", "type", "encryptedResponse", "ciphertext",
-			      gwjson_array(sealed, strlen(ack) + GCMSIV_TAG), "nonce", gwjson_array(nonce, sizeof(nonce))),
+			      gwjson_array(sealed, strlen(ack) + GCMSIV_TAG), "nonce",
+			      gwjson_array(nonce, sizeof(nonce))),
 		    out, GW_TEXT_MAX);
 	return GWS_SEND;
 }
 
 static int version_answer(const struct gw_server *s, char out[GW_TEXT_MAX])
 {
-	gwjson_dump(json_pack("{s:s,s:i}", "type", "supportedProtocol", "version", (int)s->max_version), out, GW_TEXT_MAX);
+	gwjson_dump(json_pack("{s:s,s:i}", "type", "supportedProtocol", "version", (int)s->max_version), out,
+		    GW_TEXT_MAX);
 	return GWS_SEND;
 }
 
@@ -242,13 +250,14 @@ static int on_open(struct gw_server *s, const struct gw_server_ops *ops, const j
 	return GWS_SEND;
 }
 
-int gw_server_text(struct gw_server *s, const struct gw_server_ops *ops, int64_t wall_s, const char *in, size_t len,
-		   char out[GW_TEXT_MAX], char out2[GW_TEXT_MAX])
+int gw_server_text(struct gw_server *s, const struct gw_server_ops *ops, int64_t wall_s, const char *in,
+		   size_t len, char out[GW_TEXT_MAX], char out2[GW_TEXT_MAX])
 {
 	static const char only[] = "Only 'Register' or 'Authenticate' requests are allowed";
 	json_t *j = gwjson_load(in, len);
 	const char *type = json_string_value(json_object_get(j, "type"));
-	bool handshake = type && (!strcmp(type, "handshakePayload") || !strcmp(type, "registerHandshakeInitRequest"));
+	bool handshake =
+		type && (!strcmp(type, "handshakePayload") || !strcmp(type, "registerHandshakeInitRequest"));
 	int r = 0;
 
 	out[0] = out2[0] = '\0';
@@ -272,7 +281,8 @@ int gw_server_text(struct gw_server *s, const struct gw_server_ops *ops, int64_t
 		break;
 	case GWS_OPEN:
 		if (!type) {
-			put_error(out, "error", "Provided text request was malformed - no object with a type");
+			put_error(out, "error",
+				  "Provided text request was malformed - no object with a type");
 			r = GWS_SEND;
 		} else if (!strcmp(type, "supportedProtocol")) {
 			r = version_answer(s, out);
@@ -289,26 +299,29 @@ int gw_server_text(struct gw_server *s, const struct gw_server_ops *ops, int64_t
 int gw_server_binary(struct gw_server *s, uint8_t *in, size_t len, struct mixpacket *m, char out[GW_TEXT_MAX])
 {
 	if (s->state != GWS_OPEN)
-		return refuse_once(s,
-				   "possibly received a sphinx packet without prior authentication. Request is going to "
-				   "be ignored",
-				   out);
+		return refuse_once(
+			s,
+			"possibly received a sphinx packet without prior authentication. Request is going to "
+			"be ignored",
+			out);
 	if (len < GW_FRAME_OVERHEAD || (in[0] != 1 && in[0] != 2) || in[1] != 1 ||
 	    prim_gcmsiv_open(in + 14, s->who.key, in + 2, in + 14, len - 14) < 0 ||
 	    mixpacket_get(m, in + 14, len - GW_FRAME_OVERHEAD, in[0]) < 0) {
-		put_error(out, "error", "Provided binary request was malformed - it is not a forwarded packet");
+		put_error(out, "error",
+			  "Provided binary request was malformed - it is not a forwarded packet");
 		return GWS_SEND;
 	}
 	if (!s->upgrade_mode && s->who.bandwidth < (int64_t)m->packet_len) {
-		gwjson_dump(json_pack("{s:s,s:{s:{s:I,s:I}}}", "type", "typedError", "error", "out_of_bandwidth", "required",
-				      (json_int_t)m->packet_len, "available", (json_int_t)s->who.bandwidth),
+		gwjson_dump(json_pack("{s:s,s:{s:{s:I,s:I}}}", "type", "typedError", "error",
+				      "out_of_bandwidth", "required", (json_int_t)m->packet_len, "available",
+				      (json_int_t)s->who.bandwidth),
 			    out, GW_TEXT_MAX);
 		return GWS_SEND;
 	}
 	if (!s->upgrade_mode)
 		s->who.bandwidth -= (int64_t)m->packet_len;
-	gwjson_dump(json_pack("{s:s,s:I,s:b}", "type", "send", "remaining_bandwidth", (json_int_t)s->who.bandwidth,
-			      "upgrade_mode", s->upgrade_mode),
+	gwjson_dump(json_pack("{s:s,s:I,s:b}", "type", "send", "remaining_bandwidth",
+			      (json_int_t)s->who.bandwidth, "upgrade_mode", s->upgrade_mode),
 		    out, GW_TEXT_MAX);
 	return GWS_SEND | GWS_FORWARD;
 }

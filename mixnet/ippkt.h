@@ -31,8 +31,8 @@ struct ippkt {
 	size_t payload;
 };
 
-/* False: too short, lengths that do not fit, another IP version, a fragment, or IPv6 with extension headers.
- */
+/* False: too short, lengths that do not fit, another IP version, a fragment, or IPv6
+ * with extension headers. */
 bool ippkt_parse(struct ippkt *p, const uint8_t *pkt, size_t len);
 /* A TCP segment that does nothing but acknowledge. */
 bool ippkt_pure_ack(const struct ippkt *p);

@@ -49,8 +49,8 @@ size_t ipq_head(const struct ipqueue *q);
  * packets in their order, until nothing more fits. Number of packets moved; their bytes in *ret_bytes.
  */
 size_t ipq_bundle(struct ipqueue *q, struct wire_wr *w, size_t room, size_t *ret_bytes);
-/* The flow whose turn it is: how many of its packets fit, in their order, into a bundle of room bytes; the bundle's length
- * in *ret_len. */
+/* The flow whose turn it is: how many of its packets fit, in their order, into a bundle of room bytes; the
+ * bundle's length in *ret_len. */
 size_t ipq_fits(const struct ipqueue *q, size_t room, size_t *ret_len);
 /* Moves that flow's first n packets into a bundle. Returns the flow. */
 uint64_t ipq_take(struct ipqueue *q, struct wire_wr *w, size_t n);

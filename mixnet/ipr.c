@@ -2,8 +2,9 @@
 /*
  * IPR messages and bundles (spec ipr.md 3, 4).
  *
- * Requests begin with version and service provider type, responses with the version only. The versions 8, 9 and 10 differ in the version
- * byte and in the MTU at the end of a v10 connect success. Writers emit the shortest integers; readers take longer ones.
+ * Requests begin with version and service provider type, responses with the version only. The versions 8, 9
+ * and 10 differ in the version byte and in the MTU at the end of a v10 connect success. Writers emit the
+ * shortest integers; readers take longer ones.
  */
 #include "mixnet/ipr.h"
 
@@ -15,7 +16,15 @@
 
 enum { BODY_DATA = 0, BODY_CONTROL = 1 };
 enum { REQ_CONNECT = 0, REQ_DISCONNECT, REQ_PING, REQ_HEALTH, REQ_LAST = REQ_HEALTH };
-enum { RESP_CONNECT = 0, RESP_DISCONNECT, RESP_UNREQUESTED, RESP_PONG, RESP_HEALTH, RESP_INFO, RESP_LAST = RESP_INFO };
+enum {
+	RESP_CONNECT = 0,
+	RESP_DISCONNECT,
+	RESP_UNREQUESTED,
+	RESP_PONG,
+	RESP_HEALTH,
+	RESP_INFO,
+	RESP_LAST = RESP_INFO
+};
 
 void ipr_time_from_wall(struct ipr_time *t, int64_t wall_s)
 {
@@ -23,8 +32,11 @@ void ipr_time_from_wall(struct ipr_time *t, int64_t wall_s)
 	struct tm tm;
 
 	gmtime_r(&s, &tm);
-	*t = (struct ipr_time){ .year = tm.tm_year + 1900, .ordinal = (uint16_t)(tm.tm_yday + 1),
-				.hour = (uint8_t)tm.tm_hour, .minute = (uint8_t)tm.tm_min, .second = (uint8_t)tm.tm_sec };
+	*t = (struct ipr_time){ .year = tm.tm_year + 1900,
+				.ordinal = (uint16_t)(tm.tm_yday + 1),
+				.hour = (uint8_t)tm.tm_hour,
+				.minute = (uint8_t)tm.tm_min,
+				.second = (uint8_t)tm.tm_sec };
 }
 
 static void put_time(struct wire_wr *w, const struct ipr_time *t)
@@ -51,7 +63,8 @@ static void get_time(struct wire_rd *r, struct ipr_time *t)
 	t->off_h = (int8_t)wire_get_u8(r);
 	t->off_m = (int8_t)wire_get_u8(r);
 	t->off_s = (int8_t)wire_get_u8(r);
-	if (!t->ordinal || t->ordinal > 366 || t->hour > 23 || t->minute > 59 || t->second > 59 || t->nanos > 999999999)
+	if (!t->ordinal || t->ordinal > 366 || t->hour > 23 || t->minute > 59 || t->second > 59 ||
+	    t->nanos > 999999999)
 		wire_rd_fail(r);
 }
 
@@ -72,8 +85,10 @@ size_t ipr_data_hdr(size_t bundle_len)
 
 void ipr_put_request(struct wire_wr *w, const struct ipr_request *q)
 {
-	static const uint8_t tag[] = { [IPR_CONNECT] = REQ_CONNECT, [IPR_DISCONNECT] = REQ_DISCONNECT,
-				       [IPR_PING] = REQ_PING, [IPR_HEALTH] = REQ_HEALTH };
+	static const uint8_t tag[] = { [IPR_CONNECT] = REQ_CONNECT,
+				       [IPR_DISCONNECT] = REQ_DISCONNECT,
+				       [IPR_PING] = REQ_PING,
+				       [IPR_HEALTH] = REQ_HEALTH };
 
 	if (q->kind == IPR_DATA) {
 		ipr_put_data_hdr(w, q->version, q->bundle_len);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * IP packet router messages, versions 8 (decode and vectors), 9 and 10, and IP packet bundles (spec ipr.md 3, 4;
- * bincode rules of 3.1). Pure codec, both directions; sessions are exitsess.h.
+ * IP packet router messages, versions 8 (decode and vectors), 9 and 10, and IP packet bundles (spec ipr.md 3,
+ * 4; bincode rules of 3.1). Pure codec, both directions; sessions are exitsess.h.
  */
 #ifndef MIXNET_IPR_H
 #define MIXNET_IPR_H
@@ -47,7 +47,8 @@ struct ipr_request {
 };
 
 void ipr_put_request(struct wire_wr *w, const struct ipr_request *r); /* also DATA with bundle */
-/* Header of a data request for a bundle of bundle_len bytes; the bundle follows. Length of that header: ipr_data_hdr(). */
+/* Header of a data request for a bundle of bundle_len bytes; the bundle follows. Length of that header:
+ * ipr_data_hdr(). */
 void ipr_put_data_hdr(struct wire_wr *w, uint8_t version, size_t bundle_len);
 size_t ipr_data_hdr(size_t bundle_len);
 /* 0; SMX_EPROTO; SMX_EVERSION for a version byte outside 8..10. */
@@ -68,10 +69,10 @@ struct ipr_response {
 	uint8_t version;
 	enum ipr_kind kind;
 	uint64_t id;
-	int result;	      /* connect / disconnect result, unrequested reason, info reply */
+	int result; /* connect / disconnect result, unrequested reason, info reply */
 	uint8_t ip4[4], ip6[16];
-	uint16_t mtu;	      /* v10 connect success; 0 when the answer had none */
-	struct ipr_str text;  /* reason of OTHER, generic message, exit policy destination "ip:port" */
+	uint16_t mtu;		   /* v10 connect success; 0 when the answer had none */
+	struct ipr_str text;	   /* reason of OTHER, generic message, exit policy destination "ip:port" */
 	uint8_t ver_req, ver_resp; /* info version mismatch */
 	enum ipr_level level;
 	struct ipr_str build[10]; /* health */
@@ -81,13 +82,14 @@ struct ipr_response {
 };
 
 void ipr_put_response(struct wire_wr *w, const struct ipr_response *r);
-/* Trailing bytes after a v9/v10 control response are tolerated, and a v10 connect success may end before the MTU
- * (versions.md 3); strict (vectors) refuses both. 0; SMX_EPROTO; SMX_EVERSION. */
+/* Trailing bytes after a v9/v10 control response are tolerated, and a v10 connect success may end before the
+ * MTU (versions.md 3); strict (vectors) refuses both. 0; SMX_EPROTO; SMX_EVERSION. */
 int ipr_parse_response(struct ipr_response *r, const uint8_t *in, size_t len, bool strict);
 
 /* Bundles: length:u16 BE || packet. */
 void ipr_bundle_put(struct wire_wr *w, const uint8_t *pkt, size_t len);
-/* Iterates; 1 = *ret_pkt, *ret_len set, 0 = no more (leftovers are ignored). Zero-length packets are returned too. */
+/* Iterates; 1 = *ret_pkt, *ret_len set, 0 = no more (leftovers are ignored). Zero-length packets are returned
+ * too. */
 int ipr_bundle_next(struct wire_rd *r, const uint8_t **ret_pkt, size_t *ret_len);
 
 #endif

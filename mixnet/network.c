@@ -17,17 +17,19 @@ static const struct {
 	  { "https://validator.nymtech.net/api/", "https://nym-frontdoor.global.ssl.fastly.net/api/",
 	    "https://cdn1.media-platform.net/api/" } },
 	{ "sandbox",
-	  { "https://sandbox-nym-api1.nymtech.net/api/", "https://nym-frontdoor.vercel.app/sandbox/nym-api/", NULL } },
+	  { "https://sandbox-nym-api1.nymtech.net/api/", "https://nym-frontdoor.vercel.app/sandbox/nym-api/",
+	    NULL } },
 	{ "canary",
-	  { "https://canary-api.performance.nymte.ch/api/", "https://nym-frontdoor.vercel.app/canary/nym-api/", NULL } },
+	  { "https://canary-api.performance.nymte.ch/api/",
+	    "https://nym-frontdoor.vercel.app/canary/nym-api/", NULL } },
 };
 
 static int add_api(struct network *n, const char *url)
 {
 	struct ws_url u;
 
-	if (n->n_api == API_URLS_MAX || strlen(url) >= sizeof(n->api[0]) || ws_url_parse(&u, url) < 0 || u.websocket ||
-	    strchr(url, '?'))
+	if (n->n_api == API_URLS_MAX || strlen(url) >= sizeof(n->api[0]) || ws_url_parse(&u, url) < 0 ||
+	    u.websocket || strchr(url, '?'))
 		return SMX_ECONFIG;
 	snprintf(n->api[n->n_api++], sizeof(n->api[0]), "%s", url);
 	return 0;
@@ -74,9 +76,10 @@ static int read_apis(struct network *n, const json_t *list, char *err, size_t ca
 
 	if (!json_is_array(list) || !json_array_size(list))
 		return bad(err, cap, "no URL in", "nym_api");
-	json_array_foreach(list, i, v)
-		if (!json_is_string(v) || add_api(n, json_string_value(v)) < 0)
-			return bad(err, cap, "not an http or https URL in", "nym_api");
+	json_array_foreach(list, i, v) if (!json_is_string(v) ||
+					   add_api(n, json_string_value(v)) <
+						   0) return bad(err, cap, "not an http or https URL in",
+								 "nym_api");
 	return 0;
 }
 
@@ -124,9 +127,7 @@ int network_parse(struct network *ret, const char *json, size_t len, char *err, 
 		snprintf(err, err_cap, "not a JSON object (line %d: %.80s)", je.line, je.text);
 		return SMX_ECONFIG;
 	}
-	json_object_foreach(j, key, v)
-		if (r == 0)
-			r = read_member(&n, key, v, err, err_cap);
+	json_object_foreach(j, key, v) if (r == 0) r = read_member(&n, key, v, err, err_cap);
 	if (r == 0 && !*n.name)
 		r = bad(err, err_cap, "missing", "name");
 	if (r == 0 && !n.n_api)

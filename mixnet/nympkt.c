@@ -7,9 +7,9 @@
  * answers. There is no MAC at this layer: size and trial decoding decide what a pushed blob is (11.3), and
  * whoever tampers with one makes another fragment of it, which the layers above refuse or not.
  *
- * Cover is written and read by the same client, which saves it a multiplication on the curve: what comes back is known by the
- * ephemeral key we gave it. And the secret shared with ourselves is the base point times both our scalars; libsodium's base point
- * costs a third of another one, except in its AVX code.
+ * Cover is written and read by the same client, which saves it a multiplication on the curve: what comes back
+ * is known by the ephemeral key we gave it. And the secret shared with ourselves is the base point times both
+ * our scalars; libsodium's base point costs a third of another one, except in its AVX code.
  *
  * Limits. Builds Regular packets of Sphinx version 259 only; opens blobs of every size. Called by shaper for
  * each slot, by bridge for each blob, and by the local network's exit.
@@ -81,9 +81,10 @@ static void payload_key(uint8_t key[16], const uint8_t dh[32])
 }
 
 /* surb_ack || key material || content under key, in a Sphinx packet. */
-static int wrap(uint8_t packet[SPHINX_REGULAR_PACKET], const uint8_t dest[32], const struct sphinx_route *route,
-		const uint8_t surb_ack[NYM_SURB_ACK], const uint8_t material[32], const uint8_t key[16],
-		const uint8_t content[NYM_FRAG], struct rng *rng)
+static int wrap(uint8_t packet[SPHINX_REGULAR_PACKET], const uint8_t dest[32],
+		const struct sphinx_route *route, const uint8_t surb_ack[NYM_SURB_ACK],
+		const uint8_t material[32], const uint8_t key[16], const uint8_t content[NYM_FRAG],
+		struct rng *rng)
 {
 	uint8_t plain[SPHINX_REGULAR_PLAIN], *body = plain + NYM_SURB_ACK + 32;
 
@@ -91,7 +92,8 @@ static int wrap(uint8_t packet[SPHINX_REGULAR_PACKET], const uint8_t dest[32], c
 	memcpy(plain + NYM_SURB_ACK, material, 32);
 	memcpy(body, content, NYM_FRAG);
 	prim_aes128_ctr(key, zero_iv, body, NYM_FRAG);
-	return sphinx_build(packet, SPHINX_REGULAR_PACKET, SPHINX_VERSION, route, dest, plain, sizeof(plain), rng);
+	return sphinx_build(packet, SPHINX_REGULAR_PACKET, SPHINX_VERSION, route, dest, plain, sizeof(plain),
+			    rng);
 }
 
 int nym_packet_forward(uint8_t packet[SPHINX_REGULAR_PACKET], const struct recipient *to,
@@ -133,8 +135,9 @@ static bool cover_take(struct nym_covers *covers, const uint8_t pk[32])
 	return true;
 }
 
-int nym_packet_cover(uint8_t packet[SPHINX_REGULAR_PACKET], const struct nym_self *me, struct nym_covers *covers,
-		     const struct sphinx_route *route, const uint8_t surb_ack[NYM_SURB_ACK], struct rng *rng)
+int nym_packet_cover(uint8_t packet[SPHINX_REGULAR_PACKET], const struct nym_self *me,
+		     struct nym_covers *covers, const struct sphinx_route *route,
+		     const uint8_t surb_ack[NYM_SURB_ACK], struct rng *rng)
 {
 	uint8_t sk[32], pk[32], both[32], dh[32], key[16], content[NYM_FRAG];
 	uint64_t tag, *slot;

@@ -22,14 +22,14 @@
 
 struct rng;
 
-#define NYM_FRAG 1611	      /* fragment with header, Regular packet */
+#define NYM_FRAG 1611 /* fragment with header, Regular packet */
 #define NYM_FRAG_HDR 7
 #define NYM_FRAG_HDR_LINKED 10
-#define NYM_FRAG_DATA 1604    /* unlinked */
+#define NYM_FRAG_DATA 1604 /* unlinked */
 #define NYM_FRAGS_PER_SET 255
-#define NYM_BLOB 1643	      /* what a gateway pushes for a Regular packet: 32 + 1611 */
+#define NYM_BLOB 1643 /* what a gateway pushes for a Regular packet: 32 + 1611 */
 #define NYM_ACK 21
-#define NYM_ID 5	      /* fragment identifier */
+#define NYM_ID 5 /* fragment identifier */
 #define NYM_SURB_ACK 405
 #define NYM_TAG 16
 #define NYM_RECIPIENT 96
@@ -45,7 +45,7 @@ struct recipient {
 	uint8_t gateway[32];	/* Ed25519 */
 };
 
-int recipient_parse(struct recipient *r, const char *text, size_t len);	      /* 0 or SMX_EPROTO */
+int recipient_parse(struct recipient *r, const char *text, size_t len); /* 0 or SMX_EPROTO */
 const char *recipient_text(const struct recipient *r, char out[static NYM_RECIPIENT_TEXT]);
 /* SMX_EPROTO: not curve points. */
 int recipient_from_bytes(struct recipient *r, const uint8_t in[NYM_RECIPIENT]);
@@ -98,11 +98,11 @@ int nym_split_next(struct nym_split *s, uint8_t *frag);
 struct nym_rx_set;
 
 struct nym_rx_limits {
-	size_t frags;	     /* fragments held in all (each NYM_FRAG bytes) */
-	size_t sets;	     /* incomplete sets */
-	size_t recent;	     /* completed set ids remembered */
-	uint64_t stale_us;   /* a set without a new fragment for so long is dropped (nymsphinx.md: 30 min) */
-	uint64_t recent_us;  /* how long completed ids are remembered (traffic.md 9: 10 min) */
+	size_t frags;	    /* fragments held in all (each NYM_FRAG bytes) */
+	size_t sets;	    /* incomplete sets */
+	size_t recent;	    /* completed set ids remembered */
+	uint64_t stale_us;  /* a set without a new fragment for so long is dropped (nymsphinx.md: 30 min) */
+	uint64_t recent_us; /* how long completed ids are remembered (traffic.md 9: 10 min) */
 };
 
 struct nym_rx_stats {
@@ -130,9 +130,9 @@ int nym_rx_insert(struct nym_rx *rx, uint64_t now_us, const uint8_t *frag, size_
 
 enum nym_msg_type { NYM_PLAIN = 0, NYM_REPLIABLE = 1, NYM_REPLY = 2 };
 enum nym_content { /* Repliable V2 */
-	NYM_DATA_V2 = 3,
-	NYM_SURBS_V2 = 4,
-	NYM_HEARTBEAT_V2 = 5,
+		   NYM_DATA_V2 = 3,
+		   NYM_SURBS_V2 = 4,
+		   NYM_HEARTBEAT_V2 = 5,
 };
 enum nym_reply { NYM_REPLY_DATA = 0, NYM_REPLY_SURB_REQUEST = 1 };
 
@@ -195,7 +195,7 @@ int nym_packet_forward(uint8_t packet[SPHINX_REGULAR_PACKET], const struct recip
 
 #define NYM_COVER_TEXT "The cake is a lie!"
 void nym_cover_content(uint8_t out[NYM_FRAG]); /* traffic.md 5.2 */
-#define NYM_COVERS 1024 /* power of two */
+#define NYM_COVERS 1024			       /* power of two */
 /* Cover on its way back to us, by its ephemeral key; all zero is empty. What is overwritten before it comes
  * back is decrypted like any other blob. */
 struct nym_covers {
@@ -203,8 +203,9 @@ struct nym_covers {
 };
 /* Regular packet of cover to ourselves, byte for byte what nym_packet_forward() makes of nym_cover_content(),
  * and noted in covers. */
-int nym_packet_cover(uint8_t packet[SPHINX_REGULAR_PACKET], const struct nym_self *me, struct nym_covers *covers,
-		     const struct sphinx_route *route, const uint8_t surb_ack[NYM_SURB_ACK], struct rng *rng);
+int nym_packet_cover(uint8_t packet[SPHINX_REGULAR_PACKET], const struct nym_self *me,
+		     struct nym_covers *covers, const struct sphinx_route *route,
+		     const uint8_t surb_ack[NYM_SURB_ACK], struct rng *rng);
 struct surb;
 /* Regular packet answering through a SURB. */
 int nym_packet_reply(uint8_t packet[SPHINX_REGULAR_PACKET], const struct surb *surb,

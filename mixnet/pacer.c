@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A ring in the order of the slots. A packet whose slot was served too late for its moment leaves as soon as it is built, never before
- * one of an earlier slot. Called by the bridge.
+ * A ring in the order of the slots. A packet whose slot was served too late for its moment leaves as soon as
+ * it is built, never before one of an earlier slot. Called by the bridge.
  */
 #include "mixnet/pacer.h"
 

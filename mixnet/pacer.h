@@ -2,10 +2,10 @@
 /*
  * Packets that are built and wait for their moment on the wire.
  *
- * Making a packet takes as long as what is in it: 0.6 ms for cover, twice that with three SURBs in it. Sent when they are ready,
- * packets would tell an observer of the link, by their distances, whether they carry something. So each leaves a fixed time after its
- * slot (spec traffic.md 3: the clock alone decides), long enough for building a few. And since there is one thread, nothing is built
- * while a departure is near.
+ * Making a packet takes as long as what is in it: 0.6 ms for cover, twice that with three SURBs in it. Sent
+ * when they are ready, packets would tell an observer of the link, by their distances, whether they carry
+ * something. So each leaves a fixed time after its slot (spec traffic.md 3: the clock alone decides), long
+ * enough for building a few. And since there is one thread, nothing is built while a departure is near.
  *
  * An engine: the bridge asks shaper_poll() to fill pacer_room(), and sends what pacer_due() gives.
  */
@@ -28,7 +28,8 @@ struct pacer {
 	size_t head, n;
 };
 
-/* Where the next packet is to be built; NULL: full, or a departure is too near (pacer_deadline() is the time to ask again). */
+/* Where the next packet is to be built; NULL: full, or a departure is too near (pacer_deadline() is the time
+ * to ask again). */
 struct shaper_out *pacer_room(struct pacer *p, uint64_t now_us);
 /* What pacer_room() gave holds a packet now. */
 void pacer_put(struct pacer *p);

@@ -37,18 +37,21 @@ int prim_x25519_product(uint8_t out[32], const uint8_t a[32], const uint8_t b[32
 /* RFC 8032. sk = seed || pk (libsodium's form). */
 void prim_ed25519_keypair(uint8_t pk[32], uint8_t sk[64], const uint8_t seed[32]);
 void prim_ed25519_sign(uint8_t sig[64], const void *msg, size_t len, const uint8_t sk[64]);
-int prim_ed25519_verify(const uint8_t sig[64], const void *msg, size_t len, const uint8_t pk[32]); /* 0 or SMX_ECRYPTO */
+int prim_ed25519_verify(const uint8_t sig[64], const void *msg, size_t len,
+			const uint8_t pk[32]); /* 0 or SMX_ECRYPTO */
 /* Whether pk decompresses to a curve point (nymsphinx.md 3.1: small-order ones are accepted). */
 bool prim_ed25519_valid(const uint8_t pk[32]);
 
-void prim_hmac_sha256_16(uint8_t out[16], const uint8_t key[16], const void *msg, size_t len); /* sphinx.md 4 */
+void prim_hmac_sha256_16(uint8_t out[16], const uint8_t key[16], const void *msg,
+			 size_t len); /* sphinx.md 4 */
 /* RFC 5869; salt may be empty (NULL, 0); out_len <= 8160. */
-void prim_hkdf_sha256(uint8_t *out, size_t out_len, const void *salt, size_t salt_len, const void *ikm, size_t ikm_len,
-		      const void *info, size_t info_len);
+void prim_hkdf_sha256(uint8_t *out, size_t out_len, const void *salt, size_t salt_len, const void *ikm,
+		      size_t ikm_len, const void *info, size_t info_len);
 void prim_blake3(uint8_t out[32], const void *in, size_t len); /* plain hash, one chunk: len <= 1024 */
 /* HKDF over HMAC over BLAKE3, block size 64, empty info, out_len <= 8160, ikm_len <= 960, salt_len <= 1024
  * (nymsphinx.md 2.1, gateway.md 4.1). */
-void prim_hkdf_blake3(uint8_t *out, size_t out_len, const void *salt, size_t salt_len, const void *ikm, size_t ikm_len);
+void prim_hkdf_blake3(uint8_t *out, size_t out_len, const void *salt, size_t salt_len, const void *ikm,
+		      size_t ikm_len);
 void prim_blake2b_keyed(uint8_t out[32], const uint8_t key[64], const void *in, size_t len);
 
 /* XORs the keystream into buf, block counter from iv (big-endian). */
@@ -64,10 +67,12 @@ void prim_lioness_decrypt(const uint8_t key[192], uint8_t *buf, size_t len);
 #define GCMSIV_NONCE 12
 /* AEAD_AES_256_GCM_SIV, empty AAD (gateway.md 4.2). out has len + 16 bytes (ciphertext || tag); out == in is
  * allowed. */
-void prim_gcmsiv_seal(uint8_t *out, const uint8_t key[32], const uint8_t nonce[12], const uint8_t *in, size_t len);
+void prim_gcmsiv_seal(uint8_t *out, const uint8_t key[32], const uint8_t nonce[12], const uint8_t *in,
+		      size_t len);
 /* in has len bytes including the tag; out gets len - 16. 0, or SMX_ECRYPTO with out wiped. out == in is
  * allowed. */
-int prim_gcmsiv_open(uint8_t *out, const uint8_t key[32], const uint8_t nonce[12], const uint8_t *in, size_t len);
+int prim_gcmsiv_open(uint8_t *out, const uint8_t key[32], const uint8_t nonce[12], const uint8_t *in,
+		     size_t len);
 
 /* Standard base64 with padding (gateway.md 5). Text length or SMX_ELIMIT / bytes or SMX_EPROTO. */
 int prim_base64_encode(char *out, size_t cap, const uint8_t *in, size_t len);

@@ -11,13 +11,14 @@
  *
  * A pure ACK with the number and window of the last one passed is a duplicate. It waits in the same heap; a
  * segment with a newer number that is passed meanwhile deletes it. Its wait is longer than a segment's: the
- * disorder it tells of arose on the way out, its own delay on the way back adds to it, and a packet that was lost
- * on the way out is sent again by the shaper after a round trip.
+ * disorder it tells of arose on the way out, its own delay on the way back adds to it, and a packet that was
+ * lost on the way out is sent again by the shaper after a round trip.
  *
- * The hold follows the lateness of frames, how long after the first frame with a higher number a frame came: all but
- * one of 5000. A hole that is given up too early costs the sender half of its rate, and a thousand frames pass in
- * seven seconds. Lateness is counted in bins; counts are halved now and then, so that the past fades. Until
- * SAMPLES_SURE frames have come the hold only grows, and the spread of acknowledgements speaks too.
+ * The hold follows the lateness of frames, how long after the first frame with a higher number a frame came:
+ * all but one of 5000. A hole that is given up too early costs the sender half of its rate, and a thousand
+ * frames pass in seven seconds. Lateness is counted in bins; counts are halved now and then, so that the past
+ * fades. Until SAMPLES_SURE frames have come the hold only grows, and the spread of acknowledgements speaks
+ * too.
  *
  * Limits: REORDER_CONNS connections, least recently used dropped after passing what they hold; REORDER_HELD
  * packets, beyond which packets pass at once. Called by exitsess.c only.
@@ -319,7 +320,8 @@ static void pure_ack(struct reorder *r, struct reorder_conn *c, uint64_t now_us,
 	}
 	h->dup = true;
 	list_push_back(&c->dups, &h->node);
-	heap_insert(&r->timers, &h->timer, now_us + (r->hold_us > DAMP_MIN_US ? r->hold_us : DAMP_MIN_US) + r->repair_us);
+	heap_insert(&r->timers, &h->timer,
+		    now_us + (r->hold_us > DAMP_MIN_US ? r->hold_us : DAMP_MIN_US) + r->repair_us);
 }
 
 /* SYN: numbers begin anew. */

@@ -7,8 +7,8 @@
  * 1200 ms, following the spread seen) or REORDER_PER_CONN packets. One lost frame does not stall other
  * connections.
  * - Damper: a duplicate ACK (towards an upload of ours) waits too, and is dropped when a newer cumulative ACK
- * overtakes it; reordering on the way out would otherwise look like loss, and so would a loss on the way out that the
- * shaper is about to repair. Older ACKs are dropped.
+ * overtakes it; reordering on the way out would otherwise look like loss, and so would a loss on the way out
+ * that the shaper is about to repair. Older ACKs are dropped.
  * - UDP, ICMP, SYN and everything that is not understood pass at once. So does an RST, unless bytes before it
  * are missing.
  */
@@ -52,8 +52,8 @@ int reorder_init(struct reorder *r, void (*deliver)(void *owner, const uint8_t *
 void reorder_done(struct reorder *r);
 /* Forgets everything, delivers nothing (another session begins). */
 void reorder_clear(struct reorder *r);
-/* A data frame with this sequence number arrived: keeps the spread. Before reorder_packet() for its packets.
- */
+/* A data frame with this sequence number arrived: keeps the spread. Before reorder_packet()
+ * for its packets. */
 void reorder_frame(struct reorder *r, uint64_t now_us, uint32_t seq);
 /* One IP packet from the exit; calls deliver for it and for what it releases, now or later. */
 void reorder_packet(struct reorder *r, uint64_t now_us, const uint8_t *pkt, size_t len);

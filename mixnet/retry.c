@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Theory of operation. An outage begins when an open link is lost. Only a link that held for STEADY_US is opened
- * again at once, so that one that opens and breaks is no busy loop. Called by the bridge.
+ * Theory of operation. An outage begins when an open link is lost. Only a link that held for STEADY_US is
+ * opened again at once, so that one that opens and breaks is no busy loop. Called by the bridge.
  */
 #include "mixnet/retry.h"
 
@@ -14,7 +14,7 @@
 
 uint64_t retry_pause(unsigned n)
 {
-	static const unsigned s[] = {1, 2, 5, 10, 30};
+	static const unsigned s[] = { 1, 2, 5, 10, 30 };
 
 	return s[n < 5 ? n : 4] * US_PER_S;
 }

@@ -14,9 +14,10 @@
  * replays and would link the packets. Entries with limit 0 keep no fragment; they exist for the round-trip
  * time and for the source's books.
  *
- * The delays in the nodes are ours and known per packet; what a round trip takes beyond them is the network's, and
- * varies little. An item in a hurry (IP data) is taken for lost when that much, with its variation, is over: on a fast network
- * after a few tenths of a second, which is before a TCP above has noticed.
+ * The delays in the nodes are ours and known per packet; what a round trip takes beyond them is the
+ * network's, and varies little. An item in a hurry (IP data) is taken for lost when that much, with its
+ * variation, is over: on a fast network after a few tenths of a second, which is before a TCP above has
+ * noticed.
  *
  * Limits: SHAPER_PENDING entries, SHAPER_KEPT kept fragments. An item that finds no entry is sent without one
  * and reported as acknowledged; one that finds no room for its fragment is sent once.
@@ -274,7 +275,8 @@ static unsigned patience(const struct shaper_pending *p)
 /* Without frag: cover to ourselves, acknowledged with the all-zero identifier (SPEC traffic.md 5.2). 0 or
  * SMX_EROUTE. */
 static int build(struct shaper *s, const struct topology *topo, const struct recipient *to,
-		 const uint8_t id[NYM_ID], const uint8_t *frag, struct shaper_out *out, uint64_t *ret_expected_us)
+		 const uint8_t id[NYM_ID], const uint8_t *frag, struct shaper_out *out,
+		 uint64_t *ret_expected_us)
 {
 	uint8_t surb_ack[NYM_SURB_ACK];
 	struct sphinx_route route;
@@ -426,7 +428,8 @@ static void expire(struct shaper *s, uint64_t now_us)
 int shaper_poll(struct shaper *s, uint64_t now_us, const struct topology *topo, struct shaper_out *out)
 {
 	expire(s, now_us);
-	if (s->running && !s->cfg.main_mean_us && topo && !topology_check(topo) && send_real(s, now_us, topo, out)) {
+	if (s->running && !s->cfg.main_mean_us && topo && !topology_check(topo) &&
+	    send_real(s, now_us, topo, out)) {
 		out->slot_us = now_us;
 		return 1;
 	}

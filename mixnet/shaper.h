@@ -40,7 +40,7 @@ struct shaper_item {
 	uint8_t frag[NYM_FRAG];
 	const struct recipient *to; /* borrowed during fill() */
 	unsigned limit;		    /* retransmissions; above 0 a copy of the fragment is kept */
-	bool hurry;		    /* sent again as soon as the acknowledgement is overdue by what was measured */
+	bool hurry; /* sent again as soon as the acknowledgement is overdue by what was measured */
 	uint64_t token;
 };
 
@@ -54,7 +54,8 @@ struct shaper_source {
 };
 
 struct shaper_cfg {
-	uint64_t main_mean_us, cover_mean_us; /* main 0: no clock, real packets at once; cover 0: no cover loop */
+	uint64_t main_mean_us,
+		cover_mean_us; /* main 0: no clock, real packets at once; cover 0: no cover loop */
 	uint64_t hop_mean_us, ack_mean_us;
 };
 

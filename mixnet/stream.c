@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * LP stream frames (spec ipr.md 2.1): kind u16 little-endian (3), stream id u64, type u8, sequence u32, reserved u8, all else big-endian.
- * The reserved byte is not checked. Types 2 to 4 parse (versions.md 3); what to do with them is the session's business.
+ * LP stream frames (spec ipr.md 2.1): kind u16 little-endian (3), stream id u64, type u8, sequence u32,
+ * reserved u8, all else big-endian. The reserved byte is not checked. Types 2 to 4 parse (versions.md 3);
+ * what to do with them is the session's business.
  */
 #include "mixnet/stream.h"
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * LP stream frames inside Nym messages (spec ipr.md 2, versions.md 3) and the receiver's bounded reorder hold.
+ * LP stream frames inside Nym messages (spec ipr.md 2, versions.md 3) and the receiver's bounded reorder
+ * hold.
  */
 #ifndef MIXNET_STREAM_H
 #define MIXNET_STREAM_H
@@ -22,10 +23,12 @@ struct stream_frame {
 	size_t len;
 };
 
-void stream_put(struct wire_wr *w, uint64_t id, enum stream_type type, uint32_t seq); /* header; payload follows */
+void stream_put(struct wire_wr *w, uint64_t id, enum stream_type type,
+		uint32_t seq); /* header; payload follows */
 /* 0; SMX_EPROTO: short, other kind, type 5 and above. */
 int stream_parse(struct stream_frame *f, const uint8_t *in, size_t len);
-/* True when the bytes are an LP stream frame at all (kind 3, >= 16 bytes): how an IPR tells it from a bare message. */
+/* True when the bytes are an LP stream frame at all (kind 3, >= 16 bytes): how an IPR tells it from a bare
+ * message. */
 bool stream_is(const uint8_t *in, size_t len);
 
 #endif

@@ -8,9 +8,9 @@
  * the estimate is low and the exit gets more than it needs. A request says that the exit has less than 60
  * (plus what waits there): the estimate cannot be higher than that plus what is on its way.
  *
- * When the exit is silent nobody knows what it still has, and it gets new ones. When it then answers without asking for more, the old ones
- * are believed in again: else each lost keepalive would add a whole stock to what the exit holds, until its oldest ones were older than
- * our table of reply keys.
+ * When the exit is silent nobody knows what it still has, and it gets new ones. When it then answers without
+ * asking for more, the old ones are believed in again: else each lost keepalive would add a whole stock to
+ * what the exit holds, until its oldest ones were older than our table of reply keys.
  *
  * The rate of replies is counted in half seconds; the busier of the last two counts, so that a starting
  * download is met early.

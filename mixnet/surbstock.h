@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define SURBSTOCK_FLOOR 80 /* the exit asks below 60 (ipr.md 6.10); a little above keeps it from asking */
+#define SURBSTOCK_FLOOR 80    /* the exit asks below 60 (ipr.md 6.10); a little above keeps it from asking */
 #define SURBSTOCK_ASK_MAX 500 /* largest request honoured, most that is owed at a time (traffic.md 8.1) */
 #define SURBSTOCK_EXIT_LOW 60
 #define SURBSTOCK_EXIT_ASKS 50

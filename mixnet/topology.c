@@ -2,8 +2,9 @@
 /*
  * Topology: lookups, route drawing, choice of gateways and exits (spec bootstrap.md 5, 6, 8; design D16).
  *
- * Nodes are sorted by identity, which makes the lookup of a recipient's gateway a binary search; layers are lists of indices. Nodes
- * under the minimum performance are dropped when the index is made, so everything later may use every node.
+ * Nodes are sorted by identity, which makes the lookup of a recipient's gateway a binary search; layers are
+ * lists of indices. Nodes under the minimum performance are dropped when the index is made, so everything
+ * later may use every node.
  */
 #include "mixnet/topology.h"
 
@@ -126,8 +127,8 @@ static void put_hop(struct sphinx_hop *h, const struct topo_node *n, uint64_t de
 	h->delay_ns = delay_ns;
 }
 
-int topology_route(const struct topology *t, const uint8_t egress[32], uint64_t mean_delay_ns, struct rng *rng,
-		   struct sphinx_route *route, uint64_t *ret_expected_ns)
+int topology_route(const struct topology *t, const uint8_t egress[32], uint64_t mean_delay_ns,
+		   struct rng *rng, struct sphinx_route *route, uint64_t *ret_expected_ns)
 {
 	const struct topo_node *last = topology_by_identity(t, egress);
 	uint64_t sum = 0;
@@ -176,10 +177,11 @@ const struct topo_node *topology_pick_gateway(const struct topology *t, const ui
 	return pick;
 }
 
-static bool eligible_exit(const struct topology *t, const struct topo_node *n, const uint32_t *tried, size_t n_tried)
+static bool eligible_exit(const struct topology *t, const struct topo_node *n, const uint32_t *tried,
+			  size_t n_tried)
 {
-	return n->has_ipr && n->exit_ipr && topo_version_at_least(&n->version, 1, 31) && !listed(tried, n_tried, n->id) &&
-	       topology_by_identity(t, n->ipr.gateway);
+	return n->has_ipr && n->exit_ipr && topo_version_at_least(&n->version, 1, 31) &&
+	       !listed(tried, n_tried, n->id) && topology_by_identity(t, n->ipr.gateway);
 }
 
 struct exit_filter {
@@ -193,14 +195,16 @@ struct exit_filter {
 
 static uint32_t exit_weight(const struct topology *t, const struct topo_node *n, const struct exit_filter *f)
 {
-	if (!eligible_exit(t, n, f->tried, f->n_tried) || (f->newest_only && !topo_version_at_least(&n->version, 1, 37)) ||
+	if (!eligible_exit(t, n, f->tried, f->n_tried) ||
+	    (f->newest_only && !topo_version_at_least(&n->version, 1, 37)) ||
 	    (f->how == EXIT_COUNTRY && strcmp(n->country, f->country)) ||
 	    (f->not_gateway && !memcmp(n->ipr.gateway, f->not_gateway, 32)))
 		return 0;
 	return f->how == EXIT_RANDOM ? 1 : n->performance;
 }
 
-static const struct topo_node *draw_exit(const struct topology *t, const struct exit_filter *f, struct rng *rng)
+static const struct topo_node *draw_exit(const struct topology *t, const struct exit_filter *f,
+					 struct rng *rng)
 {
 	uint32_t total = 0, at;
 
@@ -219,12 +223,16 @@ static const struct topo_node *draw_exit(const struct topology *t, const struct 
 	return NULL;
 }
 
-const struct topo_node *topology_pick_exit(const struct topology *t, enum exit_choice how, const char *country,
-					   const uint8_t own_gateway[32], const uint32_t *tried, size_t n_tried,
-					   struct rng *rng)
+const struct topo_node *topology_pick_exit(const struct topology *t, enum exit_choice how,
+					   const char *country, const uint8_t own_gateway[32],
+					   const uint32_t *tried, size_t n_tried, struct rng *rng)
 {
-	struct exit_filter f = { .how = how, .country = country, .newest_only = true, .not_gateway = own_gateway,
-				 .tried = tried, .n_tried = n_tried };
+	struct exit_filter f = { .how = how,
+				 .country = country,
+				 .newest_only = true,
+				 .not_gateway = own_gateway,
+				 .tried = tried,
+				 .n_tried = n_tried };
 	const struct topo_node *n;
 	unsigned newest = 0;
 

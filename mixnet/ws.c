@@ -2,12 +2,14 @@
 /*
  * Context, the joint loop, and websocket connections.
  *
- * Theory of operation. libwebsockets polls; our loop's descriptor is one of its raw files, so that its poll wakes for either.
- * ws_run() alternates lws_service() and a loop_dispatch() that does not wait: timers, watches, the after hook and deferred tasks run
- * after each round, whoever woke it. Callbacks of lws refresh loop_now() first, since they run outside a dispatch.
+ * Theory of operation. libwebsockets polls; our loop's descriptor is one of its raw files, so that its poll
+ * wakes for either. ws_run() alternates lws_service() and a loop_dispatch() that does not wait: timers,
+ * watches, the after hook and deferred tasks run after each round, whoever woke it. Callbacks of lws refresh
+ * loop_now() first, since they run outside a dispatch.
  *
- * A connection (struct ws_conn) is the same for client and server. Messages to be sent are copied into blocks with LWS_PRE bytes of
- * headroom, from a pool for ordinary sizes; one is written per WRITEABLE callback. Received fragments are put together up to max_msg.
+ * A connection (struct ws_conn) is the same for client and server. Messages to be sent are copied into blocks
+ * with LWS_PRE bytes of headroom, from a pool for ordinary sizes; one is written per WRITEABLE callback.
+ * Received fragments are put together up to max_msg.
  *
  * A connection's object lives until its closed() callback has returned; closed() is called exactly once.
  */
@@ -145,7 +147,8 @@ struct ws *ws_new(struct loop *loop, unsigned max_conns)
 	sigaction(SIGPIPE, &old, NULL);
 	w->base = w->ctx ? make_vhost(w, NULL) : NULL;
 	fd.filefd = w->base ? dup(loop_fd(loop)) : -1;
-	if (fd.filefd < 0 || !lws_adopt_descriptor_vhost(w->base, LWS_ADOPT_RAW_FILE_DESC, fd, "smolmix-loop", NULL)) {
+	if (fd.filefd < 0 ||
+	    !lws_adopt_descriptor_vhost(w->base, LWS_ADOPT_RAW_FILE_DESC, fd, "smolmix-loop", NULL)) {
 		if (w->ctx)
 			lws_context_destroy(w->ctx);
 		free(w);
@@ -161,7 +164,8 @@ void ws_free(struct ws *w)
 {
 	if (!w)
 		return;
-	/* lws first: what it still reports only marks objects, which are freed below without telling their owners. */
+	/* lws first: what it still reports only marks objects, which are freed below without telling their
+	 * owners. */
 	lws_context_destroy(w->ctx);
 	ws_get_free_all(w);
 	list_for_each_safe(it, tmp, &w->conns) {
@@ -214,8 +218,7 @@ static struct ws_conn *conn_new(struct ws *w, size_t max_msg)
 	list_init(&c->queue);
 	list_init(&c->link);
 	list_init(&c->end.node);
-	if (!c->in ||
-	    pool_init(&c->small, sizeof(struct out_msg) + LWS_PRE + SMALL_MSG, SMALL_BLOCKS) < 0) {
+	if (!c->in || pool_init(&c->small, sizeof(struct out_msg) + LWS_PRE + SMALL_MSG, SMALL_BLOCKS) < 0) {
 		free(c->in);
 		free(c);
 		errno = ENOMEM;
@@ -481,8 +484,9 @@ int ws_conn_callback(struct lws *wsi, enum lws_callback_reasons reason, void *us
 {
 	/* Other reasons concern the vhost and bring something else as user (an SSL_CTX, for one). */
 	static const enum lws_callback_reasons about_us[] = {
-		LWS_CALLBACK_CLIENT_ESTABLISHED, LWS_CALLBACK_CLIENT_RECEIVE, LWS_CALLBACK_CLIENT_WRITEABLE,
-		LWS_CALLBACK_CLIENT_CONNECTION_ERROR, LWS_CALLBACK_CLIENT_CLOSED,
+		LWS_CALLBACK_CLIENT_ESTABLISHED, LWS_CALLBACK_CLIENT_RECEIVE,
+		LWS_CALLBACK_CLIENT_WRITEABLE,	 LWS_CALLBACK_CLIENT_CONNECTION_ERROR,
+		LWS_CALLBACK_CLIENT_CLOSED,
 	};
 
 	for (size_t i = 0; i < sizeof(about_us) / sizeof(about_us[0]); i++)

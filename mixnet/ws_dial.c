@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Dialling: resolve, then one lws client connection after the other until an address answers. lws is given addresses, never names
- * (it would resolve them itself, blocking); Host, SNI and certificate check use the name of the URL.
+ * Dialling: resolve, then one lws client connection after the other until an address answers. lws is given
+ * addresses, never names (it would resolve them itself, blocking); Host, SNI and certificate check use the
+ * name of the URL.
  *
- * lws reports a failed TCP connect as text without errno. When an attempt ends before anything was exchanged, errno is asked from the
- * kernel by what lws leaves: a refused connection and a timeout are told apart by the words it uses.
+ * lws reports a failed TCP connect as text without errno. When an attempt ends before anything was exchanged,
+ * errno is asked from the kernel by what lws leaves: a refused connection and a timeout are told apart by the
+ * words it uses.
  */
 #include <errno.h>
 #include <stdio.h>

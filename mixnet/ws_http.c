@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * HTTP GET over libwebsockets. The whole body is kept, up to max_body. Compression is not offered: lws does not unpack it, and
- * nym-api answers plain when nothing is offered.
+ * HTTP GET over libwebsockets. The whole body is kept, up to max_body. Compression is not offered: lws does
+ * not unpack it, and nym-api answers plain when nothing is offered.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -160,7 +160,8 @@ static int pull(struct lws *wsi)
 	return lws_http_client_read(wsi, &p, &n) < 0 ? -1 : 0;
 }
 
-static int get_event(struct ws_get *g, struct lws *wsi, enum lws_callback_reasons reason, void *in, size_t len)
+static int get_event(struct ws_get *g, struct lws *wsi, enum lws_callback_reasons reason, void *in,
+		     size_t len)
 {
 	loop_update_now(g->ws->loop);
 	switch ((int)reason) { /* see ws_conn_event() */
@@ -186,9 +187,12 @@ static int get_event(struct ws_get *g, struct lws *wsi, enum lws_callback_reason
 int ws_http_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len)
 {
 	static const enum lws_callback_reasons about_us[] = {
-		LWS_CALLBACK_CLIENT_APPEND_HANDSHAKE_HEADER, LWS_CALLBACK_CLIENT_CONNECTION_ERROR,
-		LWS_CALLBACK_ESTABLISHED_CLIENT_HTTP,	     LWS_CALLBACK_RECEIVE_CLIENT_HTTP,
-		LWS_CALLBACK_RECEIVE_CLIENT_HTTP_READ,	     LWS_CALLBACK_COMPLETED_CLIENT_HTTP,
+		LWS_CALLBACK_CLIENT_APPEND_HANDSHAKE_HEADER,
+		LWS_CALLBACK_CLIENT_CONNECTION_ERROR,
+		LWS_CALLBACK_ESTABLISHED_CLIENT_HTTP,
+		LWS_CALLBACK_RECEIVE_CLIENT_HTTP,
+		LWS_CALLBACK_RECEIVE_CLIENT_HTTP_READ,
+		LWS_CALLBACK_COMPLETED_CLIENT_HTTP,
 		LWS_CALLBACK_CLOSED_CLIENT_HTTP,
 	};
 

@@ -22,7 +22,7 @@ struct ws_names { /* addresses of one host name */
 struct ws {
 	struct loop *loop;
 	struct lws_context *ctx;
-	struct lws_vhost *base;	 /* system CA store; also carries the loop's descriptor */
+	struct lws_vhost *base;	   /* system CA store; also carries the loop's descriptor */
 	struct lws_vhost *serving; /* connections of all servers; NULL: no server yet */
 	struct {
 		char file[256];
@@ -40,10 +40,10 @@ struct lws_vhost *ws_client_vhost(struct ws *w, const char *ca_file);
 /* ---- name resolution, ws_resolve.c ---- */
 
 struct ws_resolve;
-/* Literal or kept addresses are given through cb too, never inside this call. cb(owner, err, names); -ENOENT: no such name.
- * NULL: errno. */
-struct ws_resolve *ws_resolve(struct ws *w, const struct ws_url *u, void (*cb)(void *owner, int err, const struct ws_names *n),
-			      void *owner);
+/* Literal or kept addresses are given through cb too, never inside this call. cb(owner, err, names); -ENOENT:
+ * no such name. NULL: errno. */
+struct ws_resolve *ws_resolve(struct ws *w, const struct ws_url *u,
+			      void (*cb)(void *owner, int err, const struct ws_names *n), void *owner);
 void ws_resolve_cancel(struct ws_resolve *r);
 void ws_resolve_forget(struct ws *w, const char *host);
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Names of the bootstrap (nym-api, gateways with host names): getaddrinfo in a short-lived thread, so that the loop and the packet
- * clock never wait for it. The result comes back through a pipe. This is the one name look-up that cannot go
- * through the tunnel, since it happens before there is one.
+ * Names of the bootstrap (nym-api, gateways with host names): getaddrinfo in a short-lived thread, so that
+ * the loop and the packet clock never wait for it. The result comes back through a pipe. This is the one name
+ * look-up that cannot go through the tunnel, since it happens before there is one.
  *
- * The thread owns half of the job: whoever of thread and loop ends last frees it. Answers are kept for later calls;
- * ws_resolve_forget() drops them when no address of a name could be reached.
+ * The thread owns half of the job: whoever of thread and loop ends last frees it. Answers are kept for later
+ * calls; ws_resolve_forget() drops them when no address of a name could be reached.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -133,8 +133,8 @@ void ws_resolve_forget(struct ws *w, const char *host)
 			w->names[i].host[0] = '\0';
 }
 
-struct ws_resolve *ws_resolve(struct ws *w, const struct ws_url *u, void (*cb)(void *owner, int err, const struct ws_names *n),
-			      void *owner)
+struct ws_resolve *ws_resolve(struct ws *w, const struct ws_url *u,
+			      void (*cb)(void *owner, int err, const struct ws_names *n), void *owner)
 {
 	struct ws_resolve *r = calloc(1, sizeof(*r));
 	const struct ws_names *k = kept(w, u->host);

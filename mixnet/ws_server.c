@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Server side of HTTP and websocket, for the local network and tests. A connection's user space holds one pointer: the ws_conn after the
- * upgrade, or the answer being written.
+ * Server side of HTTP and websocket, for the local network and tests. A connection's user space holds one
+ * pointer: the ws_conn after the upgrade, or the answer being written.
  *
- * Servers listen themselves and give lws what they accept: lws closes a vhost's own socket five seconds after the vhost was given up, and a
- * server that ends must not be reachable any more. All of them share one vhost, because lws tells vhosts apart by the port they listen
- * on; which server a connection belongs to is seen by the port it came to.
+ * Servers listen themselves and give lws what they accept: lws closes a vhost's own socket five seconds after
+ * the vhost was given up, and a server that ends must not be reachable any more. All of them share one vhost,
+ * because lws tells vhosts apart by the port they listen on; which server a connection belongs to is seen by
+ * the port it came to.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -74,7 +75,8 @@ static int start_answer(struct ws_server *s, struct lws *wsi, struct per_conn *p
 	s->ops.get(s->ops.owner, path, &status, &pc->body, &pc->len);
 	pc->sent = 0;
 	if (!pc->body ||
-	    lws_add_http_common_headers(wsi, (unsigned)status, "application/json", (lws_filepos_t)pc->len, &p, end) ||
+	    lws_add_http_common_headers(wsi, (unsigned)status, "application/json", (lws_filepos_t)pc->len, &p,
+					end) ||
 	    lws_finalize_write_http_header(wsi, start, &p, end))
 		return -1;
 	lws_callback_on_writable(wsi);
@@ -121,7 +123,8 @@ static int upgrade(struct ws_server *s, struct lws *wsi, struct per_conn *pc)
 	return ws_conn_event(c, wsi, LWS_CALLBACK_ESTABLISHED, NULL, 0);
 }
 
-static int server_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len)
+static int server_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
+			   size_t len)
 {
 	struct per_conn *pc = user;
 	struct ws_conn *c;
@@ -150,7 +153,9 @@ static int server_callback(struct lws *wsi, enum lws_callback_reasons reason, vo
 }
 
 static const struct lws_protocols server_protocols[] = {
-	{ .name = "smolmix-server", .callback = server_callback, .per_session_data_size = sizeof(struct per_conn),
+	{ .name = "smolmix-server",
+	  .callback = server_callback,
+	  .per_session_data_size = sizeof(struct per_conn),
 	  .rx_buffer_size = 4096 },
 	{ .name = NULL },
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * URLs of nym-apis and gateways: scheme://host[:port][/path], host a name, an IPv4 address or a bracketed IPv6 address. User info,
- * query of a base URL and fragments are refused.
+ * URLs of nym-apis and gateways: scheme://host[:port][/path], host a name, an IPv4 address or a bracketed
+ * IPv6 address. User info, query of a base URL and fragments are refused.
  */
 #include <errno.h>
 #include <string.h>
@@ -28,8 +28,8 @@ static bool port_number(const char *s, const char *end, uint16_t *ret)
 static bool host_chars(const char *s, bool literal6)
 {
 	for (; *s; s++)
-		if (!((*s >= 'a' && *s <= 'z') || (*s >= 'A' && *s <= 'Z') || (*s >= '0' && *s <= '9') || *s == '-' ||
-		      *s == '.' || *s == '_' || (literal6 && *s == ':')))
+		if (!((*s >= 'a' && *s <= 'z') || (*s >= 'A' && *s <= 'Z') || (*s >= '0' && *s <= '9') ||
+		      *s == '-' || *s == '.' || *s == '_' || (literal6 && *s == ':')))
 			return false;
 	return true;
 }
@@ -40,7 +40,9 @@ int ws_url_parse(struct ws_url *ret, const char *text)
 		const char *scheme;
 		bool tls, websocket;
 		uint16_t port;
-	} schemes[] = { { "http://", false, false, 80 }, { "https://", true, false, 443 }, { "ws://", false, true, 80 },
+	} schemes[] = { { "http://", false, false, 80 },
+			{ "https://", true, false, 443 },
+			{ "ws://", false, true, 80 },
 			{ "wss://", true, true, 443 } };
 	struct ws_url u;
 	struct addr a;
@@ -72,7 +74,8 @@ int ws_url_parse(struct ws_url *ret, const char *text)
 		return SMX_ECONFIG;
 	memcpy(u.path, *end ? end : "/", *end ? strlen(end) : 1);
 	u.literal = addr_parse_ip(&a, u.host) == 0;
-	if ((six && !(u.literal && a.family == 6)) || !host_chars(u.host, six) || strpbrk(u.path, "#@ \t\r\n"))
+	if ((six && !(u.literal && a.family == 6)) || !host_chars(u.host, six) ||
+	    strpbrk(u.path, "#@ \t\r\n"))
 		return SMX_ECONFIG;
 	*ret = u;
 	return 0;

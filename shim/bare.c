@@ -2,21 +2,24 @@
 /*
  * Preload without a launcher.
  *
- * Theory of operation. The first socket or name makes one thread, in which libsmolmix.so is loaded and stays; everybody who needs the
- * tunnel waits on a futex until it is up or has failed. Nothing of the library ever runs in a thread of the program, and nothing of
- * the program in the library's:
+ * Theory of operation. The first socket or name makes one thread, in which libsmolmix.so is loaded and stays;
+ * everybody who needs the tunnel waits on a futex until it is up or has failed. Nothing of the library ever
+ * runs in a thread of the program, and nothing of the program in the library's:
  *
- * - dlmopen(LM_ID_NEWLM): a linker namespace of its own, with its own libc, OpenSSL and malloc. Preloaded libraries are not in it, so its
- *   socket() is the kernel's; symbols the program exports, an allocator it replaced, the OpenSSL it brings are not seen there, and
- *   the look-ups that start() switched off in the program's libc work. RTLD_DEEPBIND gives none of the last three.
- * - a descriptor table of its own (CLOSE_RANGE_UNSHARE, Linux 5.9): the program cannot see the tunnel's descriptors, close them or
- *   inherit them to a child; the numbers it gets are those it would get alone; and none of its pipes is held open by us.
+ * - dlmopen(LM_ID_NEWLM): a linker namespace of its own, with its own libc, OpenSSL and malloc. Preloaded
+ * libraries are not in it, so its socket() is the kernel's; symbols the program exports, an allocator it
+ * replaced, the OpenSSL it brings are not seen there, and the look-ups that start() switched off in the
+ * program's libc work. RTLD_DEEPBIND gives none of the last three.
+ * - a descriptor table of its own (CLOSE_RANGE_UNSHARE, Linux 5.9): the program cannot see the tunnel's
+ * descriptors, close them or inherit them to a child; the numbers it gets are those it would get alone; and
+ * none of its pipes is held open by us.
  * - all signals blocked.
  *
- * fork: the child has its parent's tunnel for as long as that process lives, through the control socket, and fails closed afterwards.
- * A child that was forked while the tunnel was being started has none, because the state of the linker is unknown in it.
- * exec: a child that becomes another program finds its parent's tunnel in SMOLMIX_SOCKET (w_exec.c); if there was none it starts its own.
- * A process that calls exec itself loses its tunnel with its memory.
+ * fork: the child has its parent's tunnel for as long as that process lives, through the control socket, and
+ * fails closed afterwards. A child that was forked while the tunnel was being started has none, because the
+ * state of the linker is unknown in it. exec: a child that becomes another program finds its parent's tunnel
+ * in SMOLMIX_SOCKET (w_exec.c); if there was none it starts its own. A process that calls exec itself loses
+ * its tunnel with its memory.
  *
  * Calls that start the tunnel are not async-signal-safe the first time; later they are.
  */
@@ -70,7 +73,8 @@ static void fail(const char *what, const char *why, const char *change)
 	wake(&bare.shared.phase);
 }
 
-/* Only /dev/null stands behind 0, 1 and 2 from now on, and nothing behind other numbers. Somebody who wants to see more keeps 2. */
+/* Only /dev/null stands behind 0, 1 and 2 from now on, and nothing behind other numbers. Somebody who wants
+ * to see more keeps 2. */
 static int own_descriptors(void)
 {
 	long null, r = real_syscall(SYS_close_range, 3, ~0u, CLOSE_RANGE_UNSHARE, 0, 0, 0);
@@ -118,7 +122,8 @@ static bool find_library(void)
 	const char *slash = own ? strrchr(own, '/') : NULL;
 
 	for (size_t i = 0; slash && i < sizeof(places) / sizeof(places[0]); i++) {
-		int n = snprintf(bare.library, sizeof(bare.library), "%.*s%s", (int)(slash - own), own, places[i]);
+		int n = snprintf(bare.library, sizeof(bare.library), "%.*s%s", (int)(slash - own), own,
+				 places[i]);
 
 		if (n < (int)sizeof(bare.library) &&
 		    real_syscall(SYS_faccessat, AT_FDCWD, (long)bare.library, R_OK, 0, 0, 0) == 0)
@@ -137,7 +142,8 @@ static void begin(void)
 	bare.shared.vars = state_keep(&bare.shared.n_vars);
 	bare.shared.log_level = (int)state_level();
 	if (!find_library()) {
-		fail("libsmolmix.so", "not found beside the preload library", "build or install it, or use smolmix-run");
+		fail("libsmolmix.so", "not found beside the preload library",
+		     "build or install it, or use smolmix-run");
 		return;
 	}
 	sigfillset(&all);
@@ -153,7 +159,8 @@ static void begin(void)
 
 /* ---- callers ---- */
 
-/* Until the phase is another one, for that long altogether. Signal handlers run meanwhile and may jump away. */
+/* Until the phase is another one, for that long altogether. Signal handlers run meanwhile and
+ * may jump away. */
 static void wait_while(enum bare_phase now, int seconds)
 {
 	struct timespec until;
@@ -161,8 +168,8 @@ static void wait_while(enum bare_phase now, int seconds)
 	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += seconds;
 	while (phase() == now) {
-		long r = real_syscall(SYS_futex, (long)&bare.shared.phase, FUTEX_WAIT_BITSET_PRIVATE, now, (long)&until, 0,
-				      FUTEX_BITSET_MATCH_ANY);
+		long r = real_syscall(SYS_futex, (long)&bare.shared.phase, FUTEX_WAIT_BITSET_PRIVATE, now,
+				      (long)&until, 0, FUTEX_BITSET_MATCH_ANY);
 
 		if (r == -ETIMEDOUT)
 			return;
@@ -176,8 +183,10 @@ static void tell(void)
 	if (atomic_exchange(&bare.told, true))
 		return;
 	if (phase() < BARE_UP)
-		state_say(STATE_WARN, "no tunnel: ", forked ? "this process was forked while it was being started" :
-			  "it could not be started from here (inside dlopen?)", "; make a connection earlier, or use smolmix-run", NULL);
+		state_say(STATE_WARN, "no tunnel: ",
+			  forked ? "this process was forked while it was being started"
+				 : "it could not be started from here (inside dlopen?)",
+			  "; make a connection earlier, or use smolmix-run", NULL);
 	else if (bare.shared.line[0])
 		state_say(STATE_WARN, "no tunnel: ", bare.shared.line, NULL);
 }
@@ -239,8 +248,9 @@ static void close_if_ours(const char *name, int dead)
 		real_syscall(SYS_dup3, dead, fd, O_CLOEXEC, 0, 0, 0);
 }
 
-/* The tunnel sees the end of a connection when its last descriptor is closed, as the kernel would do a moment later. The numbers stay
- * taken, by something that can be neither read nor written: other threads may still use them. */
+/* The tunnel sees the end of a connection when its last descriptor is closed, as the kernel would do a moment
+ * later. The numbers stay taken, by something that can be neither read nor written: other threads may still
+ * use them. */
 static void close_sockets(void)
 {
 	_Alignas(struct dirent64) char buf[DIRENTS];
@@ -248,7 +258,8 @@ static void close_sockets(void)
 	int dir = real_open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	long n;
 
-	while (dead >= 0 && dir >= 0 && (n = real_syscall(SYS_getdents64, dir, (long)buf, sizeof(buf), 0, 0, 0)) > 0)
+	while (dead >= 0 && dir >= 0 &&
+	       (n = real_syscall(SYS_getdents64, dir, (long)buf, sizeof(buf), 0, 0, 0)) > 0)
 		for (long at = 0; at < n; at += ((struct dirent64 *)(buf + at))->len)
 			close_if_ours(((struct dirent64 *)(buf + at))->name, dead);
 	if (dir >= 0)

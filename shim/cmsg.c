@@ -2,17 +2,18 @@
 /*
  * Control messages.
  *
- * Theory of operation. To send: each message is judged as Linux's ip_cmsg_send() and ip6_datagram_send_ctl() do; foreign levels are
- * ignored there too. A source address may be named if it is the tunnel's or one of loopback. To receive: the tunnel says in the header of a datagram
- * which messages the socket's options ask for (stack/ctl/ctl.h), so nothing needs to be remembered here; the time stamp is the
- * kernel's own and comes first. A buffer that is too short is treated as put_cmsg() of Linux does.
+ * Theory of operation. To send: each message is judged as Linux's ip_cmsg_send() and ip6_datagram_send_ctl()
+ * do; foreign levels are ignored there too. A source address may be named if it is the tunnel's or one of
+ * loopback. To receive: the tunnel says in the header of a datagram which messages the socket's options ask
+ * for (stack/ctl/ctl.h), so nothing needs to be remembered here; the time stamp is the kernel's own and comes
+ * first. A buffer that is too short is treated as put_cmsg() of Linux does.
  */
 #include "shim/cmsg.h"
 
 #include <errno.h>
-#include <linux/errqueue.h>
 #include <netinet/in.h>
 #include <string.h>
+#include <linux/errqueue.h>
 
 #define LOOPBACK_INDEX 1 /* places in iface.h */
 #define TUNNEL_INDEX 2
@@ -214,7 +215,8 @@ void cmsg_give(const struct sock *s, const struct ctl_dgram *d, const struct msg
 
 	memcpy(local.ip, d->local, sizeof(local.ip));
 	if (m->msg_control && m->msg_controllen > in->msg_controllen)
-		r = (struct room){ (uint8_t *)m->msg_control + in->msg_controllen, m->msg_controllen - in->msg_controllen, 0 };
+		r = (struct room){ (uint8_t *)m->msg_control + in->msg_controllen,
+				   m->msg_controllen - in->msg_controllen, 0 };
 	if (d->flags & CTL_DGRAM_PKTINFO6 && s->family == 6)
 		put_pktinfo6(&r, &local);
 	if (d->flags & CTL_DGRAM_TTL6)
@@ -227,8 +229,9 @@ void cmsg_give(const struct sock *s, const struct ctl_dgram *d, const struct msg
 		put_int(&r, IPPROTO_IP, IP_TTL, d->ttl);
 	if (d->flags & CTL_DGRAM_TOS)
 		put(&r, IPPROTO_IP, IP_TOS, &tos, sizeof(tos));
-	m->msg_controllen = m->msg_control && m->msg_controllen > in->msg_controllen ? m->msg_controllen - r.left :
-										      in->msg_controllen;
+	m->msg_controllen = m->msg_control && m->msg_controllen > in->msg_controllen
+				    ? m->msg_controllen - r.left
+				    : in->msg_controllen;
 	m->msg_flags = in->msg_flags | r.flags;
 }
 
@@ -237,8 +240,11 @@ void cmsg_give_report(const struct sock *s, const struct ctl_rep *rep, struct ms
 	struct {
 		struct sock_extended_err ee;
 		struct sockaddr_storage offender;
-	} e = { .ee = { .ee_errno = (uint32_t)rep->value, .ee_origin = rep->report.origin, .ee_type = rep->report.type,
-			.ee_code = rep->report.code, .ee_info = rep->report.info } };
+	} e = { .ee = { .ee_errno = (uint32_t)rep->value,
+			.ee_origin = rep->report.origin,
+			.ee_type = rep->report.type,
+			.ee_code = rep->report.code,
+			.ee_info = rep->report.info } };
 	struct room r = { m->msg_control, m->msg_control ? m->msg_controllen : 0, 0 };
 	socklen_t len = s->family == 6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
 

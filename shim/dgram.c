@@ -2,13 +2,14 @@
 /*
  * Datagrams with their header.
  *
- * Theory of operation (interposition.md 2.7). Every datagram on the pair starts with struct ctl_dgram, put in front and taken off by one more
- * iovec, so that boundaries, zero length, MSG_PEEK and MSG_TRUNC stay the kernel's work. An error the network reported is the pair's own
- * ECONNRESET (stack/pairerr.h): whichever call meets it asks the tunnel for the errno; so poll and epoll report it as for UDP. Something
- * without a valid header is dropped, it is nobody's datagram.
+ * Theory of operation (interposition.md 2.7). Every datagram on the pair starts with struct ctl_dgram, put in
+ * front and taken off by one more iovec, so that boundaries, zero length, MSG_PEEK and MSG_TRUNC stay the
+ * kernel's work. An error the network reported is the pair's own ECONNRESET (stack/pairerr.h): whichever call
+ * meets it asks the tunnel for the errno; so poll and epoll report it as for UDP. Something without a valid
+ * header is dropped, it is nobody's datagram.
  *
- * What the tunnel would only find out later is checked here, so that the call itself fails as in Linux: addresses, the header of an echo
- * request, and, for datagrams that may be too long, the tunnel's MTU.
+ * What the tunnel would only find out later is checked here, so that the call itself fails as in Linux:
+ * addresses, the header of an echo request, and, for datagrams that may be too long, the tunnel's MTU.
  */
 #include "shim/dgram.h"
 
@@ -167,12 +168,14 @@ static int echo_request(const struct sock *s, const struct msghdr *m)
 	size_t have = 0;
 
 	for (size_t i = 0; i < m->msg_iovlen && have < sizeof(head); i++) {
-		size_t n = m->msg_iov[i].iov_len < sizeof(head) - have ? m->msg_iov[i].iov_len : sizeof(head) - have;
+		size_t n = m->msg_iov[i].iov_len < sizeof(head) - have ? m->msg_iov[i].iov_len
+								       : sizeof(head) - have;
 
 		memcpy(head + have, m->msg_iov[i].iov_base, n);
 		have += n;
 	}
-	return have == sizeof(head) && head[0] == (s->family == 6 ? ECHO6 : ECHO4) && head[1] == 0 ? 0 : -EINVAL;
+	return have == sizeof(head) && head[0] == (s->family == 6 ? ECHO6 : ECHO4) && head[1] == 0 ? 0
+												   : -EINVAL;
 }
 
 /* The exit drops fragments: what is longer than the tunnel's MTU could not arrive. */
@@ -183,7 +186,8 @@ static int fits(const struct sock *s, const struct ctl_dgram *d, size_t len)
 	return len <= SURELY_FITS ? 0 : sock_ask(s, CTL_FITS, &req, NULL);
 }
 
-static ssize_t transmit(int fd, const struct sock *s, struct header *h, const struct msghdr *m, struct iovec *iov, int flags)
+static ssize_t transmit(int fd, const struct sock *s, struct header *h, const struct msghdr *m,
+			struct iovec *iov, int flags)
 {
 	struct msghdr out = { .msg_iov = iov, .msg_iovlen = m->msg_iovlen + 1 };
 	ssize_t r;
@@ -242,15 +246,17 @@ ssize_t dgram_send(int fd, struct sock *s, const struct msghdr *m, int flags)
 static ssize_t receive(int fd, struct header *h, const struct msghdr *m, struct iovec *iov, int flags,
 		       struct msghdr *in)
 {
-	*in = (struct msghdr){ .msg_iov = iov, .msg_iovlen = m->msg_iovlen + 1,
-			       .msg_control = m->msg_control, .msg_controllen = m->msg_controllen };
+	*in = (struct msghdr){ .msg_iov = iov,
+			       .msg_iovlen = m->msg_iovlen + 1,
+			       .msg_control = m->msg_control,
+			       .msg_controllen = m->msg_controllen };
 	iov[0] = (struct iovec){ h->bytes, sizeof(h->bytes) };
 	memcpy(iov + 1, m->msg_iov, m->msg_iovlen * sizeof(*iov));
 	return real_recvmsg(fd, in, flags & ~(MSG_OOB | MSG_WAITFORONE));
 }
 
-static __attribute__((noinline)) ssize_t receive_many(int fd, struct header *h, const struct msghdr *m, int flags,
-						      struct msghdr *in)
+static __attribute__((noinline)) ssize_t receive_many(int fd, struct header *h, const struct msghdr *m,
+						      int flags, struct msghdr *in)
 {
 	struct iovec iov[IOV_MANY + 1];
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the wrapper files share: the mark of an exported hook, and the bodies of hooks that syscall() reaches too. Bodies
- * return -errno; the exported function of the same name turns that into errno.
+ * What the wrapper files share: the mark of an exported hook, and the bodies of hooks that syscall() reaches
+ * too. Bodies return -errno; the exported function of the same name turns that into errno.
  */
 #ifndef SHIM_HOOKS_H
 #define SHIM_HOOKS_H
@@ -32,7 +32,8 @@ ssize_t shim_read(int fd, void *buf, size_t len);
 ssize_t shim_write(int fd, const void *buf, size_t len);
 ssize_t shim_readv(int fd, const struct iovec *iov, int n);
 ssize_t shim_writev(int fd, const struct iovec *iov, int n);
-ssize_t shim_sendto(int fd, const void *buf, size_t len, int flags, const struct sockaddr *to, socklen_t to_len);
+ssize_t shim_sendto(int fd, const void *buf, size_t len, int flags, const struct sockaddr *to,
+		    socklen_t to_len);
 ssize_t shim_recvfrom(int fd, void *buf, size_t len, int flags, struct sockaddr *from, socklen_t *from_len);
 ssize_t shim_sendmsg(int fd, const struct msghdr *m, int flags);
 ssize_t shim_recvmsg(int fd, struct msghdr *m, int flags);

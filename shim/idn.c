@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Theory of operation. As in glibc, libidn2 is loaded when the first such name comes (AI_IDN, AI_CANONIDN, NI_IDN), and its absence is
- * EAI_IDN_ENCODE. It stays loaded; dlopen counts, so nothing is remembered here.
+ * Theory of operation. As in glibc, libidn2 is loaded when the first such name comes (AI_IDN, AI_CANONIDN,
+ * NI_IDN), and its absence is EAI_IDN_ENCODE. It stays loaded; dlopen counts, so nothing is remembered here.
  */
 #include "shim/idn.h"
 

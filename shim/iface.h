@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The network interfaces a program is told of: loopback and the tunnel, never the host's own (interposition.md 2.1 D). */
+/* The network interfaces a program is told of: loopback and the tunnel, never the host's own
+ * (interposition.md 2.1 D). */
 #ifndef SHIM_IFACE_H
 #define SHIM_IFACE_H
 

@@ -2,10 +2,11 @@
 /*
  * Name lookup of the shim.
  *
- * Theory of operation (interposition.md 2.11). In this order: names that must never be asked (.onion, .local), the hosts file (a name it
- * has in one family is not asked for the other: it is local, and the exit's resolver need not know of it), localhost and
- * this host's own name (both mean loopback; asking an exit's resolver for the host's name would tell it), then the tunnel. There is
- * no search list: it would tell the local domain's name to the exit's resolver. /etc/resolv.conf is not read at all.
+ * Theory of operation (interposition.md 2.11). In this order: names that must never be asked (.onion,
+ * .local), the hosts file (a name it has in one family is not asked for the other: it is local, and the
+ * exit's resolver need not know of it), localhost and this host's own name (both mean loopback; asking an
+ * exit's resolver for the host's name would tell it), then the tunnel. There is no search list: it would tell
+ * the local domain's name to the exit's resolver. /etc/resolv.conf is not read at all.
  */
 #include "shim/names.h"
 
@@ -26,7 +27,8 @@
 #define LINE_MAX_LEN 1024
 #define WORDS_MAX (NAMES_ALIASES_MAX + 2)
 
-/* A scope by interface name has a meaning on the link only (RFC 4007 11); a number is taken as it is, as glibc does. */
+/* A scope by interface name has a meaning on the link only (RFC 4007 11); a number is taken as it is, as
+ * glibc does. */
 static bool take_scope(struct addr *a, const char *s)
 {
 	bool link = addr_classify(a) == ADDR_LINKLOCAL || (a->ip[0] == 0xff && (a->ip[1] & 15) <= 2);
@@ -155,7 +157,8 @@ static void take_names(struct names *ret, char *const *word, unsigned n)
 }
 
 /* Calls for each line with an address: true from judge ends the search. */
-static bool search_hosts(bool (*judge)(void *ctx, const struct addr *a, char *const *word, unsigned n), void *ctx)
+static bool search_hosts(bool (*judge)(void *ctx, const struct addr *a, char *const *word, unsigned n),
+			 void *ctx)
 {
 	struct reader r = { .fd = real_open(HOSTS_FILE, O_RDONLY | O_CLOEXEC) };
 	char line[LINE_MAX_LEN];
@@ -189,7 +192,7 @@ static void more_names(struct names *ret, char *const *word, unsigned n)
 		bool new = strcasecmp(word[i], ret->canon) != 0;
 
 		for (unsigned k = 0; k < ret->n_alias; k++)
-			new = new && strcasecmp(word[i], ret->alias[k]) != 0;
+			new = new &&strcasecmp(word[i], ret->alias[k]) != 0;
 		if (new && ret->n_alias < NAMES_ALIASES_MAX)
 			copy_name(ret->alias[ret->n_alias++], word[i]);
 	}
@@ -267,8 +270,9 @@ static void loopback(const char *name, uint8_t family, struct names *ret)
 
 /* ---- the tunnel ---- */
 
-/* What glibc takes for the name of a host: letters, digits, '-', '_', no '-' in front, labels of 1 to 63 (RFC 1123 2.1). An address is none.
- * Both ways: a question that could have no good answer is not asked, and no shell's special characters come out of a PTR record. */
+/* What glibc takes for the name of a host: letters, digits, '-', '_', no '-' in front, labels of 1 to 63 (RFC
+ * 1123 2.1). An address is none. Both ways: a question that could have no good answer is not asked, and no
+ * shell's special characters come out of a PTR record. */
 static bool is_host_name(const char *name)
 {
 	size_t label = 0;
@@ -279,7 +283,8 @@ static bool is_host_name(const char *name)
 	for (; *name; name++) {
 		bool dot = *name == '.';
 
-		if (dot ? !label : (*name & 0x80 || !(isalnum(*name) || *name == '-' || *name == '_')) || ++label > 63)
+		if (dot ? !label
+			: (*name & 0x80 || !(isalnum(*name) || *name == '-' || *name == '_')) || ++label > 63)
 			return false;
 		label = dot ? 0 : label;
 	}

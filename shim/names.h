@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Names and addresses behind getaddrinfo, gethostbyname and their families: numbers, the hosts file and this host's own
- * names are answered here; everything else is one request to the tunnel. No malloc.
+ * Names and addresses behind getaddrinfo, gethostbyname and their families: numbers, the hosts file and this
+ * host's own names are answered here; everything else is one request to the tunnel. No malloc.
  */
 #ifndef SHIM_NAMES_H
 #define SHIM_NAMES_H
@@ -20,9 +20,11 @@ struct names {
 	struct addr addr[CTL_ADDRS_MAX];
 };
 
-/* Name to addresses. family 0 (both), 4, 6. Canonical name and addresses are filled with CTL_DNS_OK (n >= 1). */
+/* Name to addresses. family 0 (both), 4, 6. Canonical name and addresses are filled with CTL_DNS_OK
+ * (n >= 1). */
 enum ctl_dns names_lookup(const char *name, uint8_t family, struct names *ret);
-/* Names no resolver may hear of: .onion, .local, .localhost (RFC 7686, 6762, 6761). A final dot makes no difference. */
+/* Names no resolver may hear of: .onion, .local, .localhost (RFC 7686, 6762, 6761). A final dot makes no
+ * difference. */
 bool names_unasked(const char *name);
 /* Address to name. Private addresses are never asked outside. */
 enum ctl_dns names_reverse(const struct addr *a, struct names *ret);

@@ -2,15 +2,16 @@
 /*
  * Order of destinations.
  *
- * Theory of operation. Linux would connect a datagram socket to each destination to learn the source address; here the tunnel's two
- * addresses and the loopback addresses are all the sources there are. What could not be reached (policy.h refuses it) has no
- * source and goes to the end (rule 1). Rules 3, 4 and 7 are about deprecated, home and encapsulated addresses, which a tunnel has not.
+ * Theory of operation. Linux would connect a datagram socket to each destination to learn the source address;
+ * here the tunnel's two addresses and the loopback addresses are all the sources there are. What could not be
+ * reached (policy.h refuses it) has no source and goes to the end (rule 1). Rules 3, 4 and 7 are about
+ * deprecated, home and encapsulated addresses, which a tunnel has not.
  *
- * The exits known give out unique local IPv6 addresses (fc00::/7), whose label differs from that of public IPv6 addresses; so rule 5 puts
- * IPv4 first there, as glibc does on any host behind such an address.
+ * The exits known give out unique local IPv6 addresses (fc00::/7), whose label differs from that of public
+ * IPv6 addresses; so rule 5 puts IPv4 first there, as glibc does on any host behind such an address.
  *
- * Tables: glibc's, which are those of RFC 3484 with the additions it has by default (labels of fc00::/7 and 2001::/32); its
- * IPv4 scopes: private addresses are global.
+ * Tables: glibc's, which are those of RFC 3484 with the additions it has by default (labels of fc00::/7 and
+ * 2001::/32); its IPv4 scopes: private addresses are global.
  */
 #include "shim/order.h"
 
@@ -31,22 +32,14 @@ struct prefix {
 };
 
 static const struct prefix labels[] = {
-	{ { [15] = 1 }, 128, 0 },
-	{ { 0x20, 0x02 }, 16, 2 },
-	{ { [10] = 0xff, 0xff }, 96, 4 },
-	{ { 0 }, 96, 3 },
-	{ { 0xfe, 0xc0 }, 10, 5 },
-	{ { 0xfc }, 7, 6 },
-	{ { 0x20, 0x01 }, 32, 7 },
-	{ { 0 }, 0, 1 },
+	{ { [15] = 1 }, 128, 0 },  { { 0x20, 0x02 }, 16, 2 }, { { [10] = 0xff, 0xff }, 96, 4 },
+	{ { 0 }, 96, 3 },	   { { 0xfe, 0xc0 }, 10, 5 }, { { 0xfc }, 7, 6 },
+	{ { 0x20, 0x01 }, 32, 7 }, { { 0 }, 0, 1 },
 };
 
 static const struct prefix precedences[] = {
-	{ { [15] = 1 }, 128, 50 },
-	{ { 0x20, 0x02 }, 16, 30 },
-	{ { [10] = 0xff, 0xff }, 96, 10 },
-	{ { 0 }, 96, 20 },
-	{ { 0 }, 0, 40 },
+	{ { [15] = 1 }, 128, 50 }, { { 0x20, 0x02 }, 16, 30 }, { { [10] = 0xff, 0xff }, 96, 10 },
+	{ { 0 }, 96, 20 },	   { { 0 }, 0, 40 },
 };
 
 struct judged {
@@ -114,12 +107,8 @@ static bool source(const struct addr *to, const struct order_sources *from, stru
 
 	addr_unmap(&u);
 	switch (policy_peer(from->rules, &u).verdict) {
-	case POLICY_LOOPBACK:
-		*ret = u;
-		return true;
-	case POLICY_TUNNEL:
-		*ret = u.family == 6 ? from->v6 : from->v4;
-		return ret->family != 0;
+	case POLICY_LOOPBACK: *ret = u; return true;
+	case POLICY_TUNNEL: *ret = u.family == 6 ? from->v6 : from->v4; return ret->family != 0;
 	case POLICY_LIBC:
 	case POLICY_DENY: break;
 	}
@@ -156,7 +145,7 @@ static bool before(const struct judged *a, const struct judged *b)
 	if (a->precedence != b->precedence)
 		return a->precedence > b->precedence; /* rule 6 */
 	if (a->scope != b->scope)
-		return a->scope < b->scope; /* rule 8 */
+		return a->scope < b->scope;				  /* rule 8 */
 	return a->addr.family == b->addr.family && a->common > b->common; /* rule 9; rule 10: as they came */
 }
 

@@ -8,7 +8,8 @@
 #include "base/addr.h"
 #include "base/rules.h"
 
-/* Where packets would come from: the tunnel's own addresses, family 0 where it has none; and what it may carry (policy.h). */
+/* Where packets would come from: the tunnel's own addresses, family 0 where it has none; and what it may
+ * carry (policy.h). */
 struct order_sources {
 	struct addr v4, v6;
 	const struct rules *rules;

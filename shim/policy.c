@@ -2,12 +2,13 @@
 /*
  * Policy of the shim.
  *
- * Theory of operation. Wrappers ask here and do what they are told; nothing in this file looks at a descriptor or the
- * environment, so every rule is reached by tests/unit/test_policy.c. Errnos are those an unprivileged program gets from Linux for a call
- * that cannot work; what smolmix itself refuses is ENETUNREACH (addresses) or EPERM (raw access).
+ * Theory of operation. Wrappers ask here and do what they are told; nothing in this file looks at a
+ * descriptor or the environment, so every rule is reached by tests/unit/test_policy.c. Errnos are those an
+ * unprivileged program gets from Linux for a call that cannot work; what smolmix itself refuses is
+ * ENETUNREACH (addresses) or EPERM (raw access).
  *
- * Order of policy_peer: port 53 of a local resolver before all others (design D5), because that rule must win over the loopback
- * exception and over a user's rule; then the user's rules (base/rules.h); then the default.
+ * Order of policy_peer: port 53 of a local resolver before all others (design D5), because that rule must win
+ * over the loopback exception and over a user's rule; then the user's rules (base/rules.h); then the default.
  */
 #include "shim/policy.h"
 
@@ -19,8 +20,8 @@
 
 #define TYPE_FLAGS (SOCK_NONBLOCK | SOCK_CLOEXEC)
 #define TYPE_MASK 0xf
-#define TYPE_MAX 11	   /* kernel: SOCK_MAX */
-#define PROTOCOL_MAX 263   /* kernel: IPPROTO_MAX */
+#define TYPE_MAX 11	 /* kernel: SOCK_MAX */
+#define PROTOCOL_MAX 263 /* kernel: IPPROTO_MAX */
 #define PROTOCOL_TCP_MP 262
 
 static const struct policy tunnel = { POLICY_TUNNEL, 0, NULL };
@@ -72,38 +73,28 @@ struct policy policy_socket(int domain, int type, int protocol, bool *ret_icmp)
 	if (type & ~(TYPE_FLAGS | TYPE_MASK))
 		return deny(EINVAL, "unknown flags in the socket type");
 	switch (domain) {
-	case AF_UNIX:
-		return libc;
+	case AF_UNIX: return libc;
 	case AF_NETLINK:
-		return protocol == NETLINK_ROUTE ? libc : deny(EPROTONOSUPPORT, "only NETLINK_ROUTE is allowed");
+		return protocol == NETLINK_ROUTE ? libc
+						 : deny(EPROTONOSUPPORT, "only NETLINK_ROUTE is allowed");
 	case AF_INET:
-	case AF_INET6:
-		return inet(domain, type & TYPE_MASK, protocol, ret_icmp);
-	case AF_PACKET:
-		return deny(EPERM, "packet sockets would leave the tunnel");
-	default:
-		return deny(EAFNOSUPPORT, "this address family cannot go through the tunnel");
+	case AF_INET6: return inet(domain, type & TYPE_MASK, protocol, ret_icmp);
+	case AF_PACKET: return deny(EPERM, "packet sockets would leave the tunnel");
+	default: return deny(EAFNOSUPPORT, "this address family cannot go through the tunnel");
 	}
 }
 
 static struct policy by_default(enum addr_class class)
 {
 	switch (class) {
-	case ADDR_GLOBAL:
-		return tunnel;
+	case ADDR_GLOBAL: return tunnel;
 	case ADDR_UNSPEC: /* Linux: this host */
-	case ADDR_LOOPBACK:
-		return loopback;
-	case ADDR_PRIVATE:
-		return deny(ENETUNREACH, "private address");
-	case ADDR_LINKLOCAL:
-		return deny(ENETUNREACH, "link-local address");
-	case ADDR_MULTICAST:
-		return deny(ENETUNREACH, "multicast address");
-	case ADDR_BROADCAST:
-		return deny(ENETUNREACH, "broadcast address");
-	case ADDR_RESERVED:
-		return deny(ENETUNREACH, "reserved address");
+	case ADDR_LOOPBACK: return loopback;
+	case ADDR_PRIVATE: return deny(ENETUNREACH, "private address");
+	case ADDR_LINKLOCAL: return deny(ENETUNREACH, "link-local address");
+	case ADDR_MULTICAST: return deny(ENETUNREACH, "multicast address");
+	case ADDR_BROADCAST: return deny(ENETUNREACH, "broadcast address");
+	case ADDR_RESERVED: return deny(ENETUNREACH, "reserved address");
 	}
 	return deny(ENETUNREACH, "unknown address");
 }
@@ -111,8 +102,9 @@ static struct policy by_default(enum addr_class class)
 struct policy policy_peer(const struct rules *rules, const struct addr *a)
 {
 	enum addr_class class = addr_classify(a);
-	bool local_resolver = a->port == 53 && (class == ADDR_UNSPEC /* Linux: this host */ || class == ADDR_LOOPBACK ||
-						class == ADDR_PRIVATE || class == ADDR_LINKLOCAL);
+	bool local_resolver =
+		a->port == 53 && (class == ADDR_UNSPEC /* Linux: this host */ || class == ADDR_LOOPBACK ||
+				  class == ADDR_PRIVATE || class == ADDR_LINKLOCAL);
 
 	if (local_resolver)
 		return tunnel;
@@ -127,17 +119,23 @@ struct policy policy_peer(const struct rules *rules, const struct addr *a)
 
 struct policy policy_unix(const char *path, size_t len)
 {
-	/* Helpers outside the tree that would resolve names over the host's network (interposition.md 2.11). */
+	/* Helpers outside the tree that would resolve names over the host's
+	 * network (interposition.md 2.11). */
 	static const char *const side_door[] = {
-		"/run/nscd/",		   "/var/run/nscd/",	 "/run/systemd/resolve/", "/var/run/systemd/resolve/",
-		"/run/avahi-daemon/socket", "/var/run/avahi-daemon/socket",
+		"/run/nscd/",
+		"/var/run/nscd/",
+		"/run/systemd/resolve/",
+		"/var/run/systemd/resolve/",
+		"/run/avahi-daemon/socket",
+		"/var/run/avahi-daemon/socket",
 	};
 
 	for (size_t i = 0; i < sizeof(side_door) / sizeof(side_door[0]); i++) {
 		size_t n = strlen(side_door[i]);
 
 		if (len >= n && !strncmp(path, side_door[i], n))
-			return deny(ECONNREFUSED, "this local service would resolve names outside the tunnel");
+			return deny(ECONNREFUSED,
+				    "this local service would resolve names outside the tunnel");
 	}
 	return libc;
 }

@@ -26,10 +26,11 @@ struct policy {
 
 /* socket(domain, type, protocol); type with its flags. *ret_icmp: an echo socket. */
 struct policy policy_socket(int domain, int type, int protocol, bool *ret_icmp);
-/* connect() or sendto() of an internet socket to a: port 53 of a local resolver first (design D5), then the rules, then the
- * default. */
+/* connect() or sendto() of an internet socket to a: port 53 of a local resolver first (design D5), then the
+ * rules, then the default. */
 struct policy policy_peer(const struct rules *rules, const struct addr *a);
-/* connect() of an AF_UNIX socket to a path (len bytes, need not end in NUL; a leading NUL is an abstract name). */
+/* connect() of an AF_UNIX socket to a path (len bytes, need not end in NUL; a leading NUL is an abstract
+ * name). */
 struct policy policy_unix(const char *path, size_t len);
 
 #endif

@@ -2,9 +2,9 @@
 /*
  * Real kernel calls, and the few libc functions that hooks wrap.
  *
- * Theory of operation. A thin libc wrapper is replaced by its system call. What such a wrapper does besides, being a
- * cancellation point, is done here the way glibc before 2.41 does it: deferred cancellation is switched to asynchronous for
- * the length of the call. This is the only file that looks symbols of libc up.
+ * Theory of operation. A thin libc wrapper is replaced by its system call. What such a wrapper does besides,
+ * being a cancellation point, is done here the way glibc before 2.41 does it: deferred cancellation is
+ * switched to asynchronous for the length of the call. This is the only file that looks symbols of libc up.
  */
 #include "shim/real.h"
 
@@ -120,7 +120,8 @@ ssize_t real_write(int fd, const void *buf, size_t len)
 
 void *real_pages(size_t len)
 {
-	long r = real_syscall(SYS_mmap, 0, (long)len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	long r = real_syscall(SYS_mmap, 0, (long)len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+			      0);
 
 	return r < 0 && r >= -4095 ? NULL : (void *)r;
 }

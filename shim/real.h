@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The kernel and libc behind the hooks. Thin calls are made by an inline system call: that needs no loader, no lock and no
- * initialised library, so it is right in signal handlers, in vfork children and before constructors.
+ * The kernel and libc behind the hooks. Thin calls are made by an inline system call: that needs no loader,
+ * no lock and no initialised library, so it is right in signal handlers, in vfork children and before
+ * constructors.
  *
  * All functions here return -errno and leave errno alone.
  */
@@ -65,17 +66,19 @@ ssize_t real_recvmsg(int fd, struct msghdr *m, int flags);	 /* cancellation poin
 int real_socketpair(int type, int fds[2]);
 int real_close(int fd);
 int real_fcntl(int fd, int cmd, long arg);
-int real_poll1(int fd, short events, const struct timespec *timeout, short *ret_events); /* cancellation point */
+int real_poll1(int fd, short events, const struct timespec *timeout,
+	       short *ret_events); /* cancellation point */
 int real_open(const char *path, int flags);
 ssize_t real_read(int fd, void *buf, size_t len);
 ssize_t real_write(int fd, const void *buf, size_t len);
 /* Zeroed pages, or NULL; for arrays that are too large for the stack where malloc is not allowed. */
 void *real_pages(size_t len);
 
-/* libc's own functions behind hooks that only wrap them; looked up once by real_init(). NULL: libc has none. */
+/* libc's own functions behind hooks that only wrap them; looked up once by real_init(). NULL:
+ * libc has none. */
 struct real_libc {
-	int (*posix_spawn)(pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *,
-			   char *const[], char *const[]);
+	int (*posix_spawn)(pid_t *, const char *, const posix_spawn_file_actions_t *,
+			   const posix_spawnattr_t *, char *const[], char *const[]);
 };
 extern struct real_libc real_libc;
 /* Absolute path of this library; "" when it cannot be told. */

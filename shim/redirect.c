@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The libc calls that shared sources make inside the shim (redirect.h), as plain system calls. Not cancellation points: a control
- * request inside getsockopt() must not end the thread.
+ * The libc calls that shared sources make inside the shim (redirect.h), as plain system calls. Not
+ * cancellation points: a control request inside getsockopt() must not end the thread.
  */
 #include <stdarg.h>
 

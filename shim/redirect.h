@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Included before the first line (gcc -include) of the sources that the shim shares with lower floors: binds the calls in
- * them that the shim interposes to the kernel, so that a hook never reaches itself. Definitions: redirect.c.
+ * Included before the first line (gcc -include) of the sources that the shim shares with lower floors: binds
+ * the calls in them that the shim interposes to the kernel, so that a hook never reaches itself. Definitions:
+ * redirect.c.
  */
 #ifndef SHIM_REDIRECT_H
 #define SHIM_REDIRECT_H

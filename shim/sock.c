@@ -2,13 +2,15 @@
 /*
  * Descriptors of the shim.
  *
- * Theory of operation. Every hook that got a descriptor asks sock_find(). It reads SO_COOKIE (unique per boot, the same after dup, fork and
- * SCM_RIGHTS, 0.3 us) and looks in a small table of 64-bit words, each holding cookie, family, kind and flags at once, so
- * that a word is valid or absent, never torn, and no lock is needed. Words may be overwritten by others at any time: a miss asks the
- * tunnel (NAMES), which also tells sockets inherited over exec or received from elsewhere. Sockets that are not ours are remembered
- * too; a cookie that is not ours never becomes ours.
+ * Theory of operation. Every hook that got a descriptor asks sock_find(). It reads SO_COOKIE (unique per
+ * boot, the same after dup, fork and SCM_RIGHTS, 0.3 us) and looks in a small table of 64-bit words, each
+ * holding cookie, family, kind and flags at once, so that a word is valid or absent, never torn, and no lock
+ * is needed. Words may be overwritten by others at any time: a miss asks the tunnel (NAMES), which also tells
+ * sockets inherited over exec or received from elsewhere. Sockets that are not ours are remembered too; a
+ * cookie that is not ours never becomes ours.
  *
- * Only AF_UNIX stream and datagram sockets can be ours, so the control connection itself (SEQPACKET) never asks about itself.
+ * Only AF_UNIX stream and datagram sockets can be ours, so the control connection itself (SEQPACKET) never
+ * asks about itself.
  */
 #include "shim/sock.h"
 
@@ -31,7 +33,7 @@
 #ifndef SO_BINDTOIFINDEX
 #define SO_BINDTOIFINDEX 62
 #endif
-#define ANSWER_MS 30000	 /* names may take 20 s; everything else is immediate */
+#define ANSWER_MS 30000 /* names may take 20 s; everything else is immediate */
 
 /* word = cookie << 12 | flags << 4 | kind << 2 | family6 << 1 | ours */
 #define COOKIE_SHIFT 12
@@ -108,7 +110,8 @@ static const char *ctl_path(bool start)
 
 int sock_request(struct ctl_req *req, const int *fds, size_t nfds, struct ctl_rep *rep)
 {
-	const char *path = ctl_path(req->cookie == 0); /* what concerns a socket is no reason: there is none */
+	const char *path =
+		ctl_path(req->cookie == 0); /* what concerns a socket is no reason: there is none */
 	int saved = errno;
 	int r = path ? ctl_call(path, req, fds, nfds, rep, NULL, ANSWER_MS) : -ENETDOWN;
 
@@ -145,7 +148,8 @@ static bool ask_tunnel(int fd, struct sock *s)
 
 	s->flags = 0;
 	if (real_getsockopt_int(fd, SOL_SOCKET, SO_DOMAIN, &domain) < 0 || domain != AF_UNIX ||
-	    real_getsockopt_int(fd, SOL_SOCKET, SO_TYPE, &type) < 0 || (type != SOCK_STREAM && type != SOCK_DGRAM))
+	    real_getsockopt_int(fd, SOL_SOCKET, SO_TYPE, &type) < 0 ||
+	    (type != SOCK_STREAM && type != SOCK_DGRAM))
 		return false;
 	r = sock_ask(s, CTL_NAMES, &req, &rep);
 	if (rep.op != CTL_NAMES)
@@ -233,7 +237,8 @@ int sock_new(uint8_t family, enum ctl_kind kind, int flags)
 		return r;
 	/* stack/pairerr.h: unix(7), autobind. */
 	if (kind != CTL_STREAM)
-		real_syscall(SYS_bind, pair[0], (long)&(sa_family_t){ AF_UNIX }, sizeof(sa_family_t), 0, 0, 0);
+		real_syscall(SYS_bind, pair[0], (long)&(sa_family_t){ AF_UNIX }, sizeof(sa_family_t), 0, 0,
+			     0);
 	r = announce(pair, family, kind, &s);
 	if (r < 0) {
 		real_close(pair[0]);
@@ -244,7 +249,8 @@ int sock_new(uint8_t family, enum ctl_kind kind, int flags)
 	return pair[0];
 }
 
-/* Puts fresh, which is close-on-exec, behind the number fd, with what the kernel keeps for fd. fresh is closed in any case. */
+/* Puts fresh, which is close-on-exec, behind the number fd, with what the kernel keeps for fd. fresh is
+ * closed in any case. */
 static int replace(int fd, int fresh)
 {
 	static const int keep[] = { SO_RCVTIMEO, SO_SNDTIMEO, SO_RCVLOWAT };
@@ -266,17 +272,21 @@ static int replace(int fd, int fresh)
 	return r < 0 ? r : 0;
 }
 
-/* Options of a stream socket that were set before and are the tunnel's: a socket that takes its place has them too. */
+/* Options of a stream socket that were set before and are the tunnel's: a socket that takes its place has
+ * them too. */
 static const struct {
 	int level, name;
 } kept[] = {
-	{ SOL_SOCKET, SO_REUSEADDR },	 { SOL_SOCKET, SO_REUSEPORT },	  { SOL_SOCKET, SO_KEEPALIVE },
-	{ IPPROTO_TCP, TCP_NODELAY },	 { IPPROTO_IPV6, IPV6_V6ONLY },	  { SOL_SOCKET, SO_LINGER },
-	{ SOL_SOCKET, SO_SNDBUF },	 { SOL_SOCKET, SO_RCVBUF },	  { SOL_SOCKET, SO_OOBINLINE },
-	{ SOL_SOCKET, SO_PRIORITY },	 { IPPROTO_TCP, TCP_CORK },	  { IPPROTO_TCP, TCP_KEEPIDLE },
-	{ IPPROTO_TCP, TCP_KEEPINTVL },	 { IPPROTO_TCP, TCP_KEEPCNT },	  { IPPROTO_TCP, TCP_SYNCNT },
-	{ IPPROTO_TCP, TCP_USER_TIMEOUT }, { IPPROTO_IP, IP_TOS },	  { IPPROTO_IP, IP_TTL },
-	{ IPPROTO_IPV6, IPV6_TCLASS },	 { IPPROTO_IPV6, IPV6_UNICAST_HOPS },
+	{ SOL_SOCKET, SO_REUSEADDR },	{ SOL_SOCKET, SO_REUSEPORT },
+	{ SOL_SOCKET, SO_KEEPALIVE },	{ IPPROTO_TCP, TCP_NODELAY },
+	{ IPPROTO_IPV6, IPV6_V6ONLY },	{ SOL_SOCKET, SO_LINGER },
+	{ SOL_SOCKET, SO_SNDBUF },	{ SOL_SOCKET, SO_RCVBUF },
+	{ SOL_SOCKET, SO_OOBINLINE },	{ SOL_SOCKET, SO_PRIORITY },
+	{ IPPROTO_TCP, TCP_CORK },	{ IPPROTO_TCP, TCP_KEEPIDLE },
+	{ IPPROTO_TCP, TCP_KEEPINTVL }, { IPPROTO_TCP, TCP_KEEPCNT },
+	{ IPPROTO_TCP, TCP_SYNCNT },	{ IPPROTO_TCP, TCP_USER_TIMEOUT },
+	{ IPPROTO_IP, IP_TOS },		{ IPPROTO_IP, IP_TTL },
+	{ IPPROTO_IPV6, IPV6_TCLASS },	{ IPPROTO_IPV6, IPV6_UNICAST_HOPS },
 };
 
 /* An option as the tunnel keeps it, on a socket of the kernel. */
@@ -341,8 +351,9 @@ bool sock_is_loopback(int fd)
 {
 	int device, protocol;
 
-	return real_getsockopt_int(fd, SOL_SOCKET, SO_BINDTOIFINDEX, &device) == 0 && device == LOOPBACK_INDEX &&
-	       real_getsockopt_int(fd, SOL_SOCKET, SO_PROTOCOL, &protocol) == 0 && protocol == IPPROTO_TCP;
+	return real_getsockopt_int(fd, SOL_SOCKET, SO_BINDTOIFINDEX, &device) == 0 &&
+	       device == LOOPBACK_INDEX && real_getsockopt_int(fd, SOL_SOCKET, SO_PROTOCOL, &protocol) == 0 &&
+	       protocol == IPPROTO_TCP;
 }
 
 /* The port that fd was bound to, "any" being all there is for a socket that is not the kernel's yet. */
@@ -378,20 +389,23 @@ int sock_to_loopback(int fd, const struct sock *s)
 	return replace(fd, fresh);
 }
 
-/* Linux: an IPv6 UDP socket takes IPv4 addresses, an IPv6 stream socket only mapped ones, an echo socket none (dgram.c). */
+/* Linux: an IPv6 UDP socket takes IPv4 addresses, an IPv6 stream socket only mapped ones, an echo socket none
+ * (dgram.c). */
 int sock_addr_in(const struct sock *s, const struct sockaddr *sa, socklen_t len, struct addr *ret)
 {
 	struct addr a;
 	int want = s->family == 6 ? AF_INET6 : AF_INET;
 	bool v4_on_v6 = s->family == 6 && s->kind == CTL_DGRAM && sa && len >= sizeof(struct sockaddr_in) &&
 			sa->sa_family == AF_INET;
-	socklen_t need = want == AF_INET || v4_on_v6 ? sizeof(struct sockaddr_in) : 24 /* RFC 2133: no scope id */;
+	socklen_t need =
+		want == AF_INET || v4_on_v6 ? sizeof(struct sockaddr_in) : 24 /* RFC 2133: no scope id */;
 
 	if (!sa)
 		return len ? -EFAULT : -EINVAL;
 	if (len < sizeof(sa->sa_family) || len > sizeof(struct sockaddr_storage))
 		return -EINVAL;
-	/* The kernel looks at the length first, but an IPv4 address is too short for IPv6 and still a wrong family. */
+	/* The kernel looks at the length first, but an IPv4 address is too short for IPv6 and still a wrong
+	 * family. */
 	if (len < need && sa->sa_family == want)
 		return -EINVAL;
 	if (sa->sa_family != want && !v4_on_v6)

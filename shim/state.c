@@ -2,10 +2,11 @@
 /*
  * Settings of the shim, read once.
  *
- * Theory of operation. A constructor copies the SMOLMIX_* variables into static storage, so that a program that clears its
- * environment changes nothing. A hook that runs before the constructor (another library's constructor, an early malloc replacement)
- * reads them itself: the first caller claims the job by an atomic exchange. Whoever comes while it is being done sees no tunnel and
- * fails closed; nobody waits, so a signal handler cannot deadlock here. Programs that gained privileges get no settings.
+ * Theory of operation. A constructor copies the SMOLMIX_* variables into static storage, so that a program
+ * that clears its environment changes nothing. A hook that runs before the constructor (another library's
+ * constructor, an early malloc replacement) reads them itself: the first caller claims the job by an atomic
+ * exchange. Whoever comes while it is being done sees no tunnel and fails closed; nobody waits, so a signal
+ * handler cannot deadlock here. Programs that gained privileges get no settings.
  *
  * Globals: only `state` below.
  */
@@ -40,7 +41,7 @@ static struct {
 	struct rules rules;
 	bool rules_bad;
 	char preload[STATE_PATH_MAX]; /* "" until somebody has asked */
-	dev_t err_dev; /* what standard error was at the start */
+	dev_t err_dev;		      /* what standard error was at the start */
 	ino_t err_ino;
 } state;
 
@@ -48,7 +49,8 @@ static void take(const char *var)
 {
 	const char *value = strchr(var, '=');
 	size_t len = strlen(var) + 1;
-	size_t used = state.n_keep ? (size_t)(strchr(state.keep[state.n_keep - 1], '\0') + 1 - state.text) : 0;
+	size_t used =
+		state.n_keep ? (size_t)(strchr(state.keep[state.n_keep - 1], '\0') + 1 - state.text) : 0;
 	char *copy = state.text + used;
 	struct rules_error err;
 

@@ -2,10 +2,10 @@
 /*
  * Data calls on stream sockets.
  *
- * Theory of operation. The kernel's socketpair already behaves like TCP for data; this file covers the differences
- * (interposition.md 2.4, 2.9, 2.10): calls before connect, the errno the tunnel recorded in place of the pair's own, addresses and
- * ancillary data that TCP ignores, urgent data (sent in line), MSG_TRUNC as a way to discard, and SIGPIPE only where TCP
- * raises it.
+ * Theory of operation. The kernel's socketpair already behaves like TCP for data; this file covers the
+ * differences (interposition.md 2.4, 2.9, 2.10): calls before connect, the errno the tunnel recorded in place
+ * of the pair's own, addresses and ancillary data that TCP ignores, urgent data (sent in line), MSG_TRUNC as
+ * a way to discard, and SIGPIPE only where TCP raises it.
  */
 #include "shim/stream.h"
 
@@ -71,7 +71,8 @@ static ssize_t discard(int fd, size_t len, int flags)
 		struct iovec iov = { scratch, len - done < SCRATCH ? len - done : SCRATCH };
 		struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
 
-		r = real_recvmsg(fd, &m, (flags & ~MSG_TRUNC) | (done && !(flags & MSG_WAITALL) ? MSG_DONTWAIT : 0));
+		r = real_recvmsg(fd, &m,
+				 (flags & ~MSG_TRUNC) | (done && !(flags & MSG_WAITALL) ? MSG_DONTWAIT : 0));
 		if (r <= 0)
 			return done ? (ssize_t)done : r;
 		done += (size_t)r;

@@ -2,20 +2,23 @@
 /*
  * connect.
  *
- * Theory of operation (interposition.md 2.3). A socketpair is writable from birth; a TCP socket becomes writable when the handshake is done. So
- * the request to connect goes through the pair itself and fills it to the brim: the write gate (stack/ctl/gate.h). When, and only when, the far end has
- * answered, the tunnel opens it: poll, select and epoll then fire by themselves, and edge-triggered ones once. On
- * failure the tunnel closes its end with gate bytes unread, which looks like a refused connect, and has recorded the errno. Either way
- * nobody waits for the tunnel to run.
+ * Theory of operation (interposition.md 2.3). A socketpair is writable from birth; a TCP socket becomes
+ * writable when the handshake is done. So the request to connect goes through the pair itself and fills it to
+ * the brim: the write gate (stack/ctl/gate.h). When, and only when, the far end has answered, the tunnel
+ * opens it: poll, select and epoll then fire by themselves, and edge-triggered ones once. On failure the
+ * tunnel closes its end with gate bytes unread, which looks like a refused connect, and has recorded the
+ * errno. Either way nobody waits for the tunnel to run.
  *
- * A blocking connect waits for the same event on the same descriptor. An interrupted or timed out connect goes on in the background, as in
- * Linux. The socket states of Linux (unconnected, connecting, connected) are kept as SOCK_* flags plus the tunnel's state.
+ * A blocking connect waits for the same event on the same descriptor. An interrupted or timed out connect
+ * goes on in the background, as in Linux. The socket states of Linux (unconnected, connecting, connected) are
+ * kept as SOCK_* flags plus the tunnel's state.
  *
- * Loopback destinations (design D7) need no tunnel: the socket becomes one of the kernel that can reach nothing else, and all later
- * calls are the kernel's. A socket that an epoll instance watches already is lost to it by that.
+ * Loopback destinations (design D7) need no tunnel: the socket becomes one of the kernel that can reach
+ * nothing else, and all later calls are the kernel's. A socket that an epoll instance watches already is lost
+ * to it by that.
  *
- * After a failure the pair cannot be used again: the next connect puts a new pair behind the same number (epoll registrations of the old
- * one are lost then).
+ * After a failure the pair cannot be used again: the next connect puts a new pair behind the same number
+ * (epoll registrations of the old one are lost then).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -40,7 +43,8 @@ int __connect(int fd, const struct sockaddr *sa, socklen_t len);
 
 #define NS_PER_S 1000000000L
 
-/* Do all caught signals ask for restart? poll() cannot tell which one came, so a mixture counts as an interruption. */
+/* Do all caught signals ask for restart? poll() cannot tell which one came, so a mixture counts as an
+ * interruption. */
 static bool signals_restart(void)
 {
 	struct {
@@ -69,7 +73,8 @@ static bool deadline_of(int fd, struct timespec *ret)
 	struct timeval tv = { 0, 0 };
 	socklen_t len = sizeof(tv);
 
-	if (real_getsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, &len) < 0 || (tv.tv_sec == 0 && tv.tv_usec == 0))
+	if (real_getsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, &len) < 0 ||
+	    (tv.tv_sec == 0 && tv.tv_usec == 0))
 		return false;
 	clock_gettime(CLOCK_MONOTONIC, ret);
 	ret->tv_sec += tv.tv_sec;
@@ -198,17 +203,14 @@ static int again(int fd, struct sock *s, const struct sockaddr *sa, socklen_t le
 		return r;
 	switch (rep.state) {
 	case CTL_FRESH:
-	case CTL_BOUND:
-		return begin(fd, s, sa, len);
-	case CTL_CONNECTING:
-		return nonblocking(fd) ? -EALREADY : wait_connected(fd, s, EALREADY);
+	case CTL_BOUND: return begin(fd, s, sa, len);
+	case CTL_CONNECTING: return nonblocking(fd) ? -EALREADY : wait_connected(fd, s, EALREADY);
 	case CTL_CONNECTED:
 		if (!(s->flags & SOCK_CONNECTING))
 			return -EISCONN;
 		sock_flags(s, 0, SOCK_CONNECTING);
 		return 0;
-	case CTL_CLOSED:
-		break;
+	case CTL_CLOSED: break;
 	}
 	if (!(s->flags & SOCK_CONNECTING))
 		return -EISCONN;
@@ -256,7 +258,8 @@ static int connect_inet(int fd, const struct sockaddr *sa, socklen_t len)
 
 	if (!sock_is_loopback(fd))
 		return -EACCES;
-	if (addr_from_sockaddr(&to, sa, len) == 0 && policy_peer(state_rules(), &to).verdict != POLICY_LOOPBACK)
+	if (addr_from_sockaddr(&to, sa, len) == 0 &&
+	    policy_peer(state_rules(), &to).verdict != POLICY_LOOPBACK)
 		return -ENETUNREACH;
 	return (int)real_cancel(SYS_connect, fd, (long)sa, len, 0, 0, 0);
 }
@@ -267,7 +270,8 @@ static int connect_foreign(int fd, const struct sockaddr *sa, socklen_t len)
 	struct policy p;
 	int domain;
 
-	if (sa && len > offsetof(struct sockaddr_un, sun_path) && len <= sizeof(*un) && sa->sa_family == AF_UNIX) {
+	if (sa && len > offsetof(struct sockaddr_un, sun_path) && len <= sizeof(*un) &&
+	    sa->sa_family == AF_UNIX) {
 		p = policy_unix(un->sun_path, len - offsetof(struct sockaddr_un, sun_path));
 		if (p.verdict == POLICY_DENY) {
 			state_say(STATE_INFO, "local connect refused: ", p.why, NULL);

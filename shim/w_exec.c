@@ -2,13 +2,15 @@
 /*
  * exec and posix_spawn: children stay inside.
  *
- * Theory of operation. A caller that hands over a cleaned environment would start a child without the preload, which the guard then refuses
- * every socket. So LD_PRELOAD and the SMOLMIX_* variables of the start are put back where they are missing, and a tunnel that this
- * program has for itself (bare.c) is named to its children. Programs that cannot be covered
- * (static, Go, set-id, foreign) are refused here with one line, since they would only fail obscurely later.
+ * Theory of operation. A caller that hands over a cleaned environment would start a child without the
+ * preload, which the guard then refuses every socket. So LD_PRELOAD and the SMOLMIX_* variables of the start
+ * are put back where they are missing, and a tunnel that this program has for itself (bare.c) is named to its
+ * children. Programs that cannot be covered (static, Go, set-id, foreign) are refused here with one line,
+ * since they would only fail obscurely later.
  *
- * vfork children run this on their parent's memory: only stack, and fresh pages where the stack would not do; no malloc, no locks, no globals
- * written. A page or two stay behind in a vfork parent when an environment had to be mended that way.
+ * vfork children run this on their parent's memory: only stack, and fresh pages where the stack would not do;
+ * no malloc, no locks, no globals written. A page or two stay behind in a vfork parent when an environment
+ * had to be mended that way.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -48,7 +50,8 @@ static int refuse(const char *path, const char *why, int err)
 	return -err;
 }
 
-/* Judges the file behind fd and, for a script, its interpreters. 0 or -errno. The kernel judges what is unreadable or unknown. */
+/* Judges the file behind fd and, for a script, its interpreters. 0 or -errno. The kernel judges what is
+ * unreadable or unknown. */
 static int check_fd(int fd, const char *path, struct exe *exe)
 {
 	struct stat st;
@@ -73,7 +76,8 @@ static int check_at(int dir, const char *path, int flags)
 		if (flags & AT_EMPTY_PATH && !path[0])
 			fd = real_fcntl(dir, F_DUPFD_CLOEXEC, 0);
 		else
-			fd = (int)real_syscall(SYS_openat, dir, (long)path, O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0, 0, 0);
+			fd = (int)real_syscall(SYS_openat, dir, (long)path, O_RDONLY | O_CLOEXEC | O_NONBLOCK,
+					       0, 0, 0);
 		if (fd < 0)
 			return 0;
 		exe.kind = EXE_UNKNOWN;
@@ -91,7 +95,7 @@ static int check_at(int dir, const char *path, int flags)
 /* ---- the environment ---- */
 
 struct env {
-	char *const *use;	 /* what to give to the kernel */
+	char *const *use; /* what to give to the kernel */
 	char *few[ARGS_FEW];
 	char preload[PATH_CAP];
 };
@@ -165,7 +169,8 @@ static bool complete(char *const *envp, const char *ours, const char *const *kee
 	return preload && found >= n_keep;
 }
 
-/* What a child must have of SMOLMIX_*: the start's, and the way to a tunnel that this program has for itself since. */
+/* What a child must have of SMOLMIX_*: the start's, and the way to a tunnel that this program has for itself
+ * since. */
 static size_t wanted(const char *keep[STATE_KEEP_MAX + 1], bool same_process)
 {
 	size_t n;
@@ -253,7 +258,7 @@ static int run_shell(const char *path, char *const argv[], char *const envp[])
 
 	if (!args)
 		return -ENOMEM;
-	args[0] = (char *)(uintptr_t)"/bin/sh";
+	args[0] = (char *)(uintptr_t) "/bin/sh";
 	args[1] = (char *)(uintptr_t)path;
 	for (size_t i = 1; i < n; i++)
 		args[i + 1] = argv[i];
@@ -268,7 +273,8 @@ static int try_exec(const char *path, char *const argv[], char *const envp[])
 	return r == -ENOEXEC ? run_shell(path, argv, envp) : r;
 }
 
-/* "" or a missing PATH is the current folder or the system's default. Calls f for every candidate until it says "stop". */
+/* "" or a missing PATH is the current folder or the system's default. Calls f for every candidate until it
+ * says "stop". */
 static int search(const char *file, char *const argv[], char *const envp[])
 {
 	const char *path = NULL;
@@ -297,7 +303,8 @@ static int search(const char *file, char *const argv[], char *const envp[])
 			r = try_exec(full, argv, envp);
 			if (r == -EACCES)
 				denied = true;
-			else if (r != -ENOENT && r != -ENOTDIR && r != -ESTALE && r != -ENODEV && r != -ETIMEDOUT)
+			else if (r != -ENOENT && r != -ENOTDIR && r != -ESTALE && r != -ENODEV &&
+				 r != -ETIMEDOUT)
 				return r;
 		}
 		path += strcspn(path, ":");
@@ -400,7 +407,8 @@ HOOK int execlp(const char *file, const char *arg, ...)
 	return (int)real_ret(args ? search(file, args, environ) : -ENOMEM);
 }
 
-/* posix_spawn of libc does the work; the search of posix_spawnp is ours, so that the file that is checked is the one started. */
+/* posix_spawn of libc does the work; the search of posix_spawnp is ours, so that the file that is checked is
+ * the one started. */
 static int spawn_at(pid_t *pid, const char *path, const posix_spawn_file_actions_t *acts,
 		    const posix_spawnattr_t *attr, char *const argv[], char *const envp[])
 {

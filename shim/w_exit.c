@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * _exit and _Exit: exit without the destructors that would let a tunnel in this process send what is left (bare.c). exit() and
- * quick_exit() of libc do not come here: they end inside libc, exit() after the destructors.
+ * _exit and _Exit: exit without the destructors that would let a tunnel in this process send what is left
+ * (bare.c). exit() and quick_exit() of libc do not come here: they end inside libc, exit() after the
+ * destructors.
  */
 #include <stdlib.h>
 #include <unistd.h>

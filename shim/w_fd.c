@@ -2,9 +2,10 @@
 /*
  * ioctl on our sockets.
  *
- * Theory of operation. close, dup, fcntl and poll need no hook (design D2): a descriptor is known by its cookie, and the shim keeps none of
- * its own open. What is left are the ioctls whose answer differs: FIONREAD counts the datagram header, and questions about interfaces
- * are answered with `lo` and one interface that has the tunnel's address, never with the host's real ones.
+ * Theory of operation. close, dup, fcntl and poll need no hook (design D2): a descriptor is known by its
+ * cookie, and the shim keeps none of its own open. What is left are the ioctls whose answer differs: FIONREAD
+ * counts the datagram header, and questions about interfaces are answered with `lo` and one interface that
+ * has the tunnel's address, never with the host's real ones.
  */
 #include <errno.h>
 #include <linux/sockios.h>
@@ -56,24 +57,12 @@ static int about_interface(const struct iface *f, int index, unsigned long reque
 
 	switch (request) {
 	case SIOCGIFADDR:
-	case SIOCGIFDSTADDR:
-		put_addr(&r->ifr_addr, &f->addr4);
-		return 0;
-	case SIOCGIFNETMASK:
-		put_addr(&r->ifr_netmask, index == 1 ? &lo_mask : &host_mask);
-		return 0;
-	case SIOCGIFFLAGS:
-		r->ifr_flags = f->flags;
-		return 0;
-	case SIOCGIFMTU:
-		r->ifr_mtu = f->mtu;
-		return 0;
-	case SIOCGIFINDEX:
-		r->ifr_ifindex = index;
-		return 0;
-	case SIOCGIFNAME:
-		strncpy(r->ifr_name, f->name, IFNAMSIZ - 1);
-		return 0;
+	case SIOCGIFDSTADDR: put_addr(&r->ifr_addr, &f->addr4); return 0;
+	case SIOCGIFNETMASK: put_addr(&r->ifr_netmask, index == 1 ? &lo_mask : &host_mask); return 0;
+	case SIOCGIFFLAGS: r->ifr_flags = f->flags; return 0;
+	case SIOCGIFMTU: r->ifr_mtu = f->mtu; return 0;
+	case SIOCGIFINDEX: r->ifr_ifindex = index; return 0;
+	case SIOCGIFNAME: strncpy(r->ifr_name, f->name, IFNAMSIZ - 1); return 0;
 	}
 	return -EPERM;
 }
@@ -92,8 +81,8 @@ static int interface_call(unsigned long request, void *arg)
 	if (request == SIOCGIFCONF)
 		return list_interfaces(ifs, arg);
 	for (int i = 0; i < IFACES; i++) {
-		bool named = request == SIOCGIFNAME ? r->ifr_ifindex == i + 1 :
-						      !strncmp(r->ifr_name, ifs[i].name, IFNAMSIZ);
+		bool named = request == SIOCGIFNAME ? r->ifr_ifindex == i + 1
+						    : !strncmp(r->ifr_name, ifs[i].name, IFNAMSIZ);
 
 		if (named)
 			return about_interface(&ifs[i], i + 1, request, r);
@@ -129,7 +118,8 @@ int shim_ioctl(int fd, unsigned long request, void *arg)
 		*(int *)arg = 0;
 		return 0;
 	}
-	if (s.kind == CTL_STREAM && (request == SIOCOUTQ || request == SIOCOUTQNSD)) /* a datagram in the pair is not sent yet */
+	if (s.kind == CTL_STREAM &&
+	    (request == SIOCOUTQ || request == SIOCOUTQNSD)) /* a datagram in the pair is not sent yet */
 		return unsent(&s, request, arg);
 	if (request >> 8 == 0x89 && request != SIOCSPGRP && request != FIOSETOWN && request != SIOCGPGRP &&
 	    request != FIOGETOWN)

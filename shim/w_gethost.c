@@ -2,8 +2,9 @@
 /*
  * gethostbyname and relatives.
  *
- * Theory of operation. The reentrant functions build a struct hostent in the caller's buffer (ERANGE when it is too small, as
- * glibc does); the others use one static buffer, which POSIX allows to be overwritten by the next call.
+ * Theory of operation. The reentrant functions build a struct hostent in the caller's buffer (ERANGE when it
+ * is too small, as glibc does); the others use one static buffer, which POSIX allows to be overwritten by the
+ * next call.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -68,24 +69,22 @@ static int fill(const struct names *l, int af, struct hostent *h, char *buf, siz
 			return ERANGE;
 	}
 	alias[l->n_alias] = NULL;
-	*h = (struct hostent){ .h_name = take_text(&room, l->canon), .h_aliases = alias, .h_addrtype = af,
-			       .h_length = (int)len, .h_addr_list = list };
+	*h = (struct hostent){ .h_name = take_text(&room, l->canon),
+			       .h_aliases = alias,
+			       .h_addrtype = af,
+			       .h_length = (int)len,
+			       .h_addr_list = list };
 	return h->h_name ? 0 : ERANGE;
 }
 
 static int herr(enum ctl_dns d)
 {
 	switch (d) {
-	case CTL_DNS_OK:
-		return NETDB_SUCCESS;
-	case CTL_DNS_NONAME:
-		return HOST_NOT_FOUND;
-	case CTL_DNS_NODATA:
-		return NO_DATA;
-	case CTL_DNS_AGAIN:
-		return TRY_AGAIN;
-	case CTL_DNS_FAIL:
-		break;
+	case CTL_DNS_OK: return NETDB_SUCCESS;
+	case CTL_DNS_NONAME: return HOST_NOT_FOUND;
+	case CTL_DNS_NODATA: return NO_DATA;
+	case CTL_DNS_AGAIN: return TRY_AGAIN;
+	case CTL_DNS_FAIL: break;
 	}
 	return NO_RECOVERY;
 }
@@ -150,7 +149,8 @@ static int by_addr(const void *raw, socklen_t len, int af, struct hostent *h, ch
 		return EAFNOSUPPORT;
 	memcpy(a.ip, raw, len);
 	addr_unmap(&a); /* the answer is about the IPv4 address then */
-	return answer(names_reverse(&a, &l), &l, a.family == 4 ? AF_INET : AF_INET6, h, buf, cap, ret, ret_herr);
+	return answer(names_reverse(&a, &l), &l, a.family == 4 ? AF_INET : AF_INET6, h, buf, cap, ret,
+		      ret_herr);
 }
 
 HOOK int gethostbyname2_r(const char *restrict name, int af, struct hostent *restrict h, char *restrict buf,
@@ -159,14 +159,15 @@ HOOK int gethostbyname2_r(const char *restrict name, int af, struct hostent *res
 	return by_name(name, af, h, buf, cap, ret, ret_herr);
 }
 
-HOOK int gethostbyname_r(const char *restrict name, struct hostent *restrict h, char *restrict buf, size_t cap,
-			 struct hostent **restrict ret, int *restrict ret_herr)
+HOOK int gethostbyname_r(const char *restrict name, struct hostent *restrict h, char *restrict buf,
+			 size_t cap, struct hostent **restrict ret, int *restrict ret_herr)
 {
 	return by_name(name, AF_INET, h, buf, cap, ret, ret_herr);
 }
 
 HOOK int gethostbyaddr_r(const void *restrict raw, socklen_t len, int af, struct hostent *restrict h,
-			 char *restrict buf, size_t cap, struct hostent **restrict ret, int *restrict ret_herr)
+			 char *restrict buf, size_t cap, struct hostent **restrict ret,
+			 int *restrict ret_herr)
 {
 	return by_addr(raw, len, af, h, buf, cap, ret, ret_herr);
 }

@@ -2,9 +2,10 @@
 /*
  * getifaddrs and the if_* family.
  *
- * Theory of operation. FTP, WebRTC, BitTorrent and others publish the addresses they find on the machine's interfaces, so the host's
- * real ones must not be among them. libc's freeifaddrs() and if_freenameindex() release what is made here: one block, and a block
- * with a block for each name, exactly as libc allocates them.
+ * Theory of operation. FTP, WebRTC, BitTorrent and others publish the addresses they find on the machine's
+ * interfaces, so the host's real ones must not be among them. libc's freeifaddrs() and if_freenameindex()
+ * release what is made here: one block, and a block with a block for each name, exactly as libc allocates
+ * them.
  */
 #include <errno.h>
 #include <ifaddrs.h>
@@ -24,8 +25,11 @@
 
 int iface_list(struct iface out[IFACES])
 {
-	static const struct iface loopback = { "lo", { .family = 4, .ip = { 127, 0, 0, 1 } }, { .family = 6, .ip = { [15] = 1 } },
-					       65536, IFF_UP | IFF_LOOPBACK | IFF_RUNNING };
+	static const struct iface loopback = { "lo",
+					       { .family = 4, .ip = { 127, 0, 0, 1 } },
+					       { .family = 6, .ip = { [15] = 1 } },
+					       65536,
+					       IFF_UP | IFF_LOOPBACK | IFF_RUNNING };
 	struct ctl_req req = { .op = CTL_HELLO };
 	struct ctl_rep rep;
 	int r = sock_request(&req, NULL, 0, &rep);
@@ -33,7 +37,8 @@ int iface_list(struct iface out[IFACES])
 	if (r < 0)
 		return r;
 	out[0] = loopback;
-	out[1] = (struct iface){ "smolmix0", rep.addr, rep.addr2, rep.value, IFF_UP | IFF_POINTOPOINT | IFF_RUNNING };
+	out[1] = (struct iface){ "smolmix0", rep.addr, rep.addr2, rep.value,
+				 IFF_UP | IFF_POINTOPOINT | IFF_RUNNING };
 	return 0;
 }
 
@@ -48,7 +53,8 @@ static void put_entry(struct listing *l, unsigned n, const struct iface *f, cons
 {
 	struct ifaddrs *e = &l->entry[n];
 	struct addr mask = { .family = a->family };
-	bool wide = a->family == 4 && f->flags & IFF_LOOPBACK; /* 127.0.0.0/8; all others are single addresses */
+	bool wide =
+		a->family == 4 && f->flags & IFF_LOOPBACK; /* 127.0.0.0/8; all others are single addresses */
 
 	memset(mask.ip, 0xff, wide ? 1 : a->family == 4 ? 4 : 16);
 	addr_to_sockaddr(a, &l->addr[n], false);

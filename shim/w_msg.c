@@ -2,10 +2,11 @@
 /*
  * Data calls: read, write, send, recv and their families.
  *
- * Theory of operation. Every call becomes a sendmsg or recvmsg on our sockets (stream.c, dgram.c); other descriptors get
- * the kernel's call of the same name. Messages from other AF_UNIX sockets are searched for internet sockets (SCM_RIGHTS):
- * such a descriptor would leave the tunnel, so it is closed and the call fails (interposition.md 3.2 point 7), unless it can reach
- * nothing but this machine (design D7): server programs hand those to their workers.
+ * Theory of operation. Every call becomes a sendmsg or recvmsg on our sockets (stream.c, dgram.c); other
+ * descriptors get the kernel's call of the same name. Messages from other AF_UNIX sockets are searched for
+ * internet sockets (SCM_RIGHTS): such a descriptor would leave the tunnel, so it is closed and the call fails
+ * (interposition.md 3.2 point 7), unless it can reach nothing but this machine (design D7): server programs
+ * hand those to their workers.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -91,12 +92,14 @@ ssize_t shim_write(int fd, const void *buf, size_t len)
 	return ours_send(fd, &s, &m, 0);
 }
 
-ssize_t shim_sendto(int fd, const void *buf, size_t len, int flags, const struct sockaddr *to, socklen_t to_len)
+ssize_t shim_sendto(int fd, const void *buf, size_t len, int flags, const struct sockaddr *to,
+		    socklen_t to_len)
 {
 	struct sock s;
 	struct iovec iov = { (void *)(uintptr_t)buf, len };
-	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_name = (void *)(uintptr_t)to,
-			    .msg_namelen = to_len };
+	struct msghdr m = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_name = (void *)(uintptr_t)to, .msg_namelen = to_len
+	};
 
 	if (!sock_find(fd, &s))
 		return real_cancel(SYS_sendto, fd, (long)buf, (long)len, flags, (long)to, to_len);
@@ -135,7 +138,8 @@ ssize_t shim_sendmsg(int fd, const struct msghdr *m, int flags)
 	return bad_iov(m->msg_iov, (long)m->msg_iovlen) ? -EMSGSIZE : ours_send(fd, &s, m, flags);
 }
 
-/* Closes received descriptors if an internet socket is among them that can reach more than this machine. true: there was one. */
+/* Closes received descriptors if an internet socket is among them that can reach more than this machine.
+ * true: there was one. */
 static bool drop_internet(const struct cmsghdr *c)
 {
 	size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
@@ -164,7 +168,8 @@ static bool smuggled(struct msghdr *m)
 			found = drop_internet(c) || found;
 	if (found) {
 		m->msg_controllen = 0;
-		state_say(STATE_WARN, "an internet socket was passed to this program and has been closed", NULL);
+		state_say(STATE_WARN, "an internet socket was passed to this program and has been closed",
+			  NULL);
 	}
 	return found;
 }
@@ -176,7 +181,9 @@ ssize_t shim_recvmsg(int fd, struct msghdr *m, int flags)
 
 	if (!sock_find(fd, &s)) {
 		r = real_recvmsg(fd, m, flags);
-		return r >= 0 && m->msg_control && m->msg_controllen && !(flags & MSG_PEEK) && smuggled(m) ? -EACCES : r;
+		return r >= 0 && m->msg_control && m->msg_controllen && !(flags & MSG_PEEK) && smuggled(m)
+			       ? -EACCES
+			       : r;
 	}
 	if (!m)
 		return -EFAULT;
@@ -237,7 +244,8 @@ static void set_left(const struct timespec *end, struct timespec *timeout)
 }
 
 /* As in Linux the time-out is looked at between datagrams only, and what is left of it is told. */
-static int ours_recvmmsg(int fd, struct sock *s, struct mmsghdr *v, unsigned n, int flags, struct timespec *timeout)
+static int ours_recvmmsg(int fd, struct sock *s, struct mmsghdr *v, unsigned n, int flags,
+			 struct timespec *timeout)
 {
 	struct timespec end = { 0, 0 };
 	ssize_t r;
@@ -324,7 +332,8 @@ HOOK ssize_t __send(int fd, const void *buf, size_t len, int flags)
 	return real_ret(shim_sendto(fd, buf, len, flags, NULL, 0));
 }
 
-HOOK ssize_t sendto(int fd, const void *buf, size_t len, int flags, const struct sockaddr *to, socklen_t to_len)
+HOOK ssize_t sendto(int fd, const void *buf, size_t len, int flags, const struct sockaddr *to,
+		    socklen_t to_len)
 {
 	return real_ret(shim_sendto(fd, buf, len, flags, to, to_len));
 }

@@ -2,16 +2,17 @@
 /*
  * getsockopt and setsockopt.
  *
- * Theory of operation (interposition.md 2.8). One table says for each option of an internet socket what happens: the kernel's own value of
- * the AF_UNIX socket is right, the tunnel keeps or applies it (every such option is harmless when it cannot), or it has a
- * constant answer. What is not in the table is ENOPROTOOPT, never a silent success. A few options that are not plain
- * integers have functions of their own.
+ * Theory of operation (interposition.md 2.8). One table says for each option of an internet socket what
+ * happens: the kernel's own value of the AF_UNIX socket is right, the tunnel keeps or applies it (every such
+ * option is harmless when it cannot), or it has a constant answer. What is not in the table is ENOPROTOOPT,
+ * never a silent success. A few options that are not plain integers have functions of their own.
  *
- * SO_SNDBUF belongs to the write gate (w_connect.c): the program's wish goes to the tunnel only, which applies it outside the gate.
+ * SO_SNDBUF belongs to the write gate (w_connect.c): the program's wish goes to the tunnel only, which
+ * applies it outside the gate.
  */
 #include <errno.h>
-#include <linux/tcp.h>
 #include <linux/in6.h>
+#include <linux/tcp.h>
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <string.h>
@@ -108,7 +109,8 @@ static const struct option options[] = {
 	{ IPPROTO_IP, IP_RECVOPTS, DGRAM, false, ACT_TUNNEL, 0, TRUTH }, /* there never are any */
 	{ IPPROTO_IP, IP_RETOPTS, DGRAM, false, ACT_TUNNEL, 0, TRUTH },
 	{ IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, ANY, false, ACT_TUNNEL, 0, TRUTH },
-	{ IPPROTO_IP, IP_MULTICAST_TTL, DGRAM, false, ACT_TUNNEL, 1, -1, 255 }, /* no group can be joined: hints */
+	{ IPPROTO_IP, IP_MULTICAST_TTL, DGRAM, false, ACT_TUNNEL, 1, -1,
+	  255 }, /* no group can be joined: hints */
 	{ IPPROTO_IP, IP_MULTICAST_LOOP, DGRAM, false, ACT_TUNNEL, 1, TRUTH },
 	{ IPPROTO_IP, IP_MULTICAST_ALL, DGRAM, false, ACT_TUNNEL, 1, TRUTH },
 	{ IPPROTO_IP, IP_MULTICAST_IF, ANY, false, ACT_TUNNEL, 0, INT_ANY }, /* kept as the address */
@@ -135,7 +137,8 @@ static const struct option *find(const struct sock *s, int level, int name)
 	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
 		const struct option *o = &options[i];
 
-		if (o->level == level && o->name == name && o->kinds & kind && (!o->v6_only || s->family == 6))
+		if (o->level == level && o->name == name && o->kinds & kind &&
+		    (!o->v6_only || s->family == 6))
 			return o;
 	}
 	return NULL;
@@ -226,7 +229,8 @@ static int get_peercred(void *val, socklen_t *len)
 }
 
 /* Options with an answer of their own. *ret_done: this was one. */
-static int get_special(int fd, const struct sock *s, int level, int name, void *val, socklen_t *len, bool *ret_done)
+static int get_special(int fd, const struct sock *s, int level, int name, void *val, socklen_t *len,
+		       bool *ret_done)
 {
 	static const int protocol[] = { [CTL_STREAM] = IPPROTO_TCP, [CTL_DGRAM] = IPPROTO_UDP };
 
@@ -248,7 +252,8 @@ static int get_special(int fd, const struct sock *s, int level, int name, void *
 		return get_congestion(val, len);
 	if (level == IPPROTO_TCP && name == TCP_INFO && s->kind == CTL_STREAM)
 		return get_info(s, val, len);
-	if ((level == IPPROTO_IP && name == IP_MTU) || (level == IPPROTO_IPV6 && name == IPV6_MTU && s->family == 6))
+	if ((level == IPPROTO_IP && name == IP_MTU) ||
+	    (level == IPPROTO_IPV6 && name == IPV6_MTU && s->family == 6))
 		return get_mtu(s, val, len);
 	*ret_done = false;
 	return 0;
@@ -271,7 +276,9 @@ static int refused(int level, int name)
 /* Linux: ip_getsockopt() has another word for it than all others. */
 static bool foreign_level(const struct sock *s, int level)
 {
-	static const int own[] = { [CTL_STREAM] = IPPROTO_TCP, [CTL_DGRAM] = IPPROTO_UDP, [CTL_ICMP] = IPPROTO_IP };
+	static const int own[] = {
+		[CTL_STREAM] = IPPROTO_TCP, [CTL_DGRAM] = IPPROTO_UDP, [CTL_ICMP] = IPPROTO_IP
+	};
 
 	return s->family == 4 && level != SOL_SOCKET && level != IPPROTO_IP && level != own[s->kind];
 }
@@ -294,13 +301,10 @@ int shim_getsockopt(int fd, int level, int name, void *val, socklen_t *len)
 	if (!o)
 		return refused(level, name);
 	switch (o->action) {
-	case ACT_KERNEL:
-		return real_getsockopt(fd, level, name, val, len);
-	case ACT_TUNNEL:
-		return give_int(val, len, kept_by_tunnel(&s, level, name, o->initial));
+	case ACT_KERNEL: return real_getsockopt(fd, level, name, val, len);
+	case ACT_TUNNEL: return give_int(val, len, kept_by_tunnel(&s, level, name, o->initial));
 	case ACT_CONST:
-	case ACT_EPERM:
-		break;
+	case ACT_EPERM: break;
 	}
 	return give_int(val, len, o->initial);
 }
@@ -372,7 +376,8 @@ static int set_multicast4(const struct sock *s, const struct option *o, const vo
 	r = iface_list(ifs);
 	for (int i = 0; r == 0 && i < IFACES; i++)
 		known = known || m.imr_ifindex == i + 1 ||
-			(!m.imr_ifindex && ifs[i].addr4.family && !memcmp(ifs[i].addr4.ip, &m.imr_address, 4));
+			(!m.imr_ifindex && ifs[i].addr4.family &&
+			 !memcmp(ifs[i].addr4.ip, &m.imr_address, 4));
 	if (!known && (m.imr_ifindex || m.imr_address.s_addr != INADDR_ANY))
 		return r < 0 ? r : -EADDRNOTAVAIL;
 	return tell_tunnel(s, o, (int)m.imr_address.s_addr);
@@ -455,14 +460,14 @@ int shim_setsockopt(int fd, int level, int name, const void *val, socklen_t len)
 		return val ? set_linger(&s, val, len) : -EFAULT;
 	if (level == IPPROTO_TCP && name == TCP_CONGESTION && s.kind == CTL_STREAM)
 		return val ? set_congestion(val, len) : -EFAULT;
-	if ((level == IPPROTO_IP && name == IP_ADD_MEMBERSHIP) || (level == IPPROTO_IPV6 && name == IPV6_JOIN_GROUP))
+	if ((level == IPPROTO_IP && name == IP_ADD_MEMBERSHIP) ||
+	    (level == IPPROTO_IPV6 && name == IPV6_JOIN_GROUP))
 		return -ENODEV; /* no interface here has multicast */
 	o = find(&s, level, name);
 	if (!o)
 		return refused(level, name);
 	switch (o->action) {
-	case ACT_KERNEL:
-		return real_setsockopt(fd, level, name, val, len);
+	case ACT_KERNEL: return real_setsockopt(fd, level, name, val, len);
 	case ACT_TUNNEL:
 		if (level == IPPROTO_IP && name == IP_MULTICAST_IF)
 			return val ? set_multicast4(&s, o, val, len) : -EFAULT;
@@ -470,10 +475,8 @@ int shim_setsockopt(int fd, int level, int name, const void *val, socklen_t len)
 			return val ? set_multicast6(&s, o, val, len) : -EFAULT;
 		r = set_value(&s, o, val, len);
 		return r == 0 && level == IPPROTO_IPV6 && name == IPV6_V6ONLY ? note_v6only(&s, val) : r;
-	case ACT_CONST:
-		return -ENOPROTOOPT;
-	case ACT_EPERM:
-		break;
+	case ACT_CONST: return -ENOPROTOOPT;
+	case ACT_EPERM: break;
 	}
 	return -EPERM;
 }

@@ -2,12 +2,13 @@
 /*
  * res_query and its family: raw questions to a name server (SSHFP, MX, SRV, TXT).
  *
- * Theory of operation. The question goes to a resolver address of this machine, which the tunnel answers by its own servers
- * (design D5), over a socket of ours that lives for the call: a datagram, twice if need be, then a stream when the answer was
- * cut. Search lists are not used: they would tell the exit the name of the local domain (interposition.md 2.11).
+ * Theory of operation. The question goes to a resolver address of this machine, which the tunnel answers by
+ * its own servers (design D5), over a socket of ours that lives for the call: a datagram, twice if need be,
+ * then a stream when the answer was cut. Search lists are not used: they would tell the exit the name of the
+ * local domain (interposition.md 2.11).
  *
- * resolv.h is not included: some of its names are macros for others, and both spellings are exported here, those of
- * GLIBC_2.2.5 and those of 2.34. Argument types are as there, the state opaque.
+ * resolv.h is not included: some of its names are macros for others, and both spellings are exported here,
+ * those of GLIBC_2.2.5 and those of 2.34. Argument types are as there, the state opaque.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -36,12 +37,13 @@
 #define FLAG_TC 0x02 /* of byte 2 */
 
 /* libc's: writes a question into buf, asks nobody. */
-int res_mkquery(int op, const char *name, int class, int type, const unsigned char *data, int len, const unsigned char *rr,
-		unsigned char *buf, int cap);
+int res_mkquery(int op, const char *name, int class, int type, const unsigned char *data, int len,
+		const unsigned char *rr, unsigned char *buf, int cap);
 
 static int open_to_resolver(enum ctl_kind kind)
 {
-	const struct sockaddr_in resolver = { .sin_family = AF_INET, .sin_port = htons(53),
+	const struct sockaddr_in resolver = { .sin_family = AF_INET,
+					      .sin_port = htons(53),
 					      .sin_addr = { htonl(0x7f000035) } };
 	int fd = sock_new(4, kind, SOCK_CLOEXEC), r;
 
@@ -116,7 +118,8 @@ static int by_stream(const uint8_t *q, size_t len, uint8_t *out, size_t cap)
 	msg[1] = (uint8_t)len;
 	memcpy(msg + 2, q, len);
 	r = -EPROTO;
-	if (shim_sendto(fd, msg, len + 2, MSG_NOSIGNAL, NULL, 0) == (ssize_t)len + 2 && read_all(fd, msg, 2)) {
+	if (shim_sendto(fd, msg, len + 2, MSG_NOSIGNAL, NULL, 0) == (ssize_t)len + 2 &&
+	    read_all(fd, msg, 2)) {
 		n = (size_t)msg[0] << 8 | msg[1];
 		n = n < cap ? n : cap;
 		if (read_all(fd, out, n) && answers(q, out, (ssize_t)n))
@@ -186,27 +189,44 @@ static int query_domain(const char *name, const char *domain, int class, int typ
 	return query(full, class, type, out, cap);
 }
 
-#define QUERY(symbol) \
-	HOOK int symbol(const char *n, int c, int t, unsigned char *out, int cap); \
-	HOOK int symbol(const char *n, int c, int t, unsigned char *out, int cap) { return query(n, c, t, out, cap); }
-#define DOMAIN(symbol) \
-	HOOK int symbol(const char *n, const char *d, int c, int t, unsigned char *out, int cap); \
-	HOOK int symbol(const char *n, const char *d, int c, int t, unsigned char *out, int cap) \
-	{ return query_domain(n, d, c, t, out, cap); }
-#define SEND(symbol) \
-	HOOK int symbol(const unsigned char *q, int len, unsigned char *out, int cap); \
-	HOOK int symbol(const unsigned char *q, int len, unsigned char *out, int cap) { return transact(q, len, out, cap); }
-#define NQUERY(symbol) \
-	HOOK int symbol(void *state, const char *n, int c, int t, unsigned char *out, int cap); \
-	HOOK int symbol(void *state, const char *n, int c, int t, unsigned char *out, int cap) { return query(n, c, t, out, cap); }
-#define NDOMAIN(symbol) \
-	HOOK int symbol(void *state, const char *n, const char *d, int c, int t, unsigned char *out, int cap); \
-	HOOK int symbol(void *state, const char *n, const char *d, int c, int t, unsigned char *out, int cap) \
-	{ return query_domain(n, d, c, t, out, cap); }
-#define NSEND(symbol) \
-	HOOK int symbol(void *state, const unsigned char *q, int len, unsigned char *out, int cap); \
-	HOOK int symbol(void *state, const unsigned char *q, int len, unsigned char *out, int cap) \
-	{ return transact(q, len, out, cap); }
+#define QUERY(symbol)                                                                                        \
+	HOOK int symbol(const char *n, int c, int t, unsigned char *out, int cap);                           \
+	HOOK int symbol(const char *n, int c, int t, unsigned char *out, int cap)                            \
+	{                                                                                                    \
+		return query(n, c, t, out, cap);                                                             \
+	}
+#define DOMAIN(symbol)                                                                                       \
+	HOOK int symbol(const char *n, const char *d, int c, int t, unsigned char *out, int cap);            \
+	HOOK int symbol(const char *n, const char *d, int c, int t, unsigned char *out, int cap)             \
+	{                                                                                                    \
+		return query_domain(n, d, c, t, out, cap);                                                   \
+	}
+#define SEND(symbol)                                                                                         \
+	HOOK int symbol(const unsigned char *q, int len, unsigned char *out, int cap);                       \
+	HOOK int symbol(const unsigned char *q, int len, unsigned char *out, int cap)                        \
+	{                                                                                                    \
+		return transact(q, len, out, cap);                                                           \
+	}
+#define NQUERY(symbol)                                                                                       \
+	HOOK int symbol(void *state, const char *n, int c, int t, unsigned char *out, int cap);              \
+	HOOK int symbol(void *state, const char *n, int c, int t, unsigned char *out, int cap)               \
+	{                                                                                                    \
+		return query(n, c, t, out, cap);                                                             \
+	}
+#define NDOMAIN(symbol)                                                                                      \
+	HOOK int symbol(void *state, const char *n, const char *d, int c, int t, unsigned char *out,         \
+			int cap);                                                                            \
+	HOOK int symbol(void *state, const char *n, const char *d, int c, int t, unsigned char *out,         \
+			int cap)                                                                             \
+	{                                                                                                    \
+		return query_domain(n, d, c, t, out, cap);                                                   \
+	}
+#define NSEND(symbol)                                                                                        \
+	HOOK int symbol(void *state, const unsigned char *q, int len, unsigned char *out, int cap);          \
+	HOOK int symbol(void *state, const unsigned char *q, int len, unsigned char *out, int cap)           \
+	{                                                                                                    \
+		return transact(q, len, out, cap);                                                           \
+	}
 
 QUERY(res_query)
 QUERY(__res_query)

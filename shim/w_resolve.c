@@ -2,12 +2,13 @@
 /*
  * getaddrinfo and getnameinfo.
  *
- * Theory of operation. glibc's versions call sockets inside libc, where no hook sees them, so these are whole replacements with glibc's
- * rules for flags, socket types and services (services come from libc's files). Results are allocated as glibc does, one block per
- * entry and the canonical name apart, so that libc's freeaddrinfo takes them.
+ * Theory of operation. glibc's versions call sockets inside libc, where no hook sees them, so these are whole
+ * replacements with glibc's rules for flags, socket types and services (services come from libc's files).
+ * Results are allocated as glibc does, one block per entry and the canonical name apart, so that libc's
+ * freeaddrinfo takes them.
  *
- * Order of results: RFC 6724 with the tunnel's source addresses (order.h). The wildcard and loopback addresses of a call without a
- * name come as Linux has them: 0.0.0.0 first, ::1 first.
+ * Order of results: RFC 6724 with the tunnel's source addresses (order.h). The wildcard and loopback
+ * addresses of a call without a name come as Linux has them: 0.0.0.0 first, ::1 first.
  */
 #include <errno.h>
 #include <net/if.h>
@@ -28,9 +29,9 @@
 
 #define SERVICE_BUF 1024
 #define TYPES_MAX 8
-#define KNOWN_FLAGS                                                                                               \
-	(AI_PASSIVE | AI_CANONNAME | AI_NUMERICHOST | AI_ADDRCONFIG | AI_V4MAPPED | AI_NUMERICSERV | AI_ALL | AI_IDN | \
-	 AI_CANONIDN | 0x100 | 0x200 /* two IDN flags without effect since 2.28 */)
+#define KNOWN_FLAGS                                                                                          \
+	(AI_PASSIVE | AI_CANONNAME | AI_NUMERICHOST | AI_ADDRCONFIG | AI_V4MAPPED | AI_NUMERICSERV |         \
+	 AI_ALL | AI_IDN | AI_CANONIDN | 0x100 | 0x200 /* two IDN flags without effect since 2.28 */)
 #define NI_KNOWN (NI_NUMERICHOST | NI_NUMERICSERV | NI_NOFQDN | NI_NAMEREQD | NI_DGRAM | NI_IDN | 64 | 128)
 
 /* glibc's table: the order of results for one address, and what a caller may ask for. */
@@ -85,7 +86,8 @@ static int every_named(const char *service, const struct addrinfo *req, struct w
 	in_port_t port;
 
 	for (size_t i = 0; i < N_TYPES; i++)
-		if (!types[i].no_service && matches(&types[i], req) && named_port(service, &types[i], &port) == 0)
+		if (!types[i].no_service && matches(&types[i], req) &&
+		    named_port(service, &types[i], &port) == 0)
 			out[(*n)++] = wanted(&types[i], req, port);
 	return *n ? 0 : EAI_SERVICE;
 }
@@ -133,16 +135,11 @@ static int choose_types(const char *service, const struct addrinfo *req, struct 
 static int eai(enum ctl_dns d)
 {
 	switch (d) {
-	case CTL_DNS_OK:
-		return 0;
-	case CTL_DNS_NONAME:
-		return EAI_NONAME;
-	case CTL_DNS_NODATA:
-		return EAI_NODATA;
-	case CTL_DNS_AGAIN:
-		return EAI_AGAIN;
-	case CTL_DNS_FAIL:
-		break;
+	case CTL_DNS_OK: return 0;
+	case CTL_DNS_NONAME: return EAI_NONAME;
+	case CTL_DNS_NODATA: return EAI_NODATA;
+	case CTL_DNS_AGAIN: return EAI_AGAIN;
+	case CTL_DNS_FAIL: break;
 	}
 	return EAI_FAIL;
 }
@@ -159,7 +156,8 @@ static void map_v4(struct addr *a)
 static void no_node(const struct addrinfo *req, struct names *ret)
 {
 	static const struct addr any4 = { .family = 4 }, any6 = { .family = 6 };
-	static const struct addr lo4 = { .family = 4, .ip = { 127, 0, 0, 1 } }, lo6 = { .family = 6, .ip = { [15] = 1 } };
+	static const struct addr lo4 = { .family = 4, .ip = { 127, 0, 0, 1 } },
+				 lo6 = { .family = 6, .ip = { [15] = 1 } };
 	bool passive = req->ai_flags & AI_PASSIVE;
 	const struct addr *first = passive ? &any4 : &lo6, *second = passive ? &any6 : &lo4;
 	uint8_t only = req->ai_family == AF_INET ? 4 : req->ai_family == AF_INET6 ? 6 : 0;
@@ -223,7 +221,8 @@ static int named_node(const char *name, const struct addrinfo *req, struct names
 		names_own(&v4, &v6);
 		if (family == 0 && (v4.family != 0) != (v6.family != 0))
 			family = v4.family ? 4 : 6;
-		else if ((family == 4 && !v4.family && v6.family) || (family == 6 && !v6.family && v4.family && !mapped))
+		else if ((family == 4 && !v4.family && v6.family) ||
+			 (family == 6 && !v6.family && v4.family && !mapped))
 			return EAI_NONAME;
 	}
 	d = names_lookup(name, family, ret);
@@ -323,8 +322,8 @@ static int find_node(const char *node, const struct addrinfo *req, struct names 
 	return r;
 }
 
-HOOK int getaddrinfo(const char *restrict node, const char *restrict service, const struct addrinfo *restrict hints,
-		     struct addrinfo **restrict ret)
+HOOK int getaddrinfo(const char *restrict node, const char *restrict service,
+		     const struct addrinfo *restrict hints, struct addrinfo **restrict ret)
 {
 	static const struct addrinfo none = { .ai_flags = AI_V4MAPPED | AI_ADDRCONFIG };
 	const struct addrinfo *req = hints ? hints : &none;
@@ -368,7 +367,8 @@ static int put_numeric(const struct addr *a, char *out, socklen_t cap)
 {
 	char text[ADDR_TEXT], name[IF_NAMESIZE];
 	struct addr bare = *a;
-	bool link = addr_classify(a) == ADDR_LINKLOCAL || (a->family == 6 && a->ip[0] == 0xff && (a->ip[1] & 15) == 2);
+	bool link = addr_classify(a) == ADDR_LINKLOCAL ||
+		    (a->family == 6 && a->ip[0] == 0xff && (a->ip[1] & 15) == 2);
 	char *scope;
 
 	bare.port = 0;
@@ -405,7 +405,9 @@ static int put_service(const struct addr *a, char *out, socklen_t cap, int flags
 	struct servent e, *found = NULL;
 
 	if (!(flags & NI_NUMERICSERV) &&
-	    getservbyport_r(htons(a->port), flags & NI_DGRAM ? "udp" : "tcp", &e, buf, sizeof(buf), &found) == 0 && found)
+	    getservbyport_r(htons(a->port), flags & NI_DGRAM ? "udp" : "tcp", &e, buf, sizeof(buf), &found) ==
+		    0 &&
+	    found)
 		return put(out, cap, found->s_name);
 	snprintf(number, sizeof(number), "%u", a->port);
 	return put(out, cap, number);
@@ -427,8 +429,8 @@ static int local_name(const struct sockaddr *sa, socklen_t len, char *host, sock
 	return r;
 }
 
-HOOK int getnameinfo(const struct sockaddr *restrict sa, socklen_t len, char *restrict host, socklen_t host_len,
-		     char *restrict serv, socklen_t serv_len, int flags)
+HOOK int getnameinfo(const struct sockaddr *restrict sa, socklen_t len, char *restrict host,
+		     socklen_t host_len, char *restrict serv, socklen_t serv_len, int flags)
 {
 	struct addr a;
 	int r = 0, saved = errno;

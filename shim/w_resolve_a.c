@@ -2,11 +2,12 @@
 /*
  * getaddrinfo_a.
  *
- * Theory of operation. libc's version hands the list to threads of its own, inside which no hook sees the lookups; and the shim makes no
- * threads. So the whole list is looked up inside the call, in both modes: GAI_NOWAIT blocks for as long as the lookups take, and what
- * it started is done when it returns. That is within its contract (a request may be done at any time), only slower to return.
- * The rest follows by itself: gai_error is a field of the request, and libc's own gai_suspend and gai_cancel, which know no such
- * request, say EAI_ALLDONE. A signal is sent as libc sends it; SIGEV_THREAD asks for a thread and is refused.
+ * Theory of operation. libc's version hands the list to threads of its own, inside which no hook sees the
+ * lookups; and the shim makes no threads. So the whole list is looked up inside the call, in both modes:
+ * GAI_NOWAIT blocks for as long as the lookups take, and what it started is done when it returns. That is
+ * within its contract (a request may be done at any time), only slower to return. The rest follows by itself:
+ * gai_error is a field of the request, and libc's own gai_suspend and gai_cancel, which know no such request,
+ * say EAI_ALLDONE. A signal is sent as libc sends it; SIGEV_THREAD asks for a thread and is refused.
  */
 #include <errno.h>
 #include <netdb.h>
@@ -40,7 +41,8 @@ HOOK int getaddrinfo_a(int mode, struct gaicb *list[restrict], int n, struct sig
 	}
 	for (int i = 0; i < n; i++)
 		if (list[i])
-			list[i]->__return = getaddrinfo(list[i]->ar_name, list[i]->ar_service, list[i]->ar_request, &list[i]->ar_result);
+			list[i]->__return = getaddrinfo(list[i]->ar_name, list[i]->ar_service,
+							list[i]->ar_request, &list[i]->ar_result);
 	if (notify == SIGEV_SIGNAL)
 		tell(sig);
 	return 0;

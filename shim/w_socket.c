@@ -2,9 +2,10 @@
 /*
  * socket, bind, listen, accept, shutdown.
  *
- * Theory of operation. socket() asks the policy and makes a socketpair whose other end goes to the tunnel. The rest handles our
- * descriptors as interposition.md 2.1 A says and passes all others to the kernel. A socket that is bound to a loopback address, or
- * listens, becomes one of the kernel that this machine alone can reach (design D7).
+ * Theory of operation. socket() asks the policy and makes a socketpair whose other end goes to the tunnel.
+ * The rest handles our descriptors as interposition.md 2.1 A says and passes all others to the kernel. A
+ * socket that is bound to a loopback address, or listens, becomes one of the kernel that this machine alone
+ * can reach (design D7).
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -40,7 +41,8 @@ HOOK int socket(int domain, int type, int protocol)
 	return (int)real_ret(shim_socket(domain, type, protocol));
 }
 
-/* bind() takes the socket's own family only, but for AF_UNSPEC with INADDR_ANY (a habit Linux tolerates on AF_INET). */
+/* bind() takes the socket's own family only, but for AF_UNSPEC with INADDR_ANY (a habit Linux tolerates on
+ * AF_INET). */
 static int bind_addr(const struct sock *s, const struct sockaddr *sa, socklen_t len, struct addr *ret)
 {
 	struct sockaddr_in any;
@@ -96,7 +98,8 @@ static int listen_on(int fd, const struct sock *s)
 	if (r < 0)
 		return r;
 	if (rep.state == CTL_BOUND && addr_classify(&rep.addr) != ADDR_UNSPEC) {
-		state_say(STATE_WARN, "listen refused: nothing from outside can reach a program behind the tunnel", NULL);
+		state_say(STATE_WARN,
+			  "listen refused: nothing from outside can reach a program behind the tunnel", NULL);
 		return -EADDRNOTAVAIL;
 	}
 	return sock_to_loopback(fd, s);
@@ -152,7 +155,8 @@ static bool has_peer(struct sock *s)
 		return true;
 	if (sock_ask(s, CTL_NAMES, &req, &rep) < 0)
 		return false;
-	return s->kind == CTL_STREAM ? rep.state == CTL_CONNECTING || rep.state == CTL_CONNECTED : rep.addr2.family != 0;
+	return s->kind == CTL_STREAM ? rep.state == CTL_CONNECTING || rep.state == CTL_CONNECTED
+				     : rep.addr2.family != 0;
 }
 
 int shim_shutdown(int fd, int how)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * syscall(): libuv, and so dig and node, call sockets by number. The numbers of calls that have a hook go through the same bodies, rings that
- * would make sockets do not exist, everything else passes unchanged with six arguments.
+ * syscall(): libuv, and so dig and node, call sockets by number. The numbers of calls that have a hook go
+ * through the same bodies, rings that would make sockets do not exist, everything else passes unchanged with
+ * six arguments.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -27,8 +28,8 @@ static long data_call(long nr, const struct args *p, bool *ret_done)
 	case SYS_readv: return shim_readv(fd, (const struct iovec *)a[1], (int)a[2]);
 	case SYS_writev: return shim_writev(fd, (const struct iovec *)a[1], (int)a[2]);
 	case SYS_sendto:
-		return shim_sendto(fd, (const void *)a[1], (size_t)a[2], (int)a[3], (const struct sockaddr *)a[4],
-				   (socklen_t)a[5]);
+		return shim_sendto(fd, (const void *)a[1], (size_t)a[2], (int)a[3],
+				   (const struct sockaddr *)a[4], (socklen_t)a[5]);
 	case SYS_recvfrom:
 		return shim_recvfrom(fd, (void *)a[1], (size_t)a[2], (int)a[3], (struct sockaddr *)a[4],
 				     (socklen_t *)a[5]);
@@ -36,7 +37,8 @@ static long data_call(long nr, const struct args *p, bool *ret_done)
 	case SYS_recvmsg: return shim_recvmsg(fd, (struct msghdr *)a[1], (int)a[2]);
 	case SYS_sendmmsg: return shim_sendmmsg(fd, (struct mmsghdr *)a[1], (unsigned)a[2], (int)a[3]);
 	case SYS_recvmmsg:
-		return shim_recvmmsg(fd, (struct mmsghdr *)a[1], (unsigned)a[2], (int)a[3], (struct timespec *)a[4]);
+		return shim_recvmmsg(fd, (struct mmsghdr *)a[1], (unsigned)a[2], (int)a[3],
+				     (struct timespec *)a[4]);
 	}
 	*ret_done = false;
 	return 0;
@@ -58,8 +60,10 @@ static long socket_call(long nr, const struct args *p, bool *ret_done)
 	case SYS_shutdown: return shim_shutdown(fd, (int)a[1]);
 	case SYS_getsockname: return shim_getsockname(fd, (struct sockaddr *)a[1], (socklen_t *)a[2]);
 	case SYS_getpeername: return shim_getpeername(fd, (struct sockaddr *)a[1], (socklen_t *)a[2]);
-	case SYS_getsockopt: return shim_getsockopt(fd, (int)a[1], (int)a[2], (void *)a[3], (socklen_t *)a[4]);
-	case SYS_setsockopt: return shim_setsockopt(fd, (int)a[1], (int)a[2], (const void *)a[3], (socklen_t)a[4]);
+	case SYS_getsockopt:
+		return shim_getsockopt(fd, (int)a[1], (int)a[2], (void *)a[3], (socklen_t *)a[4]);
+	case SYS_setsockopt:
+		return shim_setsockopt(fd, (int)a[1], (int)a[2], (const void *)a[3], (socklen_t)a[4]);
 	}
 	*ret_done = false;
 	return 0;

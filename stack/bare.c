@@ -2,18 +2,21 @@
 /*
  * The tunnel inside a program that runs under the preload library alone: the entry of libsmolmix.so.
  *
- * Theory of operation. The shim calls smolmix_bare() in a thread with all signals blocked and a descriptor table of its own; every thread
- * made from here inherits both. It does what smolmix-run does: settings from the environment, tunnel, wait until ready, then watch until it is
- * told to stop, drain. It talks to the shim through struct bare and futexes only, never by a descriptor, since descriptors mean
- * something else in the program's table.
+ * Theory of operation. The shim calls smolmix_bare() in a thread with all signals blocked and a descriptor
+ * table of its own; every thread made from here inherits both. It does what smolmix-run does: settings from
+ * the environment, tunnel, wait until ready, then watch until it is told to stop, drain. It talks to the shim
+ * through struct bare and futexes only, never by a descriptor, since descriptors mean something else in the
+ * program's table.
  *
- * The shim's thread belongs to the program's libc, and a thread's pthread_getspecific() slots are one array for every libc of the process, each
- * numbering its keys from 0: OpenSSL's data of this namespace in it would be given to the program's OpenSSL to free (dig at exit: one
- * crash in four). So that thread only waits here for one of our own; and since the linker allocates with the program's malloc
- * in any thread, which may be one with a key (jemalloc), keys below KEYS_LEFT stay unused on this side.
+ * The shim's thread belongs to the program's libc, and a thread's pthread_getspecific() slots are one array
+ * for every libc of the process, each numbering its keys from 0: OpenSSL's data of this namespace in it would
+ * be given to the program's OpenSSL to free (dig at exit: one crash in four). So that thread only waits here
+ * for one of our own; and since the linker allocates with the program's malloc in any thread, which may be
+ * one with a key (jemalloc), keys below KEYS_LEFT stay unused on this side.
  *
- * A forked child of the program runs the exit handlers of every library of the process, this one's and OpenSSL's too, while the threads that hold
- * their locks are gone. So OpenSSL is told to have none before anybody else initialises it.
+ * A forked child of the program runs the exit handlers of every library of the process, this one's and
+ * OpenSSL's too, while the threads that hold their locks are gone. So OpenSSL is told to have none before
+ * anybody else initialises it.
  */
 #include <errno.h>
 #include <linux/futex.h>
@@ -35,7 +38,8 @@
 
 #define NAME_BYTES 16
 #define TICK_MS 1000
-#define KEYS_LEFT 32 /* glibc keeps so many slots in the thread itself; an allocator's key is among the first */
+#define KEYS_LEFT                                                                                            \
+	32 /* glibc keeps so many slots in the thread itself; an allocator's key is among the first */
 
 struct inside {
 	struct bare *bare;
@@ -76,16 +80,19 @@ static const char *value_of(const struct bare *b, const char *name)
 	return NULL;
 }
 
-/* What smolmix-run alone does must not be ignored: its user would be in another network, or without the file's rules. */
+/* What smolmix-run alone does must not be ignored: its user would be in another network, or without the
+ * file's rules. */
 static int not_here(struct bare *b)
 {
 	const char *local = value_of(b, "SMOLMIX_LOCALNET");
 
 	if (local && strcmp(local, "0") != 0)
-		snprintf(b->line, BARE_LINE_MAX, "SMOLMIX_LOCALNET: only smolmix-run starts a local network; "
+		snprintf(b->line, BARE_LINE_MAX,
+			 "SMOLMIX_LOCALNET: only smolmix-run starts a local network; "
 			 "start smolmix-localnet and set SMOLMIX_API");
 	else if (value_of(b, "SMOLMIX_CONFIG"))
-		snprintf(b->line, BARE_LINE_MAX, "SMOLMIX_CONFIG: only smolmix-run reads a configuration file; "
+		snprintf(b->line, BARE_LINE_MAX,
+			 "SMOLMIX_CONFIG: only smolmix-run reads a configuration file; "
 			 "set the variables of its options");
 	else
 		return 0;
@@ -105,7 +112,8 @@ static int read_settings(struct inside *in)
 
 		settings_env_name(settings_table[i].name, name);
 		value = value_of(b, name);
-		if (value && settings_apply(&in->set, &settings_table[i], name, value, b->line, BARE_LINE_MAX) < 0)
+		if (value &&
+		    settings_apply(&in->set, &settings_table[i], name, value, b->line, BARE_LINE_MAX) < 0)
 			return -1;
 	}
 	return settings_finish(&in->set, b->line, BARE_LINE_MAX);
@@ -214,7 +222,8 @@ void smolmix_bare(struct bare *b)
 	if (!e)
 		e = pthread_create(&t, NULL, host, b);
 	if (e)
-		snprintf(b->line, BARE_LINE_MAX, "tunnel thread: %s; allow this user more processes", err_str(-e));
+		snprintf(b->line, BARE_LINE_MAX, "tunnel thread: %s; allow this user more processes",
+			 err_str(-e));
 	else
 		pthread_join(t, NULL);
 	go(b, BARE_OVER);

@@ -4,21 +4,26 @@
  *
  * Theory of operation. The program holds one end of a stream socketpair, we the other.
  *
- * Write gate (stack/ctl/gate.h): the program's end was filled with the request to connect, so that the kernel itself says
- * "not writable". When the far SYN-ACK comes we read all but the last byte, which makes too little room to show, and restore the send buffer
- * through a duplicate held for that purpose only while connecting: the one moment at which the program's end becomes writable, so
- * an edge-triggered waiter hears of it once. On failure, be it at once, we close with the gate unread.
+ * Write gate (stack/ctl/gate.h): the program's end was filled with the request to connect, so that the kernel
+ * itself says "not writable". When the far SYN-ACK comes we read all but the last byte, which makes too
+ * little room to show, and restore the send buffer through a duplicate held for that purpose only while
+ * connecting: the one moment at which the program's end becomes writable, so an edge-triggered waiter hears
+ * of it once. On failure, be it at once, we close with the gate unread.
  *
- * Lag byte: one byte that has already been forwarded is always left unread in our queue (first the last gate byte). A close with unread bytes is
- * a reset for the program, native, with no hook; for a clean close the byte is consumed first. Because of it the
- * queue is never empty, so reading is edge-triggered, and end of file shows as RDHUP, not as a read of zero bytes.
+ * Lag byte: one byte that has already been forwarded is always left unread in our queue (first the last gate
+ * byte). A close with unread bytes is a reset for the program, native, with no hook; for a clean close the
+ * byte is consumed first. Because of it the queue is never empty, so reading is edge-triggered, and end of
+ * file shows as RDHUP, not as a read of zero bytes.
  *
- * Reading from the program: FIONREAD says how much is queued, T. All but the last byte are received, the last is peeked; what lies behind the
- * lag byte goes to lwIP. Only as much as lwIP has room for; tcp_sent brings us back. Writing to the program: pbufs wait
- * until the end of the batch, so that few calls write them, and until the socketpair takes them; tcp_recved follows what was taken. So back-pressure reaches from end to end.
+ * Reading from the program: FIONREAD says how much is queued, T. All but the last byte are received, the last
+ * is peeked; what lies behind the lag byte goes to lwIP. Only as much as lwIP has room for; tcp_sent brings
+ * us back. Writing to the program: pbufs wait until the end of the batch, so that few calls write them, and
+ * until the socketpair takes them; tcp_recved follows what was taken. So back-pressure reaches from end to
+ * end.
  *
- * Closing: EOF from the program becomes FIN after the last byte; FIN from afar becomes shutdown(SHUT_WR) after the last byte. A program that
- * closes with data unread resets the far side, as Linux does. A pcb whose program has gone finishes on its own.
+ * Closing: EOF from the program becomes FIN after the last byte; FIN from afar becomes shutdown(SHUT_WR)
+ * after the last byte. A program that closes with data unread resets the far side, as Linux does. A pcb whose
+ * program has gone finishes on its own.
  *
  * A connection internal to the tunnel (DNS over TCP) has no gate and no lag byte until data flows.
  */
@@ -46,7 +51,7 @@
 #include "stack/unixdiag.h"
 
 #define CHUNK 16384
-#define CLOSED_US (60 * US_PER_S) /* how long an ended connection answers for its error and names */
+#define CLOSED_US (60 * US_PER_S)   /* how long an ended connection answers for its error and names */
 #define SNDBUF_DEFAULT (212992 / 2) /* what the kernel doubles to its default */
 
 static void pump_out(struct conn *c);
@@ -123,7 +128,8 @@ static void finish(struct conn *c)
 
 static void open_gate(struct conn *c)
 {
-	int r = gate_open(c->sock.fd, c->prog_fd, c->gate, c->sndbuf > SNDBUF_DEFAULT ? c->sndbuf : SNDBUF_DEFAULT);
+	int r = gate_open(c->sock.fd, c->prog_fd, c->gate,
+			  c->sndbuf > SNDBUF_DEFAULT ? c->sndbuf : SNDBUF_DEFAULT);
 
 	if (r < 0)
 		log_debug("gate: %s", err_str(r));
@@ -131,7 +137,8 @@ static void open_gate(struct conn *c)
 	fd_close(&c->prog_fd);
 }
 
-/* Our end is closed; the entry stays for a while, so that the recorded error and the names can be asked for. */
+/* Our end is closed; the entry stays for a while, so that the recorded error and the names can
+ * be asked for. */
 static void close_end(struct conn *c)
 {
 	loop_watch_remove(&c->watch);
@@ -168,7 +175,8 @@ static void record(struct conn *c, int err)
 	log_debug("connection ended: %s", err_str(err));
 }
 
-/* The far side, or we, ended it with an error. What was received is delivered first where the socketpair takes it. */
+/* The far side, or we, ended it with an error. What was received is delivered first where the socketpair
+ * takes it. */
 static void reset_program(struct conn *c, int err)
 {
 	c->bits |= DEAD;
@@ -325,7 +333,8 @@ static void send_fin(struct conn *c)
 	if (!pcb)
 		return;
 	if (c->bits & GONE) {
-		/* lwIP finishes by itself: sends what is left, or waits for the far FIN for a bounded time. */
+		/* lwIP finishes by itself: sends what is left, or waits for the far FIN for
+		 * a bounded time. */
 		if (tcp_close(pcb) == ERR_OK)
 			detach_pcb(c);
 		else
@@ -446,7 +455,8 @@ static void pump_in(struct conn *c)
 
 /* ---- events of the socketpair ---- */
 
-/* Both directions shut down is no close: the program may still ask for names and errors. A later close is an event of its own. */
+/* Both directions shut down is no close: the program may still ask for names and errors. A later close is an
+ * event of its own. */
 static bool program_lives(const struct conn *c)
 {
 	return c->bits & CONNECTED && unixdiag_peer(c->sock.all->diag, c->sock.fd) > 0;
@@ -651,7 +661,8 @@ bool conn_matches(const struct conn *c, uint16_t local_port, const struct addr *
 	return c->pcb && c->pcb->local_port == local_port && addr_equal(&c->target, remote);
 }
 
-/* A program may close a socket and bind its port again before we have looked: ports of closed ones become free. */
+/* A program may close a socket and bind its port again before we have looked: ports of closed ones become
+ * free. */
 static void release_ports(struct socks *a)
 {
 	list_for_each(it, &a->list) {
@@ -698,7 +709,8 @@ int conn_bind(struct conn *c, const struct addr *at)
 		return EINVAL;
 	addr_unmap(&a);
 	k = addr_classify(&a);
-	if (k != ADDR_UNSPEC && !addr_equal_ip(&a, &(struct addr){ .family = device_addr(a.family).family }) &&
+	if (k != ADDR_UNSPEC &&
+	    !addr_equal_ip(&a, &(struct addr){ .family = device_addr(a.family).family }) &&
 	    memcmp(a.ip, device_addr(a.family).ip, 16))
 		return EADDRNOTAVAIL;
 	r = k == ADDR_UNSPEC ? take_port(c, &a.port) : 0;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * TCP sockets: one lwIP pcb, one stream socketpair. Event bits, since the two directions open and close on their own.
+ * TCP sockets: one lwIP pcb, one stream socketpair. Event bits, since the two directions open and close on
+ * their own.
  *
  *   bit         means                                   caveat
  *   CONNECTING  SYN sent, or waiting for the link       reading the gate's bytes lets the program write
@@ -21,19 +22,20 @@ struct conn;
 struct conn *conn_new(struct socks *all, uint64_t cookie, uint8_t family, int fd);
 struct sock *conn_sock(struct conn *c);
 struct conn *conn_from_sock(struct sock *s);
-/* For a socket of the tunnel's own that is neither connected nor connecting; programs ask through the socket itself (stack/ctl/gate.h).
- * 0 or errno: the attempt has failed already. */
+/* For a socket of the tunnel's own that is neither connected nor connecting; programs ask through the socket
+ * itself (stack/ctl/gate.h). 0 or errno: the attempt has failed already. */
 int conn_connect(struct conn *c, const struct addr *to);
 /* Before connect: local address for getsockname. 0 or errno. */
 int conn_bind(struct conn *c, const struct addr *at);
-/* The kernel's socket that has the port (loopback.h), for a program that listens or connects to this machine; the caller's from then on.
- * -1: none. */
+/* The kernel's socket that has the port (loopback.h), for a program that listens or connects to this machine;
+ * the caller's from then on. -1: none. */
 int conn_take_loopback(struct conn *c);
 int conn_setopt(struct conn *c, int level, int name, int value);
 int conn_getopt(struct conn *c, int level, int name, int *ret);
 /* The link is up: connections that waited go on. */
 void conn_link_up(struct conn *c);
-/* Our address is about to change: a connection ends, an attempt to connect begins again with conn_link_up(). */
+/* Our address is about to change: a connection ends, an attempt to connect begins
+ * again with conn_link_up(). */
 void conn_readdress(struct conn *c);
 /* lwIP has room again (link writable). */
 void conn_writable(struct conn *c);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Options of a connection: those lwIP has go to its pcb, now or when there is one; the others are remembered for reading back. What
- * Linux tells of the connection's state through options is told from lwIP's pcb.
+ * Options of a connection: those lwIP has go to its pcb, now or when there is one; the others are remembered
+ * for reading back. What Linux tells of the connection's state through options is told from lwIP's pcb.
  */
 #include <errno.h>
 #include <linux/sockios.h>
@@ -40,10 +40,13 @@ int conn_setopt(struct conn *c, int level, int name, int value)
 		c->nodelay = value != 0;
 	} else if (level == IPPROTO_TCP && name == TCP_USER_TIMEOUT) {
 		c->user_timeout_ms = value;
-	} else if (level == IPPROTO_TCP && (name == TCP_KEEPIDLE || name == TCP_KEEPINTVL || name == TCP_KEEPCNT)) {
+	} else if (level == IPPROTO_TCP &&
+		   (name == TCP_KEEPIDLE || name == TCP_KEEPINTVL || name == TCP_KEEPCNT)) {
 		if (value < 1 || value > (name == TCP_KEEPCNT ? 127 : 32767))
 			return EINVAL;
-		*(name == TCP_KEEPIDLE ? &c->keep_idle_s : name == TCP_KEEPINTVL ? &c->keep_intvl_s : &c->keep_cnt) = value;
+		*(name == TCP_KEEPIDLE	  ? &c->keep_idle_s
+		  : name == TCP_KEEPINTVL ? &c->keep_intvl_s
+					  : &c->keep_cnt) = value;
 	} else {
 		return ENOPROTOOPT;
 	}
@@ -54,9 +57,11 @@ int conn_setopt(struct conn *c, int level, int name, int value)
 /* Linux's number of the state the program's socket is in. */
 static int linux_state(const struct conn *c)
 {
-	static const uint8_t states[] = { [CLOSED] = 7,	    [LISTEN] = 10,    [SYN_SENT] = 2, [SYN_RCVD] = 3,
-					  [ESTABLISHED] = 1, [FIN_WAIT_1] = 4, [FIN_WAIT_2] = 5, [CLOSE_WAIT] = 8,
-					  [CLOSING] = 11,    [LAST_ACK] = 9,   [TIME_WAIT] = 7 /* the socket itself is closed */ };
+	static const uint8_t states[] = {
+		[CLOSED] = 7,	   [LISTEN] = 10,    [SYN_SENT] = 2,   [SYN_RCVD] = 3,
+		[ESTABLISHED] = 1, [FIN_WAIT_1] = 4, [FIN_WAIT_2] = 5, [CLOSE_WAIT] = 8,
+		[CLOSING] = 11,	   [LAST_ACK] = 9,   [TIME_WAIT] = 7 /* the socket itself is closed */
+	};
 
 	if (c->bits & CONNECTING)
 		return states[SYN_SENT];

@@ -7,8 +7,17 @@
 #include "stack/conn.h"
 #include "stack/rcvwin.h"
 
-enum { CONNECTING = 1, CONNECTED = 2, TX_EOF = 4, RX_EOF = 8, GONE = 16, DEAD = 32, WAITS_LINK = 64, FIN_SENT = 128,
-       ABORTED = 256 /* tcp_abort() was called: lwIP's callbacks must say so */ };
+enum {
+	CONNECTING = 1,
+	CONNECTED = 2,
+	TX_EOF = 4,
+	RX_EOF = 8,
+	GONE = 16,
+	DEAD = 32,
+	WAITS_LINK = 64,
+	FIN_SENT = 128,
+	ABORTED = 256 /* tcp_abort() was called: lwIP's callbacks must say so */
+};
 
 #define RX_MAX 1024 /* segments that wait for the program; then lwIP keeps the next */
 
@@ -21,9 +30,9 @@ struct conn {
 	struct tcp_pcb *pcb;
 	struct addr target; /* where packets go (peer may be redirected or mapped) */
 	int prog_fd;
-	int loop_fd;	    /* holds the bound port on this machine (loopback.h), or -1 */
-	size_t lag;	   /* forwarded bytes still unread in our queue: 0 or 1 */
-	int gate; /* bytes that were left to read of it when the attempt began */
+	int loop_fd;		 /* holds the bound port on this machine (loopback.h), or -1 */
+	size_t lag;		 /* forwarded bytes still unread in our queue: 0 or 1 */
+	int gate;		 /* bytes that were left to read of it when the attempt began */
 	struct pbuf *rx[RX_MAX]; /* ring, for the program */
 	unsigned rx_first, rx_n;
 	struct rcvwin win;

@@ -2,13 +2,15 @@
 /*
  * Control server.
  *
- * Theory of operation. Listens on an AF_UNIX SEQPACKET socket. A connection carries one request and gets one reply; only
- * RESOLVE and REVERSE are answered later. The peer has our uid, or descends from this process: what root started through the
- * tunnel may go on as another user (apt, chronyd). A message that does not parse, or brings the wrong descriptors, closes that
- * connection and nothing else. Descriptors of refused requests are closed.
+ * Theory of operation. Listens on an AF_UNIX SEQPACKET socket. A connection carries one request and gets one
+ * reply; only RESOLVE and REVERSE are answered later. The peer has our uid, or descends from this process:
+ * what root started through the tunnel may go on as another user (apt, chronyd). A message that does not
+ * parse, or brings the wrong descriptors, closes that connection and nothing else. Descriptors of refused
+ * requests are closed.
  *
- * A request is never answered in the turn that accepts its connection, although it is usually there: what happened to the sockets
- * before it was sent (a connect, a close) may stand behind the listener in that turn's events, and has to be seen first.
+ * A request is never answered in the turn that accepts its connection, although it is usually there: what
+ * happened to the sockets before it was sent (a connect, a close) may stand behind the listener in that
+ * turn's events, and has to be seen first.
  *
  * At most CLIENTS_MAX connections wait at a time; more stay in the listener's backlog.
  */
@@ -29,8 +31,8 @@
 #include "base/log.h"
 #include "stack/conn.h"
 #include "stack/device.h"
-#include "stack/loopback.h"
 #include "stack/dgram.h"
+#include "stack/loopback.h"
 
 #define CLIENTS_MAX 256
 #define GENERATIONS_MAX 1000
@@ -99,8 +101,8 @@ static int do_socket(struct ctlsrv *srv, const struct ctl_req *q, int fd)
 
 	if (srv->draining)
 		return ENETDOWN;
-	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) < 0 || domain != AF_UNIX || !q->kind || !q->family ||
-	    socks_find(srv->socks, q->cookie))
+	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) < 0 || domain != AF_UNIX || !q->kind ||
+	    !q->family || socks_find(srv->socks, q->cookie))
 		return EINVAL;
 	if (srv->socks->stats.connections_open >= STACK_CONNS_MAX)
 		dgram_sweep(srv->socks);
@@ -108,8 +110,8 @@ static int do_socket(struct ctlsrv *srv, const struct ctl_req *q, int fd)
 		return ENOBUFS;
 	if (fd_nonblock(fd, 1) < 0)
 		return EINVAL;
-	s = q->kind == CTL_STREAM ? (void *)conn_new(srv->socks, q->cookie, q->family, fd) :
-				    (void *)dgram_new(srv->socks, q->cookie, q->family, q->kind, fd);
+	s = q->kind == CTL_STREAM ? (void *)conn_new(srv->socks, q->cookie, q->family, fd)
+				  : (void *)dgram_new(srv->socks, q->cookie, q->family, q->kind, fd);
 	return s ? 0 : errno;
 }
 
@@ -137,7 +139,8 @@ static int on_sock(struct sock *s, const struct ctl_req *q, struct ctl_rep *rep)
 		dgram_disconnect(dgram_from_sock(s));
 		return 0;
 	case CTL_BIND:
-		r = stream ? conn_bind(conn_from_sock(s), &q->addr) : dgram_bind(dgram_from_sock(s), &q->addr);
+		r = stream ? conn_bind(conn_from_sock(s), &q->addr)
+			   : dgram_bind(dgram_from_sock(s), &q->addr);
 		rep->addr = s->local;
 		return r;
 	case CTL_NAMES: return do_names(s, rep);
@@ -147,8 +150,8 @@ static int on_sock(struct sock *s, const struct ctl_req *q, struct ctl_rep *rep)
 		s->error = 0;
 		return 0;
 	case CTL_SETOPT:
-		r = stream ? conn_setopt(conn_from_sock(s), q->level, q->name_opt, q->value) :
-			     dgram_setopt(dgram_from_sock(s), q->level, q->name_opt, q->value);
+		r = stream ? conn_setopt(conn_from_sock(s), q->level, q->name_opt, q->value)
+			   : dgram_setopt(dgram_from_sock(s), q->level, q->name_opt, q->value);
 		r = r == ENOPROTOOPT ? sock_keep_option(s, q->level, q->name_opt, q->value) : r;
 		s->options = s->options || r == 0;
 		return r;
@@ -271,7 +274,8 @@ static void on_client(void *owner, uint32_t ev)
 	fd_close(&fd);
 }
 
-/* Of a process; 0 if it is gone. Its name may have any characters in it, so the fields are counted from the last parenthesis. */
+/* Of a process; 0 if it is gone. Its name may have any characters in it, so the fields are counted from the
+ * last parenthesis. */
 static pid_t parent_of(pid_t pid)
 {
 	char path[32], text[512], *p;
@@ -291,7 +295,8 @@ static pid_t parent_of(pid_t pid)
 	return p && sscanf(p + 1, " %*c %d", &parent) == 1 ? parent : 0;
 }
 
-/* Children that lose their parents become those of smolmix-run (tools/run/child.c), so that its tree stays one. */
+/* Children that lose their parents become those of smolmix-run (tools/run/child.c), so that its tree stays
+ * one. */
 static bool descends(pid_t pid)
 {
 	for (unsigned depth = 0; pid > 1 && depth < GENERATIONS_MAX; depth++) {
@@ -348,8 +353,9 @@ int ctlsrv_new(struct ctlsrv **ret, struct socks *socks, struct resolv *resolv, 
 	c->resolv = resolv;
 	list_init(&c->clients);
 	c->fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (r == 0 && (c->fd < 0 || bind(c->fd, (struct sockaddr *)&sa, (socklen_t)len) < 0 ||
-		       (sa.sun_path[0] && chmod(path, geteuid() ? 0600 : 0666) < 0) || listen(c->fd, 256) < 0))
+	if (r == 0 &&
+	    (c->fd < 0 || bind(c->fd, (struct sockaddr *)&sa, (socklen_t)len) < 0 ||
+	     (sa.sun_path[0] && chmod(path, geteuid() ? 0600 : 0666) < 0) || listen(c->fd, 256) < 0))
 		r = -errno;
 	if (r == 0)
 		r = loop_watch_add(socks->loop, &c->watch, c->fd, LOOP_IN, on_accept, c);

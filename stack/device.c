@@ -2,20 +2,25 @@
 /*
  * Device.
  *
- * Theory of operation. lwIP has one interface without link layer. What it sends is made contiguous and given to the packet link; when the link is
- * full, lwIP hears ERR_MEM, keeps the segment and is asked again when there is room (writable). What
- * comes from the link is checked (length, version, destination is ours) and passed to ip_input. ICMP is read here and not by lwIP: errors
- * are matched to the socket whose packet they quote, echo replies to echo sockets.
+ * Theory of operation. lwIP has one interface without link layer. What it sends is made contiguous and given
+ * to the packet link; when the link is full, lwIP hears ERR_MEM, keeps the segment and is asked again when
+ * there is room (writable). What comes from the link is checked (length, version, destination is ours) and
+ * passed to ip_input. ICMP is read here and not by lwIP: errors are matched to the socket whose packet they
+ * quote, echo replies to echo sockets.
  *
- * lwIP's state is global, so this file's is too: one of the three allowed globals. Everything runs in the loop's thread.
+ * lwIP's state is global, so this file's is too: one of the three allowed globals. Everything runs in the
+ * loop's thread.
  *
- * Exits take longer packets than they send. lwIP's interface has the larger MTU, so that segments over IPv4 go out as long as the far side
- * allows; SYNs offer the segments that the way back can carry. Over IPv6, where nobody on the way may fragment, both are the smaller one.
+ * Exits take longer packets than they send. lwIP's interface has the larger MTU, so that segments over IPv4
+ * go out as long as the far side allows; SYNs offer the segments that the way back can carry. Over IPv6,
+ * where nobody on the way may fragment, both are the smaller one.
  *
- * Datagrams sent while the link is lost wait for it, the last few of them and not for long: a gateway that restarts is
- * back after some seconds, but who asked a name server just before that asks again only when its own timer says so.
+ * Datagrams sent while the link is lost wait for it, the last few of them and not for long: a gateway that
+ * restarts is back after some seconds, but who asked a name server just before that asks again only when its
+ * own timer says so.
  *
- * Time: lwIP's clock is the loop's. device_after() runs due lwIP timers after each batch and arms one loop timer for the next.
+ * Time: lwIP's clock is the loop's. device_after() runs due lwIP timers after each batch and arms one loop
+ * timer for the next.
  */
 #include "stack/device.h"
 
@@ -73,7 +78,8 @@ uint32_t stack_rand(void)
 	return rng_u32(dev.rng);
 }
 
-u32_t stack_tcp_isn(const ip_addr_t *local_ip, u16_t local_port, const ip_addr_t *remote_ip, u16_t remote_port)
+u32_t stack_tcp_isn(const ip_addr_t *local_ip, u16_t local_port, const ip_addr_t *remote_ip,
+		    u16_t remote_port)
 {
 	(void)local_ip;
 	(void)local_port;
@@ -172,12 +178,13 @@ static void offer(uint8_t *p, size_t len)
 	uint8_t *tcp = p + hl, *mss = tcp + 22;
 	uint16_t fits = (uint16_t)(dev.mtu - (six ? 60 : 40)), ck;
 
-	if ((six ? p[6] : p[9]) != IPPROTO_TCP || len < hl + 24 || !(tcp[13] & TCP_SYN) || tcp[20] != LWIP_TCP_OPT_MSS ||
-	    (mss[0] << 8 | mss[1]) <= fits)
+	if ((six ? p[6] : p[9]) != IPPROTO_TCP || len < hl + 24 || !(tcp[13] & TCP_SYN) ||
+	    tcp[20] != LWIP_TCP_OPT_MSS || (mss[0] << 8 | mss[1]) <= fits)
 		return;
 	/* RFC 1624; checksum() gives the complement of a sum */
 	ck = checksum((uint8_t[]){ (uint8_t)~tcp[16], (uint8_t)~tcp[17], (uint8_t)~mss[0], (uint8_t)~mss[1],
-				   (uint8_t)(fits >> 8), (uint8_t)fits }, 6, 0);
+				   (uint8_t)(fits >> 8), (uint8_t)fits },
+		      6, 0);
 	tcp[16] = (uint8_t)(ck >> 8);
 	tcp[17] = (uint8_t)ck;
 	mss[0] = (uint8_t)(fits >> 8);
@@ -301,10 +308,12 @@ static void classify4(struct device_icmp *e, const uint8_t *icmp)
 		int err;
 		bool hard;
 	} unreach[] = {
-		{ ENETUNREACH, false }, { EHOSTUNREACH, false }, { ENOPROTOOPT, true },	 { ECONNREFUSED, true },
-		{ EMSGSIZE, true },	{ EOPNOTSUPP, false },	 { ENETUNREACH, true },	 { EHOSTDOWN, true },
-		{ ENONET, true },	{ ENETUNREACH, true },	 { EHOSTUNREACH, true }, { ENETUNREACH, false },
-		{ EHOSTUNREACH, false }, { EHOSTUNREACH, true }, { EHOSTUNREACH, true }, { EHOSTUNREACH, true },
+		{ ENETUNREACH, false },	 { EHOSTUNREACH, false }, { ENOPROTOOPT, true },
+		{ ECONNREFUSED, true },	 { EMSGSIZE, true },	  { EOPNOTSUPP, false },
+		{ ENETUNREACH, true },	 { EHOSTDOWN, true },	  { ENONET, true },
+		{ ENETUNREACH, true },	 { EHOSTUNREACH, true },  { ENETUNREACH, false },
+		{ EHOSTUNREACH, false }, { EHOSTUNREACH, true },  { EHOSTUNREACH, true },
+		{ EHOSTUNREACH, true },
 	};
 
 	if (e->type == 3 && e->code < sizeof(unreach) / sizeof(unreach[0])) {
@@ -337,7 +346,8 @@ static void classify6(struct device_icmp *e, const uint8_t *icmp)
 	} else if (e->type == 2) {
 		e->err = EMSGSIZE;
 		e->hard = true;
-		e->info = (uint32_t)icmp[4] << 24 | (uint32_t)icmp[5] << 16 | (uint32_t)icmp[6] << 8 | icmp[7];
+		e->info =
+			(uint32_t)icmp[4] << 24 | (uint32_t)icmp[5] << 16 | (uint32_t)icmp[6] << 8 | icmp[7];
 	} else if (e->type == 3) {
 		e->err = EHOSTUNREACH;
 	} else if (e->type == 4) {
@@ -352,7 +362,9 @@ static void icmp_error(const struct addr *from, const uint8_t *icmp, size_t len)
 	const uint8_t *q = icmp + 8;
 	bool six = from->family == 6;
 	size_t hl = six ? 40 : 20;
-	struct device_icmp e = { .offender = *from, .type = icmp[0], .code = icmp[1], .remote = { .family = from->family } };
+	struct device_icmp e = {
+		.offender = *from, .type = icmp[0], .code = icmp[1], .remote = { .family = from->family }
+	};
 
 	len -= 8;
 	if (len < hl + 8 || q[0] >> 4 != from->family)
@@ -394,7 +406,8 @@ static bool take_icmp(const uint8_t *p, size_t len)
 
 	if ((six ? p[6] != IPPROTO_ICMPV6 : p[9] != IPPROTO_ICMP))
 		return false;
-	if (len < hl + 8 || (!six && (p[6] & 0x3f || p[7]))) { /* a fragment: no request of ours is that long */
+	if (len < hl + 8 ||
+	    (!six && (p[6] & 0x3f || p[7]))) { /* a fragment: no request of ours is that long */
 		dev.dropped++;
 		return true;
 	}
@@ -443,8 +456,9 @@ static void link_recv(void *up, const uint8_t *pkt, size_t len)
 }
 
 /*
- * A SYN that was sent again says nothing about how much the path carries (RFC 5681 3.1 lets the threshold be as high as it
- * likes), but lwIP halves its threshold to two segments: the connection would need minutes to become fast.
+ * A SYN that was sent again says nothing about how much the path carries (RFC 5681 3.1 lets the threshold be
+ * as high as it likes), but lwIP halves its threshold to two segments: the connection would need minutes to
+ * become fast.
  */
 void device_tune(struct tcp_pcb *pcb)
 {
@@ -542,8 +556,9 @@ static void timer_fired(void *owner)
 }
 
 /*
- * lwIP measures round trips in half seconds, takes the variation of a steady path for nothing, and times segments that it
- * sent again. Its timers must not be shorter than the path: RFC 6298's second, and a round trip.
+ * lwIP measures round trips in half seconds, takes the variation of a steady path for nothing, and times
+ * segments that it sent again. Its timers must not be shorter than the path: RFC 6298's second, and a round
+ * trip.
  */
 static void rto_floor(void)
 {
@@ -563,8 +578,9 @@ void device_after(void)
 		rto_floor();
 	sys_check_timeouts();
 	ms = sys_timeouts_sleeptime();
-	loop_timer_set(&dev.timer, ms == SYS_TIMEOUTS_SLEEPTIME_INFINITE ? TIME_NEVER :
-									   loop_now(dev.loop) + (ms ? ms : 1) * US_PER_MS);
+	loop_timer_set(&dev.timer, ms == SYS_TIMEOUTS_SLEEPTIME_INFINITE
+					   ? TIME_NEVER
+					   : loop_now(dev.loop) + (ms ? ms : 1) * US_PER_MS);
 }
 
 int device_init(struct loop *loop, struct pktlink *link, struct rng *rng, const struct device_ops *ops)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * lwIP's network interface over a packet link, lwIP's clock and timers, and the one place that looks into ICMP.
+ * lwIP's network interface over a packet link, lwIP's clock and timers, and the one place that looks into
+ * ICMP.
  */
 #ifndef STACK_DEVICE_H
 #define STACK_DEVICE_H
@@ -17,15 +18,17 @@
 
 /* An ICMP error about a packet of ours, as Linux reads it. */
 struct device_icmp {
-	uint8_t proto;	     /* of the packet: IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP or IPPROTO_ICMPV6 (an echo request) */
-	uint16_t local_port; /* or the identifier */
-	struct addr remote;  /* where the packet was going, with its port */
+	uint8_t proto; /* of the packet: IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP or IPPROTO_ICMPV6 (an echo
+			  request) */
+	uint16_t local_port;  /* or the identifier */
+	struct addr remote;   /* where the packet was going, with its port */
 	struct addr offender; /* who reports it */
 	int err;
-	bool hard;	  /* a connected socket hears of it without having asked (RFC 1122 4.1.3.3, kernel: icmp_err_convert) */
+	bool hard;	  /* a connected socket hears of it without having asked (RFC 1122 4.1.3.3, kernel:
+			     icmp_err_convert) */
 	bool unreachable; /* no way there: it can end a connection attempt */
 	uint8_t type, code;
-	uint32_t info;	     /* path MTU */
+	uint32_t info;	      /* path MTU */
 	const uint8_t *quote; /* UDP: what came back of the payload; echo: of the ICMP message */
 	size_t len;
 };

@@ -2,26 +2,28 @@
 /*
  * Datagram sockets.
  *
- * Theory of operation. Program -> tunnel: header (destination or "the connected peer") and payload in one datagram of the pair; sent by a lwIP UDP
- * pcb, or for echo sockets as ICMP with our own identifier. Tunnel -> program: header with the source, with the control messages the
- * program asked for as options. QUEUE_MAX unread ones wait in the pair (unread.h); then the newest is dropped, as UDP does (D17). Never
- * blocks.
+ * Theory of operation. Program -> tunnel: header (destination or "the connected peer") and payload in one
+ * datagram of the pair; sent by a lwIP UDP pcb, or for echo sockets as ICMP with our own identifier. Tunnel
+ * -> program: header with the source, with the control messages the program asked for as options. QUEUE_MAX
+ * unread ones wait in the pair (unread.h); then the newest is dropped, as UDP does (D17). Never blocks.
  *
- * Errors are Linux's (kernel: __udp4_lib_err): ICMP reaches a connected socket when it is hard, and with IP_RECVERR every socket, then also
- * as an entry of its error queue. The errno is recorded (TAKE_ERROR) and the program's end is made to report an error (pairerr.h), after what
- * it has sent is read. An error of our own about a datagram is treated the same.
+ * Errors are Linux's (kernel: __udp4_lib_err): ICMP reaches a connected socket when it is hard, and with
+ * IP_RECVERR every socket, then also as an entry of its error queue. The errno is recorded (TAKE_ERROR) and
+ * the program's end is made to report an error (pairerr.h), after what it has sent is read. An error of our
+ * own about a datagram is treated the same.
  *
- * Port 53 of local resolvers is redirected (sock.c); the source of answers is put back to the address that was asked, remembered for the last few
- * destinations.
+ * Port 53 of local resolvers is redirected (sock.c); the source of answers is put back to the address that
+ * was asked, remembered for the last few destinations.
  *
- * A datagram pair tells nobody that its other end was closed: stack.c has the kernel asked from time to time (unixdiag.h), and a port
- * that is in use, or when there are too many sockets, is asked about at once.
+ * A datagram pair tells nobody that its other end was closed: stack.c has the kernel asked from time to time
+ * (unixdiag.h), and a port that is in use, or when there are too many sockets, is asked about at once.
  *
- * A datagram larger than the tunnel's MTU is an EMSGSIZE: the exit drops fragments (ipr.md 11), so it could not arrive. Fragments that come
- * from the exit are put together by lwIP.
+ * A datagram larger than the tunnel's MTU is an EMSGSIZE: the exit drops fragments (ipr.md 11), so it could
+ * not arrive. Fragments that come from the exit are put together by lwIP.
  *
- * What goes to this machine itself goes out of a kernel's socket on the loopback device instead of a pcb (loopback.h, design D7), with the
- * same port where it is free. bind() to "any" makes it at once, sending makes it when it is needed; one socket can have both.
+ * What goes to this machine itself goes out of a kernel's socket on the loopback device instead of a pcb
+ * (loopback.h, design D7), with the same port where it is free. bind() to "any" makes it at once, sending
+ * makes it when it is needed; one socket can have both.
  */
 #include "stack/dgram.h"
 
@@ -126,7 +128,8 @@ static bool here(const struct addr *a)
 
 /* ---- tunnel -> program ---- */
 
-static void deliver(struct dgram *d, struct ctl_dgram *h, const struct addr *to, const void *payload, size_t len)
+static void deliver(struct dgram *d, struct ctl_dgram *h, const struct addr *to, const void *payload,
+		    size_t len)
 {
 	uint8_t hdr[CTL_DGRAM_HDR];
 	struct iovec iov[2] = { { hdr, sizeof(hdr) }, { (void *)payload, len } };
@@ -219,8 +222,8 @@ static bool sent_by(const struct dgram *d, const struct device_icmp *e)
 	bool connected = d->sock.state == CTL_CONNECTED;
 
 	if (d->sock.kind == CTL_ICMP)
-		return e->proto == (d->sock.family == 6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP) && e->local_port == d->echo_id &&
-		       (!connected || addr_equal_ip(&e->remote, &d->target));
+		return e->proto == (d->sock.family == 6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP) &&
+		       e->local_port == d->echo_id && (!connected || addr_equal_ip(&e->remote, &d->target));
 	return e->proto == IPPROTO_UDP && d->pcb && d->pcb->local_port == e->local_port &&
 	       (!connected || addr_equal(&e->remote, &d->target));
 }
@@ -246,8 +249,8 @@ void dgram_icmp(struct dgram *d, const struct device_icmp *e)
 }
 
 /*
- * An entry that was read takes its error with it; the next one's follows (kernel: sock_dequeue_err_skb), before the program hears of
- * the first.
+ * An entry that was read takes its error with it; the next one's follows (kernel: sock_dequeue_err_skb),
+ * before the program hears of the first.
  */
 int dgram_take_report(struct dgram *d, struct ctl_rep *rep)
 {
@@ -270,8 +273,8 @@ static const ip_addr_t *any_address(const struct dgram *d)
 	return sock_option(&d->sock, IPPROTO_IPV6, IPV6_V6ONLY, 0) ? IP6_ADDR_ANY : IP_ANY_TYPE;
 }
 
-/* Ends the sockets with this port whose programs have closed them. True: there was one. sent: only those with nothing left to send, and
- * only a few that share a port are looked at. */
+/* Ends the sockets with this port whose programs have closed them. True: there was one. sent: only those with
+ * nothing left to send, and only a few that share a port are looked at. */
 static bool reclaim(const struct dgram *d, uint16_t port, bool sent)
 {
 	unsigned looks = 0;
@@ -282,8 +285,9 @@ static bool reclaim(const struct dgram *d, uint16_t port, bool sent)
 		struct sock *s = container_of(it, struct sock, link);
 		struct dgram *other = dgram_from_sock(s);
 
-		if (s->kind != CTL_DGRAM || other == d || s->local.port != port || (sent && looks++ >= LOOKS_MAX) ||
-		    unixdiag_peer(d->sock.all->diag, s->fd) != 0 || (sent && (ioctl(s->fd, FIONREAD, &left) < 0 || left)))
+		if (s->kind != CTL_DGRAM || other == d || s->local.port != port ||
+		    (sent && looks++ >= LOOKS_MAX) || unixdiag_peer(d->sock.all->diag, s->fd) != 0 ||
+		    (sent && (ioctl(s->fd, FIONREAD, &left) < 0 || left)))
 			continue;
 		finish(other);
 		if (other->pcb)
@@ -334,7 +338,8 @@ static bool echo_id_used(const struct dgram *d, uint16_t id)
 	list_for_each(it, &d->sock.all->list) {
 		const struct sock *s = container_of(it, struct sock, link);
 
-		if (s->kind == CTL_ICMP && s->family == d->sock.family && dgram_from_sock((struct sock *)s)->echo_id == id)
+		if (s->kind == CTL_ICMP && s->family == d->sock.family &&
+		    dgram_from_sock((struct sock *)s)->echo_id == id)
 			return true;
 	}
 	return false;
@@ -392,7 +397,8 @@ static bool too_long(const struct dgram *d, const struct addr *to, size_t len)
 	return len + (to->family == 6 ? 40 : 20) + (d->sock.kind == CTL_ICMP ? 0 : 8) > device_mtu();
 }
 
-static int send_udp(struct dgram *d, const struct addr *to, const struct dgram_fields *f, const uint8_t *payload, size_t len)
+static int send_udp(struct dgram *d, const struct addr *to, const struct dgram_fields *f,
+		    const uint8_t *payload, size_t len)
 {
 	ip_addr_t ip;
 	struct pbuf *p;
@@ -412,7 +418,8 @@ static int send_udp(struct dgram *d, const struct addr *to, const struct dgram_f
 	return e == ERR_OK ? 0 : e == ERR_RTE ? ENETUNREACH : ENOBUFS;
 }
 
-static int send_echo(struct dgram *d, const struct addr *to, const struct dgram_fields *f, uint8_t *msg, size_t len)
+static int send_echo(struct dgram *d, const struct addr *to, const struct dgram_fields *f, uint8_t *msg,
+		     size_t len)
 {
 	if (len < 8 || to->family != d->sock.family || msg[0] != (to->family == 6 ? 128 : 8) || msg[1])
 		return EINVAL;
@@ -506,9 +513,10 @@ static int bind_here(struct dgram *d, const struct addr *at)
 	return r;
 }
 
-/* A server that was closed a moment ago must not be heard of any more: the kernel says so when its socket is gone. */
-static int send_loopback(struct dgram *d, const struct addr *to, const struct ctl_dgram *h, const struct dgram_fields *f,
-			 const uint8_t *payload, size_t len)
+/* A server that was closed a moment ago must not be heard of any more: the kernel says so when its socket is
+ * gone. */
+static int send_loopback(struct dgram *d, const struct addr *to, const struct ctl_dgram *h,
+			 const struct dgram_fields *f, const uint8_t *payload, size_t len)
 {
 	struct ctl_dgram out = *h;
 	int r = need_loopback(d);
@@ -546,11 +554,13 @@ static int send_one(struct dgram *d, uint8_t *bytes, size_t len)
 	if (here(&to))
 		return send_loopback(d, &to, &h, &f, bytes, len);
 	if (!device_addr(to.family).family)
-		return device_up() ? ENETUNREACH : ENOBUFS; /* lost: UDP goes on when the link is there (D15) */
+		return device_up() ? ENETUNREACH
+				   : ENOBUFS; /* lost: UDP goes on when the link is there (D15) */
 	r = make_port(d);
 	if (r)
 		return r;
-	return d->sock.kind == CTL_ICMP ? send_echo(d, &to, &f, bytes, len) : send_udp(d, &to, &f, bytes, len);
+	return d->sock.kind == CTL_ICMP ? send_echo(d, &to, &f, bytes, len)
+					: send_udp(d, &to, &f, bytes, len);
 }
 
 /* Sends what the program has written, at most so many datagrams. Their number. */
@@ -585,7 +595,8 @@ void dgram_sweep(struct socks *all)
 		struct sock *s = container_of(it, struct sock, link);
 		int left = 0;
 
-		if (s->kind != CTL_STREAM && unixdiag_peer(all->diag, s->fd) == 0 && ioctl(s->fd, FIONREAD, &left) == 0 && !left)
+		if (s->kind != CTL_STREAM && unixdiag_peer(all->diag, s->fd) == 0 &&
+		    ioctl(s->fd, FIONREAD, &left) == 0 && !left)
 			finish(dgram_from_sock(s));
 	}
 }

@@ -20,7 +20,8 @@ void dgram_disconnect(struct dgram *d);
 int dgram_bind(struct dgram *d, const struct addr *at);
 /* 0, an errno, or ENOPROTOOPT: an option that is only kept (sock.h). */
 int dgram_setopt(struct dgram *d, int level, int name, int value);
-/* Would a datagram to this address (none: the peer) be sent? 0, or EMSGSIZE, which is queued where the program wants to know. */
+/* Would a datagram to this address (none: the peer) be sent? 0, or EMSGSIZE, which is queued where the
+ * program wants to know. */
 int dgram_fits(struct dgram *d, const struct addr *to, int32_t len);
 /* The oldest entry of the error queue; EAGAIN: there is none. */
 int dgram_take_report(struct dgram *d, struct ctl_rep *rep);

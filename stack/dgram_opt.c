@@ -24,7 +24,8 @@ uint8_t dgram_wanted(const struct sock *s, uint8_t family)
 
 	if (!s->n_kept)
 		return 0;
-	/* Of an IPv4 packet an IPv6 socket can learn the address in its own way too (kernel: ip6_datagram_recv_common_ctl). */
+	/* Of an IPv4 packet an IPv6 socket can learn the address in its own way too (kernel:
+	 * ip6_datagram_recv_common_ctl). */
 	for (size_t i = 0; i < sizeof(option) / sizeof(option[0]); i++)
 		if ((option[i].v6_packet == (family == 6) || option[i].flag == CTL_DGRAM_PKTINFO6) &&
 		    sock_option(s, option[i].level, option[i].name, 0))
@@ -34,8 +35,8 @@ uint8_t dgram_wanted(const struct sock *s, uint8_t family)
 
 bool dgram_wants_errors(const struct sock *s, uint8_t family)
 {
-	return family == 6 ? sock_option(s, IPPROTO_IPV6, IPV6_RECVERR, 0) :
-			     sock_option(s, IPPROTO_IP, IP_RECVERR, 0);
+	return family == 6 ? sock_option(s, IPPROTO_IPV6, IPV6_RECVERR, 0)
+			   : sock_option(s, IPPROTO_IP, IP_RECVERR, 0);
 }
 
 bool dgram_shares_port(const struct sock *s)
@@ -45,10 +46,10 @@ bool dgram_shares_port(const struct sock *s)
 
 struct dgram_fields dgram_fields(const struct sock *s, const struct ctl_dgram *h, uint8_t family)
 {
-	int ttl = family == 6 ? sock_option(s, IPPROTO_IPV6, IPV6_UNICAST_HOPS, -1) :
-				sock_option(s, IPPROTO_IP, IP_TTL, -1);
-	int tos = family == 6 ? sock_option(s, IPPROTO_IPV6, IPV6_TCLASS, 0) :
-				sock_option(s, IPPROTO_IP, IP_TOS, 0);
+	int ttl = family == 6 ? sock_option(s, IPPROTO_IPV6, IPV6_UNICAST_HOPS, -1)
+			      : sock_option(s, IPPROTO_IP, IP_TTL, -1);
+	int tos = family == 6 ? sock_option(s, IPPROTO_IPV6, IPV6_TCLASS, 0)
+			      : sock_option(s, IPPROTO_IP, IP_TOS, 0);
 
 	if (h->flags & CTL_DGRAM_TTL)
 		ttl = h->ttl;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the options of a datagram socket mean for its datagrams. They are kept in the socket (sock.h); nothing here can fail. */
+/* What the options of a datagram socket mean for its datagrams. They are kept in the socket (sock.h); nothing
+ * here can fail. */
 #ifndef STACK_DGRAM_OPT_H
 #define STACK_DGRAM_OPT_H
 

@@ -3,9 +3,9 @@
 #include "stack/errqueue.h"
 
 #include <errno.h>
-#include <linux/errqueue.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/errqueue.h>
 
 struct errqueue_entry {
 	int err;

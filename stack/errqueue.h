@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What IP_RECVERR keeps for recvmsg(MSG_ERRQUEUE): errors the network reported, oldest first, at most ERRQUEUE_MAX of them; the newest
- * is dropped when there is no room, as Linux does with its receive buffer.
+ * What IP_RECVERR keeps for recvmsg(MSG_ERRQUEUE): errors the network reported, oldest first, at most
+ * ERRQUEUE_MAX of them; the newest is dropped when there is no room, as Linux does with its receive buffer.
  */
 #ifndef STACK_ERRQUEUE_H
 #define STACK_ERRQUEUE_H

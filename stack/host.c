@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What hosts of a tunnel share. Causes given by the bridge mostly say themselves what to change; where they do not, how far the bootstrap
- * came tells which setting is to blame.
+ * What hosts of a tunnel share. Causes given by the bridge mostly say themselves what to change; where they
+ * do not, how far the bootstrap came tells which setting is to blame.
  */
 #include "stack/host.h"
 
@@ -18,11 +18,21 @@
 void host_cfg(struct tunnel_cfg *ret, const struct settings *s, const char *ctl_path)
 {
 	*ret = (struct tunnel_cfg){
-		.bridge = { .net = s->network, .profile = s->profile, .exit_how = s->exit_how, .exit_given = s->exit_given,
-			    .exit = s->exit, .gateway_given = s->gateway_given, .mtu = s->mtu,
-			    .bootstrap_us = BOOTSTRAP_US, .exit_timeout_us = EXIT_TIMEOUT_US, .rng = rng_system() },
-		.stack = { .n_dns = s->n_dns, .buffer = STACK_BUFFER_DEFAULT, .connect_us = CONNECT_US,
-			   .wait_ready_us = WAIT_READY_US, .rng = rng_system() },
+		.bridge = { .net = s->network,
+			    .profile = s->profile,
+			    .exit_how = s->exit_how,
+			    .exit_given = s->exit_given,
+			    .exit = s->exit,
+			    .gateway_given = s->gateway_given,
+			    .mtu = s->mtu,
+			    .bootstrap_us = BOOTSTRAP_US,
+			    .exit_timeout_us = EXIT_TIMEOUT_US,
+			    .rng = rng_system() },
+		.stack = { .n_dns = s->n_dns,
+			   .buffer = STACK_BUFFER_DEFAULT,
+			   .connect_us = CONNECT_US,
+			   .wait_ready_us = WAIT_READY_US,
+			   .rng = rng_system() },
 		.ctl_path = ctl_path,
 	};
 	memcpy(ret->bridge.exit_country, s->exit_country, sizeof(ret->bridge.exit_country));
@@ -41,27 +51,24 @@ static const char *remedy(enum bridge_state last)
 {
 	switch (last) {
 	case BRIDGE_STARTING:
-	case BRIDGE_DIRECTORY:
-		return "check the network connection, or use another --network or --api";
-	case BRIDGE_GATEWAY:
-		return "use another --gateway, or check --network and --api";
+	case BRIDGE_DIRECTORY: return "check the network connection, or use another --network or --api";
+	case BRIDGE_GATEWAY: return "use another --gateway, or check --network and --api";
 	case BRIDGE_EXIT:
 	case BRIDGE_READY:
 	case BRIDGE_DEGRADED:
-	case BRIDGE_RECONNECTING:
-		return "use another --exit";
+	case BRIDGE_RECONNECTING: return "use another --exit";
 	case BRIDGE_DRAINING:
 	case BRIDGE_CLOSED:
-	case BRIDGE_FAILED:
-		break;
+	case BRIDGE_FAILED: break;
 	}
 	return "run again with -v to see more";
 }
 
-void host_failure(char line[HOST_LINE_MAX], const char *what, const struct host_way *w, const struct bridge_stats *s)
+void host_failure(char line[HOST_LINE_MAX], const char *what, const struct host_way *w,
+		  const struct bridge_stats *s)
 {
 	bool complete = strchr(s->cause, ';') != NULL;
 
-	snprintf(line, HOST_LINE_MAX, "%s: %s%s%s", what, s->cause[0] ? s->cause : "no reason given", complete ? "" : "; ",
-		 complete ? "" : remedy(w->last));
+	snprintf(line, HOST_LINE_MAX, "%s: %s%s%s", what, s->cause[0] ? s->cause : "no reason given",
+		 complete ? "" : "; ", complete ? "" : remedy(w->last));
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What every host of a tunnel does alike (smolmix-run, the library inside a program): settings to configuration, and the one line about a failure. */
+/* What every host of a tunnel does alike (smolmix-run, the library inside a program): settings to
+ * configuration, and the one line about a failure. */
 #ifndef STACK_HOST_H
 #define STACK_HOST_H
 
@@ -20,6 +21,7 @@ struct host_way {
 };
 void host_way(struct host_way *w, const struct bridge_stats *s);
 /* "what: cause; what to change". */
-void host_failure(char line[HOST_LINE_MAX], const char *what, const struct host_way *w, const struct bridge_stats *s);
+void host_failure(char line[HOST_LINE_MAX], const char *what, const struct host_way *w,
+		  const struct bridge_stats *s);
 
 #endif

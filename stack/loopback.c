@@ -2,17 +2,19 @@
 /*
  * Sockets of the loopback device.
  *
- * Theory of operation. SO_BINDTODEVICE comes first, so there is no moment in which such a socket could reach anything else, and an
- * unprivileged program cannot undo it. Whether a port is free is the kernel's judgement, by the options that the program has set.
+ * Theory of operation. SO_BINDTODEVICE comes first, so there is no moment in which such a socket could reach
+ * anything else, and an unprivileged program cannot undo it. Whether a port is free is the kernel's
+ * judgement, by the options that the program has set.
  *
- * UDP sockets are never connected: whom a program hears is its dgram's business (dgram.c), and the errors of a socket with IP_RECVERR say
- * what they are about. All that a program may want to know of a datagram is asked for.
+ * UDP sockets are never connected: whom a program hears is its dgram's business (dgram.c), and the errors of
+ * a socket with IP_RECVERR say what they are about. All that a program may want to know of a datagram is
+ * asked for.
  */
 #include "stack/loopback.h"
 
 #include <errno.h>
-#include <string.h>
 #include <netinet/in.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -69,7 +71,9 @@ int loopback_bind(const struct sock *s, struct addr *at)
 {
 	static const struct {
 		int level, name;
-	} judged_by[] = { { SOL_SOCKET, SO_REUSEADDR }, { SOL_SOCKET, SO_REUSEPORT }, { IPPROTO_IPV6, IPV6_V6ONLY } };
+	} judged_by[] = { { SOL_SOCKET, SO_REUSEADDR },
+			  { SOL_SOCKET, SO_REUSEPORT },
+			  { IPPROTO_IPV6, IPV6_V6ONLY } };
 	struct addr got;
 	struct sockaddr_storage ss;
 	socklen_t len = addr_to_sockaddr(at, &ss, s->family == 6);
@@ -85,7 +89,8 @@ int loopback_bind(const struct sock *s, struct addr *at)
 	if (bind(fd, (struct sockaddr *)&ss, len) < 0)
 		return failed(fd);
 	len = sizeof(ss);
-	if (getsockname(fd, (struct sockaddr *)&ss, &len) < 0 || addr_from_sockaddr(&got, (struct sockaddr *)&ss, len) < 0)
+	if (getsockname(fd, (struct sockaddr *)&ss, &len) < 0 ||
+	    addr_from_sockaddr(&got, (struct sockaddr *)&ss, len) < 0)
 		return failed(fd);
 	at->port = got.port;
 	return fd;
@@ -129,8 +134,12 @@ ssize_t loopback_recv(int fd, void *buf, size_t cap, struct ctl_dgram *ret, stru
 	union control u;
 	struct sockaddr_storage ss;
 	struct iovec iov = { buf, cap };
-	struct msghdr m = { .msg_name = &ss, .msg_namelen = sizeof(ss), .msg_iov = &iov, .msg_iovlen = 1,
-			    .msg_control = u.buf, .msg_controllen = sizeof(u.buf) };
+	struct msghdr m = { .msg_name = &ss,
+			    .msg_namelen = sizeof(ss),
+			    .msg_iov = &iov,
+			    .msg_iovlen = 1,
+			    .msg_control = u.buf,
+			    .msg_controllen = sizeof(u.buf) };
 	ssize_t n = recvmsg(fd, &m, MSG_DONTWAIT);
 
 	if (n < 0)
@@ -176,7 +185,8 @@ static void put_fields(struct msghdr *m, const struct addr *to, const struct ctl
 	}
 }
 
-int loopback_send(int fd, const struct sock *s, const struct addr *to, const struct ctl_dgram *h, const void *buf, size_t len)
+int loopback_send(int fd, const struct sock *s, const struct addr *to, const struct ctl_dgram *h,
+		  const void *buf, size_t len)
 {
 	union control u;
 	struct sockaddr_storage ss;
@@ -186,7 +196,8 @@ int loopback_send(int fd, const struct sock *s, const struct addr *to, const str
 	memset(&u, 0, sizeof(u));
 	m.msg_namelen = addr_to_sockaddr(to, &ss, s->family == 6);
 	put_fields(&m, to, h);
-	/* The kernel tells of the error of an earlier datagram first, without sending; the queue has it too. */
+	/* The kernel tells of the error of an earlier datagram first, without sending; the queue
+	 * has it too. */
 	for (int i = 0; i < TRIES; i++)
 		if (sendmsg(fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
 			return 0;
@@ -200,8 +211,12 @@ bool loopback_error(int fd, struct device_icmp *ret, uint8_t quote[CTL_QUOTE_MAX
 	union control u;
 	struct sockaddr_storage ss, offender;
 	struct iovec iov = { quote, CTL_QUOTE_MAX };
-	struct msghdr m = { .msg_name = &ss, .msg_namelen = sizeof(ss), .msg_iov = &iov, .msg_iovlen = 1,
-			    .msg_control = u.buf, .msg_controllen = sizeof(u.buf) };
+	struct msghdr m = { .msg_name = &ss,
+			    .msg_namelen = sizeof(ss),
+			    .msg_iov = &iov,
+			    .msg_iovlen = 1,
+			    .msg_control = u.buf,
+			    .msg_controllen = sizeof(u.buf) };
 	struct sock_extended_err e = { .ee_errno = 0 };
 	ssize_t n = recvmsg(fd, &m, MSG_DONTWAIT | MSG_ERRQUEUE);
 
@@ -214,12 +229,14 @@ bool loopback_error(int fd, struct device_icmp *ret, uint8_t quote[CTL_QUOTE_MAX
 		bool v4 = c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_RECVERR;
 		size_t rest = c->cmsg_len - CMSG_LEN(0);
 
-		if ((!v4 && (c->cmsg_level != IPPROTO_IPV6 || c->cmsg_type != IPV6_RECVERR)) || rest < sizeof(e))
+		if ((!v4 && (c->cmsg_level != IPPROTO_IPV6 || c->cmsg_type != IPV6_RECVERR)) ||
+		    rest < sizeof(e))
 			continue;
 		memcpy(&e, CMSG_DATA(c), sizeof(e));
 		memset(&offender, 0, sizeof(offender));
 		rest -= sizeof(e);
-		memcpy(&offender, CMSG_DATA(c) + sizeof(e), rest < sizeof(offender) ? rest : sizeof(offender));
+		memcpy(&offender, CMSG_DATA(c) + sizeof(e),
+		       rest < sizeof(offender) ? rest : sizeof(offender));
 		name(&ret->offender, &offender, (socklen_t)rest);
 	}
 	ret->err = (int)e.ee_errno;

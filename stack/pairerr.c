@@ -64,7 +64,8 @@ int pairerr_raise(int netlink_fd, int fd)
 	if (disconnect(fd) < 0 ||
 	    sendto(helper, "", 0, MSG_DONTWAIT | MSG_NOSIGNAL, (struct sockaddr *)&own, own_len) < 0 ||
 	    connect(fd, (struct sockaddr *)&peer.name, peer.len) < 0 || disconnect(fd) < 0 ||
-	    connect(fd, (struct sockaddr *)&peer.name, peer.len) < 0 || unixdiag_peer(netlink_fd, fd) != inode)
+	    connect(fd, (struct sockaddr *)&peer.name, peer.len) < 0 ||
+	    unixdiag_peer(netlink_fd, fd) != inode)
 		r = -ENOTCONN;
 	close(helper);
 	return r;

@@ -2,14 +2,15 @@
 /*
  * Receive windows.
  *
- * Theory of operation. The bottleneck of a download is the supply of SURBs, and the queue before it is in the exit. The link says
- * when it is short of them (device_tight): only then is there a queue. So each time as much has come as the window holds, it grows by
- * a quarter when the tunnel was mostly not tight meanwhile, and shrinks by an eighth when it was. The windows of all connections
- * together settle at what the way holds, with a short queue; a sender that does not fill its window does not matter.
- * No round trip has to be measured, so there is none to be mistaken about.
+ * Theory of operation. The bottleneck of a download is the supply of SURBs, and the queue before it is in the
+ * exit. The link says when it is short of them (device_tight): only then is there a queue. So each time as
+ * much has come as the window holds, it grows by a quarter when the tunnel was mostly not tight meanwhile,
+ * and shrinks by an eighth when it was. The windows of all connections together settle at what the way holds,
+ * with a short queue; a sender that does not fill its window does not matter. No round trip has to be
+ * measured, so there is none to be mistaken about.
  *
- * What the program has not read counts against the window; nothing that was offered is taken back, a smaller window is
- * reached by not opening it again.
+ * What the program has not read counts against the window; nothing that was offered is taken back, a smaller
+ * window is reached by not opening it again.
  *
  * Called by conn.c.
  */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How much a far side may send before it hears from us: TCP's receive window, per connection. A window that is too small costs
- * rate, one that is too large fills the exit's queue, which has no bound and which everything else behind that exit waits in as well.
+ * How much a far side may send before it hears from us: TCP's receive window, per connection. A window that
+ * is too small costs rate, one that is too large fills the exit's queue, which has no bound and which
+ * everything else behind that exit waits in as well.
  */
 #ifndef STACK_RCVWIN_H
 #define STACK_RCVWIN_H
@@ -17,8 +18,8 @@ struct tcp_pcb;
 #define RCVWIN_MAX (512 * 1024)
 
 struct rcvwin {
-	uint32_t wnd;	 /* bytes the far side may be ahead of the program */
-	uint32_t unread; /* arrived, not taken by the program */
+	uint32_t wnd;		   /* bytes the far side may be ahead of the program */
+	uint32_t unread;	   /* arrived, not taken by the program */
 	uint32_t come, come_tight; /* since the last change; while the tunnel was tight */
 };
 

@@ -2,14 +2,16 @@
 /*
  * Resolver.
  *
- * Theory of operation. c-ares gets socket functions of ours: a "socket" it opens is the program's end of a socketpair whose other end is an ordinary
- * socket of this stack, so DNS is a client of the tunnel like any other and no kernel socket exists. UDP datagrams get and lose the header of
- * stack/ctl/ctl.h on the way. Its descriptors are watched by the loop; its timeouts become one loop timer.
+ * Theory of operation. c-ares gets socket functions of ours: a "socket" it opens is the program's end of a
+ * socketpair whose other end is an ordinary socket of this stack, so DNS is a client of the tunnel like any
+ * other and no kernel socket exists. UDP datagrams get and lose the header of stack/ctl/ctl.h on the way. Its
+ * descriptors are watched by the loop; its timeouts become one loop timer.
  *
- * Everything c-ares would read from the host (servers, search list, hosts file, lookup order) is given instead, so that it reads nothing.
+ * Everything c-ares would read from the host (servers, search list, hosts file, lookup order) is given
+ * instead, so that it reads nothing.
  *
- * A question for both families is one for each, sent together: what is known of one is not asked again, and one that failed is not taken for
- * an answer.
+ * A question for both families is one for each, sent together: what is known of one is not asked again, and
+ * one that failed is not taken for an answer.
  *
  * Cache: direct-mapped by name and family; TTL 1 s to 1 h, negative answers 30 s, failures not at all.
  */
@@ -104,8 +106,8 @@ static ares_socket_t open_fd(int domain, int type, int protocol, void *user)
 	fd_cookie(p[0], &cookie);
 	if (!stream)
 		pairerr_name(p[0]);
-	s = stream ? (void *)conn_new(r->socks, cookie, domain == AF_INET6 ? 6 : 4, p[1]) :
-		     (void *)dgram_new(r->socks, cookie, domain == AF_INET6 ? 6 : 4, CTL_DGRAM, p[1]);
+	s = stream ? (void *)conn_new(r->socks, cookie, domain == AF_INET6 ? 6 : 4, p[1])
+		   : (void *)dgram_new(r->socks, cookie, domain == AF_INET6 ? 6 : 4, CTL_DGRAM, p[1]);
 	if (!s) {
 		fd_close(&p[0]);
 		fd_close(&p[1]);
@@ -208,7 +210,8 @@ static void rearm(struct resolv *r)
 	struct timeval tv;
 
 	if (ares_timeout(r->channel, NULL, &tv))
-		loop_timer_set(&r->timer, loop_now(r->socks->loop) + (uint64_t)tv.tv_sec * US_PER_S + (uint64_t)tv.tv_usec + 1000);
+		loop_timer_set(&r->timer, loop_now(r->socks->loop) + (uint64_t)tv.tv_sec * US_PER_S +
+						  (uint64_t)tv.tv_usec + 1000);
 	else
 		loop_timer_stop(&r->timer);
 }
@@ -310,7 +313,8 @@ static int fill(struct ctl_rep *rep, const struct ares_addrinfo *info)
 {
 	int ttl = TTL_MAX;
 
-	for (const struct ares_addrinfo_node *n = info->nodes; n && rep->n_addrs < CTL_ADDRS_MAX; n = n->ai_next) {
+	for (const struct ares_addrinfo_node *n = info->nodes; n && rep->n_addrs < CTL_ADDRS_MAX;
+	     n = n->ai_next) {
 		if (addr_from_sockaddr(&rep->addrs[rep->n_addrs], n->ai_addr, n->ai_addrlen) < 0)
 			continue;
 		rep->n_addrs++;
@@ -391,11 +395,15 @@ struct both {
 	void *owner;
 };
 
-/* One family's addresses are an answer, whatever became of the other. Without any: trouble, in which the other answer may be missing, before
- * what is known. */
+/* One family's addresses are an answer, whatever became of the other. Without any: trouble, in which the
+ * other answer may be missing, before what is known. */
 static void join(struct ctl_rep *all, const struct ctl_rep *one)
 {
-	static const int rank[] = { [CTL_DNS_OK] = 0, [CTL_DNS_AGAIN] = 1, [CTL_DNS_FAIL] = 2, [CTL_DNS_NODATA] = 3, [CTL_DNS_NONAME] = 4 };
+	static const int rank[] = { [CTL_DNS_OK] = 0,
+				    [CTL_DNS_AGAIN] = 1,
+				    [CTL_DNS_FAIL] = 2,
+				    [CTL_DNS_NODATA] = 3,
+				    [CTL_DNS_NONAME] = 4 };
 
 	if (rank[one->dns] < rank[all->dns]) {
 		all->dns = one->dns;
@@ -430,7 +438,9 @@ void resolv_name(struct resolv *r, const char *name, uint8_t family,
 		cb(owner, &no_answer);
 		return;
 	}
-	*b = (struct both){ .rep = { .op = CTL_RESOLVE, .dns = CTL_DNS_NONAME }, .left = 2, .cb = cb, .owner = owner };
+	*b = (struct both){
+		.rep = { .op = CTL_RESOLVE, .dns = CTL_DNS_NONAME }, .left = 2, .cb = cb, .owner = owner
+	};
 	one_family(r, name, 6, on_half, b);
 	one_family(r, name, 4, on_half, b);
 }
@@ -441,17 +451,19 @@ static void on_host(void *arg, int status, int timeouts, struct hostent *host)
 	struct ctl_rep rep = { .op = CTL_REVERSE, .dns = outcome(status) };
 
 	(void)timeouts;
-	/* c-ares has the last PTR record in h_name and all of them, in order, in h_aliases; libc takes the first. */
+	/* c-ares has the last PTR record in h_name and all of them, in order, in h_aliases; libc takes the
+	 * first. */
 	if (host && host->h_name)
-		snprintf(rep.name, sizeof(rep.name), "%s", host->h_aliases && host->h_aliases[0] ? host->h_aliases[0] : host->h_name);
+		snprintf(rep.name, sizeof(rep.name), "%s",
+			 host->h_aliases && host->h_aliases[0] ? host->h_aliases[0] : host->h_name);
 	if (rep.dns <= CTL_DNS_NODATA)
 		keep(q, &rep, TTL_NEGATIVE * 2);
 	q->cb(q->owner, &rep);
 	free(q);
 }
 
-void resolv_reverse(struct resolv *r, const struct addr *a, void (*cb)(void *owner, const struct ctl_rep *rep),
-		    void *owner)
+void resolv_reverse(struct resolv *r, const struct addr *a,
+		    void (*cb)(void *owner, const struct ctl_rep *rep), void *owner)
 {
 	const struct ctl_rep failed = { .op = CTL_REVERSE, .dns = CTL_DNS_FAIL };
 	const struct ctl_rep *rep;
@@ -471,7 +483,8 @@ void resolv_reverse(struct resolv *r, const struct addr *a, void (*cb)(void *own
 		cb(owner, &failed);
 		return;
 	}
-	ares_gethostbyaddr(r->channel, a->ip, a->family == 6 ? 16 : 4, a->family == 6 ? AF_INET6 : AF_INET, on_host, q);
+	ares_gethostbyaddr(r->channel, a->ip, a->family == 6 ? 16 : 4, a->family == 6 ? AF_INET6 : AF_INET,
+			   on_host, q);
 	rearm(r);
 }
 
@@ -498,11 +511,18 @@ int resolv_new(struct resolv **ret, struct socks *socks)
 {
 	struct resolv *r = calloc(1, sizeof(*r));
 	struct in_addr nowhere = { 0 };
-	struct ares_options o = { .flags = ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES | ARES_FLAG_EDNS, .timeout = TIMEOUT_MS, .tries = TRIES,
-				  .ednspsz = EDNS_SIZE, .ndots = 1, .servers = &nowhere, .nservers = 1, .lookups = (char *)"b",
+	struct ares_options o = { .flags = ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES | ARES_FLAG_EDNS,
+				  .timeout = TIMEOUT_MS,
+				  .tries = TRIES,
+				  .ednspsz = EDNS_SIZE,
+				  .ndots = 1,
+				  .servers = &nowhere,
+				  .nservers = 1,
+				  .lookups = (char *)"b",
 				  .sock_state_cb = on_state };
-	int mask = ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_EDNSPSZ | ARES_OPT_NDOTS | ARES_OPT_SERVERS |
-		   ARES_OPT_LOOKUPS | ARES_OPT_SOCK_STATE_CB | ARES_OPT_DOMAINS | ARES_OPT_SORTLIST;
+	int mask = ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_EDNSPSZ | ARES_OPT_NDOTS |
+		   ARES_OPT_SERVERS | ARES_OPT_LOOKUPS | ARES_OPT_SOCK_STATE_CB | ARES_OPT_DOMAINS |
+		   ARES_OPT_SORTLIST;
 
 	if (!r)
 		return -ENOMEM;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Names through the tunnel: c-ares over the tunnel's own sockets, with a cache for the run (design D5, interposition.md 2.11).
+ * Names through the tunnel: c-ares over the tunnel's own sockets, with a cache for the run (design D5,
+ * interposition.md 2.11).
  */
 #ifndef STACK_RESOLV_H
 #define STACK_RESOLV_H
@@ -15,7 +16,7 @@ void resolv_free(struct resolv *r); /* pending questions are answered CTL_DNS_FA
 /* family 0: A and AAAA in one round trip. cb once, maybe inside this call (cache). */
 void resolv_name(struct resolv *r, const char *name, uint8_t family,
 		 void (*cb)(void *owner, const struct ctl_rep *rep), void *owner);
-void resolv_reverse(struct resolv *r, const struct addr *a, void (*cb)(void *owner, const struct ctl_rep *rep),
-		    void *owner);
+void resolv_reverse(struct resolv *r, const struct addr *a,
+		    void (*cb)(void *owner, const struct ctl_rep *rep), void *owner);
 
 #endif

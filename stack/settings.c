@@ -2,9 +2,9 @@
 /*
  * Settings of a tunnel.
  *
- * Theory of operation. Each row of the table has a name, how its value is called, a help text and a function that takes the value. A
- * setter gives NULL, or the reason why the value is not good; what may be given instead is the row's `accepts`. Who reads the
- * values from where is the caller's business.
+ * Theory of operation. Each row of the table has a name, how its value is called, a help text and a function
+ * that takes the value. A setter gives NULL, or the reason why the value is not good; what may be given
+ * instead is the row's `accepts`. Who reads the values from where is the caller's business.
  */
 #include "stack/settings.h"
 
@@ -192,9 +192,12 @@ const struct setting settings_table[] = {
 	{ "dns", "A[:PORT],B", "name servers behind the exit (9.9.9.9,1.1.1.1)",
 	  "give up to four numeric addresses, separated by commas", set_dns },
 	{ "rule", "RULE", "deny, tunnel or loopback, and a destination; see below; repeatable",
-	  "write \"deny 192.0.2.0/24:80-90\", \"deny *.example.org\", \"loopback 127.0.0.1:8080\" or the like", set_rule },
-	{ "mtu", "N", "size of the tunnel's IP packets (from the exit, else 1420)", "use 576 to 1557", set_mtu },
-	{ "profile", "NAME", "traffic: default, fast, or no-poisson; see below", "use default or fast", set_profile },
+	  "write \"deny 192.0.2.0/24:80-90\", \"deny *.example.org\", \"loopback 127.0.0.1:8080\" or the like",
+	  set_rule },
+	{ "mtu", "N", "size of the tunnel's IP packets (from the exit, else 1420)", "use 576 to 1557",
+	  set_mtu },
+	{ "profile", "NAME", "traffic: default, fast, or no-poisson; see below", "use default or fast",
+	  set_profile },
 	{ "unsafe-profile", NULL, "allow --profile no-poisson", "0 or 1", set_unsafe },
 	{ "stats-json", "FILE", "write statistics to FILE each second and at the end", "name a file",
 	  set_stats },
@@ -218,8 +221,11 @@ int settings_finish(struct settings *s, char *err, size_t err_cap)
 	if (r < 0) {
 		snprintf(err, err_cap, "rule: \"%.*s\" %s; %d at most", e.len, e.at, e.why, RULES_MAX);
 	} else if (s->profile->unsafe && !s->unsafe_profile) {
-		snprintf(err, err_cap, "profile: %s shows when and how much you send; use default or fast, or allow it with "
-			 "--unsafe-profile", s->profile->name);
+		snprintf(
+			err, err_cap,
+			"profile: %s shows when and how much you send; use default or fast, or allow it with "
+			"--unsafe-profile",
+			s->profile->name);
 		r = -1;
 	}
 	return r;
@@ -236,8 +242,8 @@ void settings_env_name(const char *option, char out[SETTINGS_ENV_MAX])
 	out[n] = '\0';
 }
 
-void settings_refusal(char *err, size_t err_cap, const char *origin, const char *value, const char *reason, const char *why,
-		      const char *accepts)
+void settings_refusal(char *err, size_t err_cap, const char *origin, const char *value, const char *reason,
+		      const char *why, const char *accepts)
 {
 	if (reason == why) /* a full sentence of the setter's own */
 		snprintf(err, err_cap, "%s: %s; %s", origin, why, accepts);
@@ -245,8 +251,8 @@ void settings_refusal(char *err, size_t err_cap, const char *origin, const char 
 		snprintf(err, err_cap, "%s: \"%.200s\" %s; %s", origin, value ? value : "", reason, accepts);
 }
 
-int settings_apply(struct settings *s, const struct setting *row, const char *origin, const char *value, char *err,
-		   size_t err_cap)
+int settings_apply(struct settings *s, const struct setting *row, const char *origin, const char *value,
+		   char *err, size_t err_cap)
 {
 	char why[SETTINGS_WHY_MAX] = "";
 	const char *reason = row->set(s, value, why);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a user may choose about a tunnel, whoever hosts it: one table feeds smolmix-run's command line and --help, and the
- * environment (SMOLMIX_NAME) of smolmix-run and of programs under the preload library alone.
+ * What a user may choose about a tunnel, whoever hosts it: one table feeds smolmix-run's command line and
+ * --help, and the environment (SMOLMIX_NAME) of smolmix-run and of programs under the preload library alone.
  */
 #ifndef STACK_SETTINGS_H
 #define STACK_SETTINGS_H
@@ -25,19 +25,21 @@ struct settings {
 	struct addr dns[STACK_DNS_MAX];
 	unsigned n_dns, mtu;
 	const struct bridge_profile *profile;
-	bool unsafe_profile; /* profiles that hide little may be used */
-	const char *stats_json; /* borrowed; NULL: none */
-	struct rules rules;	/* after settings_finish() */
+	bool unsafe_profile;		/* profiles that hide little may be used */
+	const char *stats_json;		/* borrowed; NULL: none */
+	struct rules rules;		/* after settings_finish() */
 	char rule_text[RULES_TEXT_MAX]; /* the same as text, for the shim */
-	size_t rule_at; /* where the next rule goes: a source that is read later, from 0 again, stands before the earlier ones */
+	size_t rule_at; /* where the next rule goes: a source that is read later, from 0 again, stands before
+			   the earlier ones */
 };
 
 struct setting {
-	const char *name;    /* of the option */
-	const char *value;   /* how its value is called; NULL: a switch, which needs none */
+	const char *name;  /* of the option */
+	const char *value; /* how its value is called; NULL: a switch, which needs none */
 	const char *help;
 	const char *accepts; /* what to change when the value is refused */
-	/* NULL, or the reason why the value is not good; `why` itself when that is a full sentence written there. */
+	/* NULL, or the reason why the value is not good; `why` itself when that is a full sentence written
+	 * there. */
 	const char *(*set)(struct settings *s, const char *value, char why[SETTINGS_WHY_MAX]);
 };
 
@@ -48,13 +50,13 @@ void settings_defaults(struct settings *s);
 /* Name of the environment's variable for an option: "stats-json" is SMOLMIX_STATS_JSON. */
 void settings_env_name(const char *option, char out[SETTINGS_ENV_MAX]);
 /* Gives one setting its value. 0, or -1 with one line in err ("origin: why; what to change"). */
-int settings_apply(struct settings *s, const struct setting *row, const char *origin, const char *value, char *err,
-		   size_t err_cap);
+int settings_apply(struct settings *s, const struct setting *row, const char *origin, const char *value,
+		   char *err, size_t err_cap);
 /* When all values have been given. 0, or negative with one line in err. */
 int settings_finish(struct settings *s, char *err, size_t err_cap);
 /* One line about a value that was refused; reason as setting.set gave it. */
-void settings_refusal(char *err, size_t err_cap, const char *origin, const char *value, const char *reason, const char *why,
-		      const char *accepts);
+void settings_refusal(char *err, size_t err_cap, const char *origin, const char *value, const char *reason,
+		      const char *why, const char *accepts);
 /* A decimal number in a range. */
 bool settings_number(const char *s, unsigned long min, unsigned long max, unsigned long *ret);
 

@@ -110,7 +110,8 @@ bool socks_loopback(const struct socks *s, struct addr *a)
 
 	addr_unmap(a);
 	c = addr_classify(a);
-	if ((c != ADDR_UNSPEC && c != ADDR_LOOPBACK) || local_resolver(a) || rules_addr(&s->cfg.rules, a) == RULE_DENY)
+	if ((c != ADDR_UNSPEC && c != ADDR_LOOPBACK) || local_resolver(a) ||
+	    rules_addr(&s->cfg.rules, a) == RULE_DENY)
 		return false;
 	if (c == ADDR_UNSPEC && a->family == 6)
 		a->ip[15] = 1;

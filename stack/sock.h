@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What TCP and datagram sockets share: identity (cookie of the program's end), names, the recorded error; and the table of all.
+ * What TCP and datagram sockets share: identity (cookie of the program's end), names, the recorded error; and
+ * the table of all.
  */
 #ifndef STACK_SOCK_H
 #define STACK_SOCK_H
@@ -61,11 +62,13 @@ int sock_option(const struct sock *s, int level, int name, int initial);
 
 /* Random port of the dynamic range. */
 uint16_t socks_port(struct socks *a);
-/* Is this the machine itself (design D7)? Then 0.0.0.0 and :: become its loopback address. Not so: what a rule denies, local resolvers. */
+/* Is this the machine itself (design D7)? Then 0.0.0.0 and :: become its loopback address. Not so: what a
+ * rule denies, local resolvers. */
 bool socks_loopback(const struct socks *s, struct addr *a);
 /*
- * Where a packet for *a really goes: port 53 of this machine, private and link-local addresses becomes a configured DNS server (design D5; *redirected
- * is set); v4-mapped addresses become IPv4. 0, or the errno for a destination that is refused (the rules, then D7), with one log line.
+ * Where a packet for *a really goes: port 53 of this machine, private and link-local addresses becomes a
+ * configured DNS server (design D5; *redirected is set); v4-mapped addresses become IPv4. 0, or the errno for
+ * a destination that is refused (the rules, then D7), with one log line.
  */
 int socks_route(struct socks *s, struct addr *a, bool *redirected);
 

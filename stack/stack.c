@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The IP side put together: device, sockets, resolver, control server; and what concerns all sockets at once (link up, link changed, ICMP, drain).
+ * The IP side put together: device, sockets, resolver, control server; and what concerns all sockets at once
+ * (link up, link changed, ICMP, drain).
  */
 #include "stack/stack.h"
 
@@ -91,7 +92,8 @@ static void on_echo_reply(void *owner, const struct device_echo *e)
 	}
 }
 
-/* Nothing of ours left to send: pcbs of programs that have gone finish in lwIP alone. An attempt to connect holds no data. */
+/* Nothing of ours left to send: pcbs of programs that have gone finish in lwIP alone. An attempt to connect
+ * holds no data. */
 static bool nothing_to_send(void)
 {
 	for (const struct tcp_pcb *t = tcp_active_pcbs; t; t = t->next)
@@ -124,7 +126,10 @@ int stack_new(struct stack **ret, struct loop *loop, struct pktlink *link, const
 	      const char *ctl_path)
 {
 	struct stack *s = calloc(1, sizeof(*s));
-	struct device_ops ops = { .up = on_up, .down = on_down, .writable = on_writable, .icmp_error = on_icmp_error,
+	struct device_ops ops = { .up = on_up,
+				  .down = on_down,
+				  .writable = on_writable,
+				  .icmp_error = on_icmp_error,
 				  .echo_reply = on_echo_reply };
 	int r;
 

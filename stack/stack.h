@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The IP side of the tunnel: lwIP over a packet link (device), TCP and UDP sockets over socketpairs (conn, dgram), names
- * (resolv) and the control server that the shim talks to. Everything runs in the loop's thread; lwIP's state is global, so one
- * stack per process.
+ * The IP side of the tunnel: lwIP over a packet link (device), TCP and UDP sockets over socketpairs (conn,
+ * dgram), names (resolv) and the control server that the shim talks to. Everything runs in the loop's thread;
+ * lwIP's state is global, so one stack per process.
  */
 #ifndef STACK_STACK_H
 #define STACK_STACK_H
@@ -23,10 +23,10 @@
 struct stack_cfg {
 	struct addr dns[STACK_DNS_MAX]; /* with port */
 	unsigned n_dns;
-	struct rules rules;	 /* before the default (design D7); the servers above stay reachable */
-	size_t buffer;		 /* per connection and direction */
-	uint64_t connect_us;	 /* TCP connect gives up (60 s) */
-	uint64_t wait_ready_us;	 /* connects wait so long for the link to be up (30 s), then ENETDOWN */
+	struct rules rules;	/* before the default (design D7); the servers above stay reachable */
+	size_t buffer;		/* per connection and direction */
+	uint64_t connect_us;	/* TCP connect gives up (60 s) */
+	uint64_t wait_ready_us; /* connects wait so long for the link to be up (30 s), then ENETDOWN */
 	struct rng *rng;
 };
 
@@ -36,7 +36,8 @@ struct stack_stats {
 
 struct stack;
 
-/* Takes the link over (sets its recv/event/up). Listens on ctl_path (directory exists, 0700). -EBUSY: one exists already. */
+/* Takes the link over (sets its recv/event/up). Listens on ctl_path (directory exists, 0700). -EBUSY: one
+ * exists already. */
 int stack_new(struct stack **ret, struct loop *loop, struct pktlink *link, const struct stack_cfg *cfg,
 	      const char *ctl_path);
 void stack_get_stats(const struct stack *s, struct stack_stats *st);

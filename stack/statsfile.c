@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Statistics as a file. The keys are design.md 8's, which programs outside rely on. Written beside the target and renamed over it, so that a
- * reader never sees half an object.
+ * Statistics as a file. The keys are design.md 8's, which programs outside rely on. Written beside the target
+ * and renamed over it, so that a reader never sees half an object.
  */
 #include "stack/statsfile.h"
 

@@ -2,11 +2,13 @@
 /*
  * Tunnel thread.
  *
- * Theory of operation. tunnel_start() makes loop, libwebsockets, bridge and stack, and a thread that runs them; it alone touches them from then
- * on. Other threads see a copy of the statistics, renewed at every state change and ten times a second while somebody asks, and
- * say what they want (stop) through flags and loop_wake().
+ * Theory of operation. tunnel_start() makes loop, libwebsockets, bridge and stack, and a thread that runs
+ * them; it alone touches them from then on. Other threads see a copy of the statistics, renewed at every
+ * state change and ten times a second while somebody asks, and say what they want (stop) through flags and
+ * loop_wake().
  *
- * Stop: the stack takes no new sockets and finishes sending, the bridge drains and says goodbye, then the loop ends; all within drain_us.
+ * Stop: the stack takes no new sockets and finishes sending, the bridge drains and says goodbye, then the
+ * loop ends; all within drain_us.
  */
 #include "stack/tunnel.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The tunnel thread: loop, libwebsockets, bridge and stack in one thread of the hosting process (smolmix-run; a library
- * user). Start, wait for ready, statistics, drain, stop. All functions may be called from any other thread.
+ * The tunnel thread: loop, libwebsockets, bridge and stack in one thread of the hosting process (smolmix-run;
+ * a library user). Start, wait for ready, statistics, drain, stop. All functions may be called from any other
+ * thread.
  */
 #ifndef STACK_TUNNEL_H
 #define STACK_TUNNEL_H

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One UNIX_DIAG question per call, by inode of our end; the answer names the peer's inode, 0 for a closed one. Measured on Linux 6.18.
+ * One UNIX_DIAG question per call, by inode of our end; the answer names the peer's inode, 0 for a closed
+ * one. Measured on Linux 6.18.
  */
 #include "stack/unixdiag.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which socket is at the far end of an AF_UNIX socketpair. A datagram pair reports neither end of file nor hang-up when its other end
- * is closed, and a stream pair reports the same hang-up for a close and for both directions shut down; the kernel's socket diagnostics
- * (sock_diag(7)) tell.
+ * Which socket is at the far end of an AF_UNIX socketpair. A datagram pair reports neither end of file nor
+ * hang-up when its other end is closed, and a stream pair reports the same hang-up for a close and for both
+ * directions shut down; the kernel's socket diagnostics (sock_diag(7)) tell.
  */
 #ifndef STACK_UNIXDIAG_H
 #define STACK_UNIXDIAG_H

@@ -2,8 +2,9 @@
 /*
  * How many datagrams wait unread on the other end of a datagram pair.
  *
- * The kernel counts the bytes of ours that are unread (SIOCOUTQ); what each datagram added to them is remembered here. They are read in
- * order, so that the bytes that are left tell which. No errors: when the kernel does not tell, none waits.
+ * The kernel counts the bytes of ours that are unread (SIOCOUTQ); what each datagram added to them is
+ * remembered here. They are read in order, so that the bytes that are left tell which. No errors: when the
+ * kernel does not tell, none waits.
  */
 #ifndef STACK_UNREAD_H
 #define STACK_UNREAD_H

@@ -14,11 +14,8 @@ static const struct suite {
 	const char *name;
 	void (*run)(struct bench *b);
 } suites[] = {
-	{ "crypto", bench_crypto },
-	{ "traffic", bench_traffic },
-	{ "stack", bench_stack },
-	{ "idle", bench_idle },
-	{ "cost", bench_cost },
+	{ "crypto", bench_crypto }, { "traffic", bench_traffic }, { "stack", bench_stack },
+	{ "idle", bench_idle },	    { "cost", bench_cost },
 };
 #define N_SUITES (sizeof(suites) / sizeof(suites[0]))
 

@@ -11,7 +11,7 @@
 
 struct bench {
 	bool json;
-	bool failed; /* a suite could not measure what it should */
+	bool failed;	  /* a suite could not measure what it should */
 	const char *part; /* of a row's name; NULL: all rows */
 };
 

@@ -35,11 +35,11 @@ static const struct {
 	const char *name, *unit;
 	double limit;
 } costs[N_COSTS] = {
-	[WRITE] = {"shim_adds_write", "ns", 1000},	  [READ] = {"shim_adds_read", "ns", 1000},
-	[RECV] = {"shim_adds_recv_unix", "ns", 1000},	  [IOCTL] = {"shim_adds_ioctl", "ns", 1000},
-	[SOCKET] = {"shim_adds_socket", "us", 0},	  [CONNECT] = {"connect_call", "us", 20},
-	[THREADS] = {"shim_adds_threads", "", 0},	  [HANDLERS] = {"shim_adds_handlers", "", 0},
-	[DESCRIPTORS] = {"shim_adds_descriptors", "", 1},
+	[WRITE] = { "shim_adds_write", "ns", 1000 },	    [READ] = { "shim_adds_read", "ns", 1000 },
+	[RECV] = { "shim_adds_recv_unix", "ns", 1000 },	    [IOCTL] = { "shim_adds_ioctl", "ns", 1000 },
+	[SOCKET] = { "shim_adds_socket", "us", 0 },	    [CONNECT] = { "connect_call", "us", 20 },
+	[THREADS] = { "shim_adds_threads", "", 0 },	    [HANDLERS] = { "shim_adds_handlers", "", 0 },
+	[DESCRIPTORS] = { "shim_adds_descriptors", "", 1 },
 };
 
 /* ---- worker ---- */
@@ -100,7 +100,7 @@ static int by_value(const void *a, const void *b)
 /* Medians: each call is a request to the tunnel. The sockets stay open until the end of a round of ten. */
 static void sockets(double v[N_COSTS], const char *host)
 {
-	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(80)};
+	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(80) };
 	static double made[CONNECTS], connected[CONNECTS];
 	int fd[10];
 
@@ -129,7 +129,7 @@ static void sockets(double v[N_COSTS], const char *host)
 static void answer(int listener)
 {
 	int ep = epoll_create1(EPOLL_CLOEXEC);
-	struct epoll_event ev = {.events = EPOLLIN};
+	struct epoll_event ev = { .events = EPOLLIN };
 	char msg[MESSAGE];
 
 	epoll_ctl(ep, EPOLL_CTL_ADD, listener, &ev);
@@ -137,7 +137,8 @@ static void answer(int listener)
 		int fd = epoll_wait(ep, &ev, 1, -1) == 1 ? accept(listener, NULL, NULL) : -1, got = -1;
 		size_t n = 1;
 
-		if (fd_recv_fds(fd, msg, sizeof(msg), &got, &n, 0) != MESSAGE || send(fd, msg, sizeof(msg), 0) != MESSAGE)
+		if (fd_recv_fds(fd, msg, sizeof(msg), &got, &n, 0) != MESSAGE ||
+		    send(fd, msg, sizeof(msg), 0) != MESSAGE)
 			_exit(1);
 		close(got);
 		close(fd);
@@ -147,11 +148,11 @@ static void answer(int listener)
 
 static double request_bare(void)
 {
-	struct sockaddr_un at = {.sun_family = AF_UNIX};
+	struct sockaddr_un at = { .sun_family = AF_UNIX };
 	socklen_t len = sizeof(sa_family_t); /* the kernel chooses a name */
 	int listener = socket(AF_UNIX, SOCK_SEQPACKET, 0);
 	static double took[CONNECTS];
-	char msg[MESSAGE] = {0};
+	char msg[MESSAGE] = { 0 };
 	pid_t pid;
 
 	if (bind(listener, (struct sockaddr *)&at, len) || listen(listener, 1) ||
@@ -261,8 +262,10 @@ static bool measure(char *const argv[], double v[N_COSTS])
 void cost_report(struct bench *b, const char *run, const char *api, const char *server)
 {
 	char self[PEER_PATH], shim[PEER_PATH];
-	char *bare_argv[] = {self, "--cost", "127.0.0.1", NULL};
-	char *argv[] = {(char *)run, "-q", "--api", (char *)api, "--", self, "--cost", (char *)server, NULL};
+	char *bare_argv[] = { self, "--cost", "127.0.0.1", NULL };
+	char *argv[] = {
+		(char *)run, "-q", "--api", (char *)api, "--", self, "--cost", (char *)server, NULL
+	};
 	double v[N_COSTS], bare[N_COSTS];
 
 	peer_path(self, "tests/bench");

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The server reads one request of 16 bytes, "D" or "U" and a number, and then sends or takes so many bytes; it confirms an
- * upload with one byte; "E" sends every byte back, like a shell. A process for each connection: nothing here is measured. A
- * datagram with a "D" request is answered by so many bytes in datagrams, DATAGRAMS_S a second: faster than any tunnel, not faster than
- * the exit's socket.
+ * The server reads one request of 16 bytes, "D" or "U" and a number, and then sends or takes so many bytes;
+ * it confirms an upload with one byte; "E" sends every byte back, like a shell. A process for each
+ * connection: nothing here is measured. A datagram with a "D" request is answered by so many bytes in
+ * datagrams, DATAGRAMS_S a second: faster than any tunnel, not faster than the exit's socket.
  */
 #include "tests/bench_peer.h"
 
@@ -23,7 +23,7 @@
 #define CHUNK 65536
 #define ECHOES 31
 #define DATAGRAMS_S 1200
-#define SILENCE_S 3 /* no datagram for so long: that was the last one */
+#define SILENCE_S 3    /* no datagram for so long: that was the last one */
 #define WARM_UP 500000 /* bytes of a download before it counts as running */
 
 static char chunk[CHUNK];
@@ -110,7 +110,8 @@ pid_t peer_server(uint16_t *ret_port)
 {
 	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
 	socklen_t len = sizeof(a);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), udp = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0),
+	    udp = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	pid_t pid;
 
 	if (fd < 0 || udp < 0 || bind(fd, (struct sockaddr *)&a, len) < 0 || listen(fd, 16) < 0 ||
@@ -237,7 +238,8 @@ static int ask(const struct sockaddr_in *to, char what, uint64_t bytes)
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
 	snprintf(request, sizeof(request), "%c%015llu", what, (unsigned long long)bytes);
-	if (fd < 0 || connect(fd, (const struct sockaddr *)to, sizeof(*to)) < 0 || send(fd, request, REQUEST, 0) != REQUEST) {
+	if (fd < 0 || connect(fd, (const struct sockaddr *)to, sizeof(*to)) < 0 ||
+	    send(fd, request, REQUEST, 0) != REQUEST) {
 		perror("bench worker");
 		return -1;
 	}
@@ -316,7 +318,8 @@ static int datagrams(const struct sockaddr_in *to, uint64_t bytes)
 
 	snprintf(request, sizeof(request), "D%015llu", (unsigned long long)bytes);
 	if (fd < 0 || connect(fd, (const struct sockaddr *)to, sizeof(*to)) < 0 ||
-	    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &silence, sizeof(silence)) < 0 || send(fd, request, REQUEST, 0) != REQUEST)
+	    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &silence, sizeof(silence)) < 0 ||
+	    send(fd, request, REQUEST, 0) != REQUEST)
 		return 1;
 	for (; recv(fd, chunk, sizeof(chunk), 0) == PEER_DATAGRAM; n++) {
 		last = peer_now();

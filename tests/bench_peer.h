@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Both ends of a measured transfer: a server process that gives or takes as many bytes as it is asked for, and the program that
- * asks, which is this benchmark itself started with --worker (under the shim or bare). Times are CLOCK_MONOTONIC, so that
- * they can be compared between processes of one machine.
+ * Both ends of a measured transfer: a server process that gives or takes as many bytes as it is asked for,
+ * and the program that asks, which is this benchmark itself started with --worker (under the shim or bare).
+ * Times are CLOCK_MONOTONIC, so that they can be compared between processes of one machine.
  */
 #ifndef TESTS_BENCH_PEER_H
 #define TESTS_BENCH_PEER_H
@@ -14,7 +14,7 @@
 
 #define PEER_PATH 4096
 #define PEER_DATAGRAM 1392 /* bytes: an IP packet of 1420 */
-#define PEER_BOTH_UP 4 /* "both": uploads get so many times fewer bytes, having about so much less rate */
+#define PEER_BOTH_UP 4	   /* "both": uploads get so many times fewer bytes, having about so much less rate */
 
 struct peer_result {
 	double connect, first, end; /* seconds of CLOCK_MONOTONIC */
@@ -29,14 +29,16 @@ void peer_path(char out[PEER_PATH], const char *relative);
 /* Starts the server on 127.0.0.1; its port in *ret. */
 pid_t peer_server(uint16_t *ret_port);
 
-/* Starts argv with the additions to the environment (NULL-terminated, may be NULL); its standard output comes through *ret_fd. */
+/* Starts argv with the additions to the environment (NULL-terminated, may be NULL); its standard output comes
+ * through *ret_fd. */
 pid_t peer_spawn(char *const argv[], char *const env[], int *ret_fd);
 /* Ends a process and waits for it; pid <= 0 is nothing. */
 void peer_stop(pid_t pid, int sig);
 
-/* Arguments of the worker for one transfer ("download", "upload", "both"), bytes shared out to so many connections at once; or
- * "latency": connect and first are then the medians of a byte's way there and back, alone and beside a download; or "udp", so many
- * bytes in datagrams: connect is then the rate at which they came, in kB/s, first the share that came. */
+/* Arguments of the worker for one transfer ("download", "upload", "both"), bytes shared out to so many
+ * connections at once; or "latency": connect and first are then the medians of a byte's way there and back,
+ * alone and beside a download; or "udp", so many bytes in datagrams: connect is then the rate at which they
+ * came, in kB/s, first the share that came. */
 struct peer_job {
 	char self[PEER_PATH], port[8], bytes[24], streams[8];
 	char *argv[8];

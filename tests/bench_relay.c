@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the tunnel's own part of a connection can carry: stack/conn.c between a program's socketpair and
- * a stand-in for lwIP, which takes everything at once and gives segments of full size, one a call, as many a batch as its window
- * allows (interposition.md 4, criterion 10: 1 GB/s). The peer of the same run is a relay that
- * only reads and writes: socketpair, 64 KiB buffer, /dev/null and /dev/zero.
+ * a stand-in for lwIP, which takes everything at once and gives segments of full size, one a call, as many a
+ * batch as its window allows (interposition.md 4, criterion 10: 1 GB/s). The peer of the same run is a relay
+ * that only reads and writes: socketpair, 64 KiB buffer, /dev/null and /dev/zero.
  *
  * The program is a thread with 64 KiB calls; lwIP's functions are replaced at link time.
  */
@@ -170,11 +170,13 @@ struct rig {
 static void begin(struct rig *r)
 {
 	static const struct device_ops ops = {
-		.up = no_up, .down = nothing, .writable = nothing, .icmp_error = no_icmp};
+		.up = no_up, .down = nothing, .writable = nothing, .icmp_error = no_icmp
+	};
 
-	r->link = (struct pktlink){.send = no_send, .mtu = 1420};
+	r->link = (struct pktlink){ .send = no_send, .mtu = 1420 };
 	r->cfg = (struct stack_cfg){
-		.buffer = 524288, .connect_us = US_PER_S, .wait_ready_us = US_PER_S, .rng = rng_system()};
+		.buffer = 524288, .connect_us = US_PER_S, .wait_ready_us = US_PER_S, .rng = rng_system()
+	};
 	r->loop = loop_new(clock_system());
 	if (!r->loop)
 		exit(1);

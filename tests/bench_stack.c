@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The IP stack alone: shim, socketpair, lwIP and the local network's exit (libslirp), no mixnet between them. The peer of the same run is the same program bare, over the kernel's loopback.
+ * The IP stack alone: shim, socketpair, lwIP and the local network's exit (libslirp), no mixnet between them.
+ * The peer of the same run is the same program bare, over the kernel's loopback.
  *
- * Stack and exit are a process each, as in life; a packet crosses between them in one system call on each side.
+ * Stack and exit are a process each, as in life; a packet crosses between them in one system call on each
+ * side.
  */
 #include <errno.h>
 #include <signal.h>
@@ -100,8 +102,11 @@ static int host_exit(int fd, uint16_t port)
 /* Says "ready" on its standard output when the control socket is there. */
 static int host_stack(int fd, const char *ctl)
 {
-	struct stack_cfg sc = { .buffer = STACK_BUFFER_DEFAULT, .connect_us = 10 * US_PER_S, .wait_ready_us = US_PER_S,
-				.rng = rng_system(), .n_dns = 1 };
+	struct stack_cfg sc = { .buffer = STACK_BUFFER_DEFAULT,
+				.connect_us = 10 * US_PER_S,
+				.wait_ready_us = US_PER_S,
+				.rng = rng_system(),
+				.n_dns = 1 };
 	struct wire w = { .link = { .send = wire_send, .mtu = MTU } };
 	struct stack *stack;
 

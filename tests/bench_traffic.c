@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a user gets: transfers of an unmodified program under smolmix-run, through smolmix-localnet, to a server of this machine.
- * Ceilings are what the sending clock R and the SURBs allow without loss (spec traffic.md 12.3): down 3.33 R / 1.02 packets of 1420
- * bytes a second, up R segments of 1460 bytes, five of them in five fragments with the SURB for their answer. A rate counts
- * from connect() to the last byte, slow start included. One connection cannot pass 64 KiB a round trip, which is libslirp's
- * largest window (it does not scale); several together show what the tunnel can. And what it costs while nothing happens.
+ * What a user gets: transfers of an unmodified program under smolmix-run, through smolmix-localnet, to a
+ * server of this machine. Ceilings are what the sending clock R and the SURBs allow without loss (spec
+ * traffic.md 12.3): down 3.33 R / 1.02 packets of 1420 bytes a second, up R segments of 1460 bytes, five of
+ * them in five fragments with the SURB for their answer. A rate counts from connect() to the last byte, slow
+ * start included. One connection cannot pass 64 KiB a round trip, which is libslirp's largest window (it does
+ * not scale); several together show what the tunnel can. And what it costs while nothing happens.
  */
 #include <jansson.h>
 #include <signal.h>
@@ -20,7 +21,7 @@
 #define IDLE_S 20
 #define STARTS 5
 #define IDLE_CEILING 5.0 /* per cent of a core */
-#define RSS_LIMIT 24576 /* kB */
+#define RSS_LIMIT 24576	 /* kB */
 #define LOADED_S 8
 
 struct net {
@@ -117,8 +118,8 @@ static bool row_wanted(const struct bench *b, const char *name)
 	return !b->part || strstr(name, b->part);
 }
 
-static void transfer(struct bench *b, struct net *n, const char *profile, const char *what, unsigned streams, uint64_t bytes,
-		     double ceiling)
+static void transfer(struct bench *b, struct net *n, const char *profile, const char *what, unsigned streams,
+		     uint64_t bytes, double ceiling)
 {
 	char *prefix[] = { n->run, "-q", "--api", n->api, "--profile", (char *)profile, "--", NULL };
 	struct peer_result r;
@@ -252,10 +253,12 @@ static void starts(struct bench *b, struct net *n)
 	peer_stop(server, SIGKILL);
 }
 
-/* A program that sleeps: what smolmix-run costs with cover traffic only, and whether the program is left alone. */
+/* A program that sleeps: what smolmix-run costs with cover traffic only, and whether the program is left
+ * alone. */
 static void idle(struct bench *b, struct net *n, const char *profile)
 {
-	char *argv[] = { n->run, "-q", "--api", n->api, "--profile", (char *)profile, "--", "sleep", "60", NULL };
+	char *argv[] = { n->run,	  "-q", "--api", n->api, "--profile",
+			 (char *)profile, "--", "sleep", "60",	 NULL };
 	char name[64];
 	double cpu, t;
 	long woken;
@@ -281,7 +284,8 @@ static void idle(struct bench *b, struct net *n, const char *profile)
 		snprintf(name, sizeof(name), "idle_rss_tunnel_%s", profile);
 		bench_report(b, name, (double)status_of(pid, "VmRSS"), "kB", 0);
 		snprintf(name, sizeof(name), "idle_wakeups_%s", profile);
-		bench_report(b, name, (double)(status_of(program, "voluntary_ctxt_switches") - woken), "in 20 s", 0);
+		bench_report(b, name, (double)(status_of(program, "voluntary_ctxt_switches") - woken),
+			     "in 20 s", 0);
 	}
 	close(fd);
 	peer_stop(pid, SIGTERM);

@@ -16,7 +16,7 @@ build_packages=(
 	libsodium-dev libbearssl-dev libwebsockets-dev libssl-dev libc-ares-dev libjansson-dev libseccomp-dev libslirp-dev
 	libglib2.0-dev libcmocka-dev)
 test_packages=(
-	clang nginx-light unbound bind9-dnsutils curl wget openssl python3 iproute2 procps tcpdump gcovr shellcheck
+	clang clang-format nginx-light unbound bind9-dnsutils curl wget openssl python3 iproute2 procps tcpdump gcovr shellcheck
 	binutils openssh-client openssh-server netcat-openbsd socat rsync iperf3 ldnsutils aria2
 	iputils-ping ntpsec-ntpdate
 	vsftpd lftp ncat inetutils-telnet whois gnutls-bin redis-server redis-tools python3-requests python3-dnspython libwww-perl)

@@ -2,10 +2,10 @@
 /*
  * smolmix-localnet: a whole Nym network in one process, for demos, offline development and tests.
  *
- * Theory of operation. Draws keys, starts the mix nodes, the gateways, the nym-api and the IP packet routers, each on a port of
- * its own, then prints one JSON line with what a client needs: {"api": URL, "gateway": KEY, "exit": RECIPIENT, "gateways": [all of
- * them], "exits": [...], "pid": N}. Stays in the foreground until SIGINT or SIGTERM. Options are the switches of the parts (localnet.h);
- * control.c changes them later.
+ * Theory of operation. Draws keys, starts the mix nodes, the gateways, the nym-api and the IP packet routers,
+ * each on a port of its own, then prints one JSON line with what a client needs: {"api": URL, "gateway": KEY,
+ * "exit": RECIPIENT, "gateways": [all of them], "exits": [...], "pid": N}. Stays in the foreground until
+ * SIGINT or SIGTERM. Options are the switches of the parts (localnet.h); control.c changes them later.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -104,21 +104,50 @@ static int parse_fault(const char *s)
 	return control_check(line, why, sizeof(why)) < 0 ? usage("--fault: %s", why) : 0;
 }
 
-enum { O_ADDRESS = 256, O_PORT, O_NODES, O_GATEWAYS, O_EXITS, O_MAP, O_EXIT_ADDR, O_EXIT_VER, O_MTU, O_LOCAL, O_LOSS, O_DUP, O_REORDER,
-       O_DELAY, O_JITTER, O_FAULT, O_CONTROL, O_VERSION, O_HELP };
+enum {
+	O_ADDRESS = 256,
+	O_PORT,
+	O_NODES,
+	O_GATEWAYS,
+	O_EXITS,
+	O_MAP,
+	O_EXIT_ADDR,
+	O_EXIT_VER,
+	O_MTU,
+	O_LOCAL,
+	O_LOSS,
+	O_DUP,
+	O_REORDER,
+	O_DELAY,
+	O_JITTER,
+	O_FAULT,
+	O_CONTROL,
+	O_VERSION,
+	O_HELP
+};
 
 static const struct option options[] = {
-	{ "address", required_argument, NULL, O_ADDRESS },   { "api-port", required_argument, NULL, O_PORT },
-	{ "nodes", required_argument, NULL, O_NODES },	     { "map", required_argument, NULL, O_MAP },
-	{ "gateways", required_argument, NULL, O_GATEWAYS }, { "exits", required_argument, NULL, O_EXITS },
+	{ "address", required_argument, NULL, O_ADDRESS },
+	{ "api-port", required_argument, NULL, O_PORT },
+	{ "nodes", required_argument, NULL, O_NODES },
+	{ "map", required_argument, NULL, O_MAP },
+	{ "gateways", required_argument, NULL, O_GATEWAYS },
+	{ "exits", required_argument, NULL, O_EXITS },
 	{ "control", required_argument, NULL, O_CONTROL },
-	{ "exit-address", required_argument, NULL, O_EXIT_ADDR }, { "exit-version", required_argument, NULL, O_EXIT_VER },
-	{ "exit-mtu", required_argument, NULL, O_MTU },	     { "allow-local", no_argument, NULL, O_LOCAL },
-	{ "loss", required_argument, NULL, O_LOSS },	     { "duplicate", required_argument, NULL, O_DUP },
-	{ "reorder", required_argument, NULL, O_REORDER },   { "delay", required_argument, NULL, O_DELAY },
-	{ "jitter", required_argument, NULL, O_JITTER },     { "fault", required_argument, NULL, O_FAULT },
-	{ "verbose", no_argument, NULL, 'v' },		     { "version", no_argument, NULL, O_VERSION },
-	{ "help", no_argument, NULL, O_HELP },		     { NULL, 0, NULL, 0 },
+	{ "exit-address", required_argument, NULL, O_EXIT_ADDR },
+	{ "exit-version", required_argument, NULL, O_EXIT_VER },
+	{ "exit-mtu", required_argument, NULL, O_MTU },
+	{ "allow-local", no_argument, NULL, O_LOCAL },
+	{ "loss", required_argument, NULL, O_LOSS },
+	{ "duplicate", required_argument, NULL, O_DUP },
+	{ "reorder", required_argument, NULL, O_REORDER },
+	{ "delay", required_argument, NULL, O_DELAY },
+	{ "jitter", required_argument, NULL, O_JITTER },
+	{ "fault", required_argument, NULL, O_FAULT },
+	{ "verbose", no_argument, NULL, 'v' },
+	{ "version", no_argument, NULL, O_VERSION },
+	{ "help", no_argument, NULL, O_HELP },
+	{ NULL, 0, NULL, 0 },
 };
 
 /* One option that takes a number. */
@@ -230,8 +259,9 @@ static void announce(const struct world *w)
 {
 	char url[ADDR_TEXT], gw[BASE58_KEY_TEXT], ipr[NYM_RECIPIENT_TEXT];
 
-	printf("{\"api\": \"http://%s/\", \"gateway\": \"%s\", \"exit\": \"%s\", \"gateways\": [", addr_text(&w->api_at, url),
-	       gateway_text(w, 0, gw), recipient_text(&w->router_self[0].addr, ipr));
+	printf("{\"api\": \"http://%s/\", \"gateway\": \"%s\", \"exit\": \"%s\", \"gateways\": [",
+	       addr_text(&w->api_at, url), gateway_text(w, 0, gw),
+	       recipient_text(&w->router_self[0].addr, ipr));
 	for (unsigned i = 0; i < w->cfg.gateways; i++)
 		printf("%s\"%s\"", i ? ", " : "", gateway_text(w, i, gw));
 	printf("], \"exits\": [");
@@ -301,7 +331,8 @@ static int start(struct world *w)
 			return -errno;
 	}
 	for (unsigned i = 0; i < w->cfg.gateways; i++) {
-		w->gateway[i] = gateway_new(w->loop, w->ws, rng_system(), &w->cfg, d, &d->node[d->gateway + i]);
+		w->gateway[i] =
+			gateway_new(w->loop, w->ws, rng_system(), &w->cfg, d, &d->node[d->gateway + i]);
 		if (!w->gateway[i])
 			return -errno;
 	}
@@ -312,8 +343,8 @@ static int start(struct world *w)
 		struct addr source = w->cfg.exit_address;
 
 		source.ip[source.family == 4 ? 3 : 15] += (uint8_t)i;
-		w->router[i] = router_new(w->loop, w->ws, rng_system(), &w->cfg, d, &d->node[d->gateway + i], &w->router_self[i],
-					  &source, exit_ready, w);
+		w->router[i] = router_new(w->loop, w->ws, rng_system(), &w->cfg, d, &d->node[d->gateway + i],
+					  &w->router_self[i], &source, exit_ready, w);
 		if (!w->router[i])
 			return -errno;
 	}
@@ -325,7 +356,8 @@ static bool start_control(struct world *w)
 	if (control_path)
 		w->control = control_new(w, control_path);
 	if (control_path && !w->control)
-		fprintf(stderr, "smolmix-localnet: --control %s: %s; name a new socket in a folder of yours with mode 0700\n",
+		fprintf(stderr,
+			"smolmix-localnet: --control %s: %s; name a new socket in a folder of yours with mode 0700\n",
 			control_path, err_str(-errno));
 	return !control_path || w->control;
 }
@@ -349,7 +381,10 @@ static void stop(struct world *w)
 
 int main(int argc, char **argv)
 {
-	static struct world w = { .cfg = { .per_layer = 1, .gateways = 1, .exits = 1, .exit_version = 10, .mtu = 1420 }, .signal_fd = -1 };
+	static struct world w = {
+		.cfg = { .per_layer = 1, .gateways = 1, .exits = 1, .exit_version = 10, .mtu = 1420 },
+		.signal_fd = -1
+	};
 	int r;
 
 	addr_parse_ip(&w.cfg.address, "127.0.0.1");

@@ -2,10 +2,12 @@
 /*
  * smolmix-run: runs a command with its network going through the mixnet.
  *
- * Theory of operation. Everything that can be judged without the network is judged first: options, the command, the preload library, the
- * guard. Then the tunnel starts in a thread of this process; when it is ready the command is started behind the guard with the preload
- * library and the path of the control socket in its environment. This process waits on one poll(): signals, the tunnel's event descriptor, one
- * tick each second for the statistics file. When the command has ended, what it still had to send is sent (5 s at most).
+ * Theory of operation. Everything that can be judged without the network is judged first: options, the
+ * command, the preload library, the guard. Then the tunnel starts in a thread of this process; when it is
+ * ready the command is started behind the guard with the preload library and the path of the control socket
+ * in its environment. This process waits on one poll(): signals, the tunnel's event descriptor, one tick each
+ * second for the statistics file. When the command has ended, what it still had to send is sent (5 s at
+ * most).
  *
  * If the tunnel fails later, connections reset and new ones fail; the command decides what to do.
  */
@@ -95,7 +97,8 @@ static int prepare(struct run *r)
 	int e = paths_command(r->opt.command[0], r->command, line, sizeof(line));
 
 	if (preloaded())
-		return cannot("LD_PRELOAD: smolmix-run itself has the preload library; unset it, the command will get it");
+		return cannot(
+			"LD_PRELOAD: smolmix-run itself has the preload library; unset it, the command will get it");
 	if (e) {
 		cannot(line);
 		return e;
@@ -103,14 +106,16 @@ static int prepare(struct run *r)
 	if (paths_shim(r->shim) < 0)
 		return cannot("preload library: libsmolmix-shim.so was not found; build or install it");
 	if (strpbrk(r->shim, " :"))
-		return cannot("preload library: its path has a space or colon, which LD_PRELOAD cannot name; move it");
+		return cannot(
+			"preload library: its path has a space or colon, which LD_PRELOAD cannot name; move it");
 	e = guard_new(&r->guard);
 	if (e == 0)
 		e = guard_probe(r->guard);
 	if (e < 0)
 		return cannot_do("kernel guard", e, "see smolmix-run --check");
 	if (guard_close_inherited() && !r->opt.quiet)
-		fputs("smolmix-run: standard input, output or error is an internet socket: it stays outside the tunnel\n", stderr);
+		fputs("smolmix-run: standard input, output or error is an internet socket: it stays outside the tunnel\n",
+		      stderr);
 	e = take_signals(r);
 	if (e == 0)
 		e = paths_private_dir(r->dir);
@@ -145,7 +150,8 @@ static int start_tunnel(struct run *r)
 /* An unwritable statistics file is found before the network is used. */
 static int first_stats(const struct run *r)
 {
-	struct tunnel_stats none = { .bridge = { .state = BRIDGE_STARTING, .profile = r->opt.tunnel.profile->name } };
+	struct tunnel_stats none = { .bridge = { .state = BRIDGE_STARTING,
+						 .profile = r->opt.tunnel.profile->name } };
 	int e = r->opt.tunnel.stats_json ? statsfile_write(r->opt.tunnel.stats_json, &none) : 0;
 
 	return e < 0 ? cannot_do("--stats-json", e, "name a file that can be written") : 0;
@@ -175,7 +181,8 @@ static int ending_signal(const struct run *r)
 	struct signalfd_siginfo si;
 
 	while (read(r->signals, &si, sizeof(si)) == (ssize_t)sizeof(si))
-		if (si.ssi_signo == SIGINT || si.ssi_signo == SIGTERM || si.ssi_signo == SIGHUP || si.ssi_signo == SIGQUIT)
+		if (si.ssi_signo == SIGINT || si.ssi_signo == SIGTERM || si.ssi_signo == SIGHUP ||
+		    si.ssi_signo == SIGQUIT)
 			return (int)si.ssi_signo;
 	return 0;
 }
@@ -203,7 +210,8 @@ static int wait_ready(struct run *r)
 
 /* ---- the command ---- */
 
-/* A socket of the program takes up to three descriptors here. The command keeps the limit it was started with. */
+/* A socket of the program takes up to three descriptors here. The command keeps the limit it was started
+ * with. */
 static void lift_limit(void)
 {
 	struct rlimit l;
@@ -217,8 +225,13 @@ static void lift_limit(void)
 static int run_command(struct run *r)
 {
 	int level = r->opt.quiet ? 0 : 1 + (r->opt.verbose > 2 ? 2 : r->opt.verbose);
-	const struct child_cfg cfg = { .path = r->command, .argv = r->opt.command, .shim = r->shim, .ctl_path = r->ctl,
-				       .rules = r->opt.tunnel.rule_text, .level = level, .guard = r->guard };
+	const struct child_cfg cfg = { .path = r->command,
+				       .argv = r->opt.command,
+				       .shim = r->shim,
+				       .ctl_path = r->ctl,
+				       .rules = r->opt.tunnel.rule_text,
+				       .level = level,
+				       .guard = r->guard };
 	struct signalfd_siginfo si;
 	struct tunnel_stats s;
 	bool told = r->opt.quiet;
@@ -286,16 +299,10 @@ int main(int argc, char **argv)
 	if (options_parse(&r.opt, argc, argv, line, sizeof(line)) < 0)
 		return cannot(line);
 	switch (r.opt.action) {
-	case OPTIONS_HELP:
-		options_help();
-		return 0;
-	case OPTIONS_VERSION:
-		puts("smolmix-run " SMOLMIX_VERSION);
-		return 0;
-	case OPTIONS_CHECK:
-		return check_run();
-	case OPTIONS_RUN:
-		break;
+	case OPTIONS_HELP: options_help(); return 0;
+	case OPTIONS_VERSION: puts("smolmix-run " SMOLMIX_VERSION); return 0;
+	case OPTIONS_CHECK: return check_run();
+	case OPTIONS_RUN: break;
 	}
 	start_log(&r.opt);
 	code = run(&r);

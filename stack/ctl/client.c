@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One request: socket, connect, send, receive, close. Every step is a plain system call on this thread's stack; the socket lives for the
- * call only, so nothing is shared and nothing can go stale. Calls go through syscall(2): the shim interposes the libc names.
+ * One request: socket, connect, send, receive, close. Every step is a plain system call on this thread's
+ * stack; the socket lives for the call only, so nothing is shared and nothing can go stale. Calls go through
+ * syscall(2): the shim interposes the libc names.
  */
 #include "stack/ctl/client.h"
 
@@ -15,8 +16,9 @@
 #include "base/err.h"
 #include "base/fd.h"
 
-/* Anybody may listen under an abstract name once its owner is gone, and names can be read in /proc/net/unix: the listener must be of this
- * user, now or when this program started (it may have changed its user since, and a tunnel of its own with it). */
+/* Anybody may listen under an abstract name once its owner is gone, and names can be read in /proc/net/unix:
+ * the listener must be of this user, now or when this program started (it may have changed its user since,
+ * and a tunnel of its own with it). */
 static int check_owner(int fd)
 {
 	struct ucred peer = { 0 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Blocking control client for the shim: one connection per request, no malloc, async-signal-safe, own inline system
- * calls only through base/fd.h and libc's raw syscall(2) entry (never the interposed names).
+ * Blocking control client for the shim: one connection per request, no malloc, async-signal-safe, own inline
+ * system calls only through base/fd.h and libc's raw syscall(2) entry (never the interposed names).
  */
 #ifndef STACK_CTL_CLIENT_H
 #define STACK_CTL_CLIENT_H
@@ -9,8 +9,10 @@
 #include "stack/ctl/ctl.h"
 
 /*
- * Sends req with fds (nfds <= 1, borrowed) to the server at path and waits for the reply. 0: *rep is filled (rep->result may
- * be an errno) and *ret_fd, unless NULL, is the descriptor that came along (close-on-exec) or -1. -ENETDOWN: no server, or another user's. -EPROTO: the answer made no sense. timeout_ms -1 = for ever. EINTR is retried.
+ * Sends req with fds (nfds <= 1, borrowed) to the server at path and waits for the reply. 0: *rep is filled
+ * (rep->result may be an errno) and *ret_fd, unless NULL, is the descriptor that came along (close-on-exec)
+ * or -1. -ENETDOWN: no server, or another user's. -EPROTO: the answer made no sense. timeout_ms -1 = for
+ * ever. EINTR is retried.
  */
 int ctl_call(const char *path, const struct ctl_req *req, const int *fds, size_t nfds, struct ctl_rep *rep,
 	     int *ret_fd, int timeout_ms);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Codec of control messages. A message is version, op, then every field of the structure in order, integers big-endian, names with a
- * length byte. All requests have one shape and all replies another: short, fixed, easy to check; what an operation does not use is zero.
+ * Codec of control messages. A message is version, op, then every field of the structure in order, integers
+ * big-endian, names with a length byte. All requests have one shape and all replies another: short, fixed,
+ * easy to check; what an operation does not use is zero.
  */
 #include "stack/ctl/ctl.h"
 
@@ -41,7 +42,8 @@ static void get_addr(struct wire_rd *r, struct addr *a)
 	a->port = wire_get_u16(r);
 	wire_get_copy(r, a->ip, 16);
 	a->scope = wire_get_u32(r);
-	if ((a->family != 0 && a->family != 4 && a->family != 6) || (a->family == 4 && memcmp(a->ip + 4, zero, 12)))
+	if ((a->family != 0 && a->family != 4 && a->family != 6) ||
+	    (a->family == 4 && memcmp(a->ip + 4, zero, 12)))
 		wire_rd_fail(r);
 }
 

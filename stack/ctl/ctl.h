@@ -1,46 +1,50 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Control messages between the shim (any thread of any process of the tree) and the tunnel. Pure codec: no I/O, no malloc,
- * async-signal-safe; fuzzed from both sides.
+ * Control messages between the shim (any thread of any process of the tree) and the tunnel. Pure codec: no
+ * I/O, no malloc, async-signal-safe; fuzzed from both sides.
  *
- * Transport: an AF_UNIX SOCK_SEQPACKET listener, in a private directory (0700; of root 0711, whose programs may go on as other users) or, for a tunnel inside a program, which may end without a
- * chance to clean up, under an abstract name of 128 random bits ("@name"; the client checks whose it is). One connection per request: connect, one
- * request message (descriptors by SCM_RIGHTS), one reply message, close. Nothing stays open in the program, threads and
- * forked children need no locks. The server checks SO_PEERCRED (same uid, or a descendant of its process); a malformed message closes that client only.
+ * Transport: an AF_UNIX SOCK_SEQPACKET listener, in a private directory (0700; of root 0711, whose programs
+ * may go on as other users) or, for a tunnel inside a program, which may end without a chance to clean up,
+ * under an abstract name of 128 random bits ("@name"; the client checks whose it is). One connection per
+ * request: connect, one request message (descriptors by SCM_RIGHTS), one reply message, close. Nothing stays
+ * open in the program, threads and forked children need no locks. The server checks SO_PEERCRED (same uid, or
+ * a descendant of its process); a malformed message closes that client only.
  *
  * A socket is known by the SO_COOKIE of the *program's* end of its socketpair.
  *
- *   op           request fields                  descriptors    reply
- *   HELLO        -                               -              state, addr (IPv4), addr2 (IPv6), value = mtu
- *   SOCKET       cookie, family, kind            tunnel's end   -
- *   CONNECT      cookie, addr                    -              - (datagrams only; streams: see below)
- *   DISCONNECT   cookie                          -              - (datagrams: connect(AF_UNSPEC))
- *   BIND         cookie, addr                    -              addr, with the port that was chosen
- *   NAMES        cookie                          -              addr = local, addr2 = peer, state, family, kind,
- *                                                               value = 1: an option was set
- *   TAKE_ERROR   cookie                          -              value = errno recorded (then cleared), state
- *   FITS         cookie, addr, value = length    -              result EMSGSIZE: longer than the tunnel's MTU,
- *                                                               and with IP_RECVERR now in the error queue
- *   TAKE_REPORT  cookie                          -              the error queue's oldest entry (IP_RECVERR):
- *                                                               value = errno, addr = who said it, addr2 =
- *                                                               destination, report; result EAGAIN: none
- *   SETOPT       cookie, level, name_opt, value  -              -
- *   GETOPT       cookie, level, name_opt         -              value. SO_LINGER: CTL_LINGER; IPPROTO_TCP with
- *                                                               TCP_INFO: the state's number, with SIOCOUTQ,
- *                                                               SIOCOUTQNSD: that many bytes
- *   RESOLVE      family (0: both), name          -              names and addresses below
- *   REVERSE      addr                            -              name
- *   LOOPBACK     cookie, family                  -              a kernel's TCP socket comes along, bound to the
- *                                                               loopback device (design D7); value = 1: and to
- *                                                               the port that BIND gave
+ *   op           request fields                 descriptors   reply
+ *   HELLO        -                              -             state, addr (IPv4), addr2 (IPv6), value = mtu
+ *   SOCKET       cookie, family, kind           tunnel's end  -
+ *   CONNECT      cookie, addr                   -             - (datagrams only; streams: see below)
+ *   DISCONNECT   cookie                         -             - (datagrams: connect(AF_UNSPEC))
+ *   BIND         cookie, addr                   -             addr, with the port that was chosen
+ *   NAMES        cookie                         -             addr = local, addr2 = peer, state, family,
+ *                                                             kind, value = 1: an option was set
+ *   TAKE_ERROR   cookie                         -             value = errno recorded (then cleared), state
+ *   FITS         cookie, addr, value = length   -             result EMSGSIZE: longer than the tunnel's
+ *                                                             MTU, and with IP_RECVERR now an error queued
+ *   TAKE_REPORT  cookie                         -             the error queue's oldest entry (IP_RECVERR):
+ *                                                             value = errno, addr = who said it, addr2 =
+ *                                                             destination, report; result EAGAIN: none
+ *   SETOPT       cookie, level, name_opt, value -             -
+ *   GETOPT       cookie, level, name_opt        -             value. SO_LINGER: CTL_LINGER; IPPROTO_TCP
+ *                                                             with TCP_INFO: the state's number, with
+ *                                                             SIOCOUTQ, SIOCOUTQNSD: that many bytes
+ *   RESOLVE      family (0: both), name         -             names and addresses below
+ *   REVERSE      addr                           -             name
+ *   LOOPBACK     cookie, family                 -             a TCP socket of the kernel comes along, bound
+ *                                                             to the loopback device (design D7); value = 1:
+ *                                                             and to the port that BIND gave
  *
- * Stream sockets: after SOCKET the shim closes its copy of the tunnel's end. CONNECT goes through the pair itself, as the first part of
- * the write gate (gate.h), and has no reply. Success: the gate is read but for its last byte (lag byte), and SO_SNDBUF restored through the duplicate
- * of the program's end, which is closed as soon as the attempt ends. Failure: error recorded, tunnel's end closed with gate bytes unread.
+ * Stream sockets: after SOCKET the shim closes its copy of the tunnel's end. CONNECT goes through the pair
+ * itself, as the first part of the write gate (gate.h), and has no reply. Success: the gate is read but for
+ * its last byte (lag byte), and SO_SNDBUF restored through the duplicate of the program's end, which is
+ * closed as soon as the attempt ends. Failure: error recorded, tunnel's end closed with gate bytes unread.
  *
- * Datagram sockets: each datagram in both directions is struct ctl_dgram followed by the payload (design D4). An error of the
- * network (ICMP) is recorded and shown by the kernel: the program's end reports ECONNRESET once (poll: POLLERR), which means TAKE_ERROR
- * (stack/pairerr.h). Both ends have names for that; the program's is given before SOCKET.
+ * Datagram sockets: each datagram in both directions is struct ctl_dgram followed by the payload (design D4).
+ * An error of the network (ICMP) is recorded and shown by the kernel: the program's end reports ECONNRESET
+ * once (poll: POLLERR), which means TAKE_ERROR (stack/pairerr.h). Both ends have names for that; the
+ * program's is given before SOCKET.
  */
 #ifndef STACK_CTL_CTL_H
 #define STACK_CTL_CTL_H
@@ -114,8 +118,8 @@ struct ctl_report {
 };
 
 struct ctl_rep {
-	enum ctl_op op;	 /* repeats the request's */
-	int32_t result;	 /* 0, or an errno as Linux would give it */
+	enum ctl_op op; /* repeats the request's */
+	int32_t result; /* 0, or an errno as Linux would give it */
 	enum ctl_dns dns;
 	enum ctl_state state;
 	uint8_t family;
@@ -143,7 +147,8 @@ int ctl_get_rep(struct ctl_rep *r, const uint8_t *buf, size_t len);
 
 enum ctl_dgram_flag {
 	CTL_DGRAM_NO_ADDR = 1, /* towards the tunnel: to the connected peer */
-	/* Towards the tunnel: this datagram has its own. Towards the program: the control message it asked for, by level. */
+	/* Towards the tunnel: this datagram has its own. Towards the program: the control message it asked
+	   for, by level. */
 	CTL_DGRAM_TTL = 2,
 	CTL_DGRAM_TOS = 4,
 	CTL_DGRAM_PKTINFO = 8,
@@ -154,13 +159,14 @@ enum ctl_dgram_flag {
 
 struct ctl_dgram {
 	uint8_t flags;
-	struct addr addr; /* to the tunnel: destination; to the program: source */
-	uint8_t ttl, tos; /* to the program: as received */
-	uint8_t local[16]; /* to the program: the address it came to, of the source's family; to the tunnel, with CTL_DGRAM_PKTINFO: the
-			    * loopback address to send from */
+	struct addr addr;  /* to the tunnel: destination; to the program: source */
+	uint8_t ttl, tos;  /* to the program: as received */
+	uint8_t local[16]; /* to the program: the address it came to, of the source's family; to the tunnel,
+			    * with CTL_DGRAM_PKTINFO: the loopback address to send from */
 };
 
 void ctl_put_dgram(uint8_t out[CTL_DGRAM_HDR], const struct ctl_dgram *d);
-int ctl_get_dgram(struct ctl_dgram *d, const uint8_t *in, size_t len); /* 0 or SMX_EPROTO (short, magic, family) */
+int ctl_get_dgram(struct ctl_dgram *d, const uint8_t *in,
+		  size_t len); /* 0 or SMX_EPROTO (short, magic, family) */
 
 #endif

@@ -2,9 +2,10 @@
 /*
  * Program's side of the write gate.
  *
- * Theory of operation. The kernel cuts what a stream end writes into pieces of half the send buffer, and takes pieces as long as what is in
- * flight is less than the buffer. So one call fills it whatever a piece costs in this kernel, the last piece is large enough to
- * keep the end unwritable while one byte of it is left unread, and a program that is stopped has sent all of it or nothing.
+ * Theory of operation. The kernel cuts what a stream end writes into pieces of half the send buffer, and
+ * takes pieces as long as what is in flight is less than the buffer. So one call fills it whatever a piece
+ * costs in this kernel, the last piece is large enough to keep the end unwritable while one byte of it is
+ * left unread, and a program that is stopped has sent all of it or nothing.
  */
 #include "stack/ctl/gate.h"
 

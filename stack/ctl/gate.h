@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The write gate of a stream socketpair (interposition.md 2.3 e) and the request to connect, which is the first part of it.
+ * The write gate of a stream socketpair (interposition.md 2.3 e) and the request to connect, which is the
+ * first part of it.
  *
- * The program's end writes, in one call, more than its send buffer takes, which was made as small as the kernel allows: struct ctl_req of
- * CONNECT with a duplicate of that end by SCM_RIGHTS, then bytes without a meaning. From then on the kernel says "not writable" until the
- * tunnel, which has read all of it but the last byte, restores the buffer through the duplicate. The request needs no connection to the
- * control socket and no reply: the program waits for nobody, and the tunnel is woken once.
+ * The program's end writes, in one call, more than its send buffer takes, which was made as small as the
+ * kernel allows: struct ctl_req of CONNECT with a duplicate of that end by SCM_RIGHTS, then bytes without a
+ * meaning. From then on the kernel says "not writable" until the tunnel, which has read all of it but the
+ * last byte, restores the buffer through the duplicate. The request needs no connection to the control socket
+ * and no reply: the program waits for nobody, and the tunnel is woken once.
  *
- * No malloc. The program's side is async-signal-safe and calls through syscall(2), since the shim interposes the libc names.
+ * No malloc. The program's side is async-signal-safe and calls through syscall(2), since the shim interposes
+ * the libc names.
  */
 #ifndef STACK_CTL_GATE_H
 #define STACK_CTL_GATE_H
@@ -17,19 +20,21 @@
 #define GATE_MAX 8192 /* bytes offered to the send buffer: more than the smallest takes in any kernel */
 
 /*
- * Program's side. fd = the program's end, cookie its SO_COOKIE. 0: the request is on its way. Nothing was sent:
- * -EALREADY: the gate is shut already; -ENETDOWN: the tunnel's end is closed; -ENOBUFS: the kernel takes too much; other -errno.
+ * Program's side. fd = the program's end, cookie its SO_COOKIE. 0: the request is on its way. Nothing was
+ * sent: -EALREADY: the gate is shut already; -ENETDOWN: the tunnel's end is closed; -ENOBUFS: the kernel
+ * takes too much; other -errno.
  */
 int gate_shut(int fd, uint64_t cookie, const struct addr *to);
 
 /*
- * Tunnel's side. fd = the tunnel's end, non-blocking. Drops what stands before the request: what was written to a socket that was not connected, by calls
- * no hook sees. Bytes of the gate that are left to read, *ret_to and *ret_prog_fd (the caller's) are filled. -EAGAIN: no request yet, or not
- * yet whole; an event follows. -EPROTO: the request makes no sense. Other -errno.
+ * Tunnel's side. fd = the tunnel's end, non-blocking. Drops what stands before the request: what was written
+ * to a socket that was not connected, by calls no hook sees. Bytes of the gate that are left to read, *ret_to
+ * and *ret_prog_fd (the caller's) are filled. -EAGAIN: no request yet, or not yet whole; an event follows.
+ * -EPROTO: the request makes no sense. Other -errno.
  */
 int gate_take(int fd, uint64_t cookie, struct addr *ret_to, int *ret_prog_fd);
-/* Success: leaves the last byte of the gate unread and gives the program's end a send buffer of size (as for SO_SNDBUF).
- * 0 or -errno. */
+/* Success: leaves the last byte of the gate unread and gives the program's end a send buffer of size (as for
+ * SO_SNDBUF). 0 or -errno. */
 int gate_open(int fd, int prog_fd, int length, int size);
 
 #endif

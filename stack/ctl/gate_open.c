@@ -2,8 +2,9 @@
 /*
  * Tunnel's side of the write gate.
  *
- * Theory of operation. The request is known by its first bytes, the socket's cookie among them. It is looked at and left where it is as long as the
- * program's call that writes the gate may still be running, which is over when the program's buffer is full.
+ * Theory of operation. The request is known by its first bytes, the socket's cookie among them. It is looked
+ * at and left where it is as long as the program's call that writes the gate may still be running, which is
+ * over when the program's buffer is full.
  */
 #include "stack/ctl/gate.h"
 
@@ -23,8 +24,8 @@ static bool full(int prog_fd)
 	int in_flight = 0, buffer = 0;
 	socklen_t len = sizeof(buffer);
 
-	return getsockopt(prog_fd, SOL_SOCKET, SO_SNDBUF, &buffer, &len) == 0 && ioctl(prog_fd, SIOCOUTQ, &in_flight) == 0 &&
-	       in_flight >= buffer;
+	return getsockopt(prog_fd, SOL_SOCKET, SO_SNDBUF, &buffer, &len) == 0 &&
+	       ioctl(prog_fd, SIOCOUTQ, &in_flight) == 0 && in_flight >= buffer;
 }
 
 /* Request, and what stands before it, are taken away. Bytes that are left. */

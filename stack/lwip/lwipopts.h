@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * lwIP as the tunnel needs it (design D9): one thread, raw API, IPv4 and IPv6 over a point-to-point link without addresses
- * below IP, windows for seconds of round trip, no options that cost what a mixnet does not give back.
+ * lwIP as the tunnel needs it (design D9): one thread, raw API, IPv4 and IPv6 over a point-to-point link
+ * without addresses below IP, windows for seconds of round trip, no options that cost what a mixnet does not
+ * give back.
  */
 #ifndef STACK_LWIP_LWIPOPTS_H
 #define STACK_LWIP_LWIPOPTS_H
@@ -52,8 +53,8 @@
 #define LWIP_UDP 1
 #define SO_REUSE 1
 #define LWIP_TCP 1
-#undef TCP_MSS /* netinet/tcp.h has one */
-#define TCP_MSS 1500		 /* the largest; the device's MTU lowers it per connection */
+#undef TCP_MSS	     /* netinet/tcp.h has one */
+#define TCP_MSS 1500 /* the largest; the device's MTU lowers it per connection */
 #define TCP_CALCULATE_EFF_SEND_MSS 1
 #define LWIP_WND_SCALE 1
 #define TCP_RCV_SCALE 4
@@ -70,8 +71,9 @@
 #define LWIP_TCP_TIMESTAMPS 0
 #define LWIP_TCP_KEEPALIVE 1
 #define TCP_MAXRTX 12
-#define TCP_SYNMAXRTX 12	 /* never reached: the connect timer of conn.c ends attempts */
-#define LWIP_TCP_RTO_TIME 3000	 /* round trips are 0.3 to 5 s: no retransmission before the first measurement */
+#define TCP_SYNMAXRTX 12 /* never reached: the connect timer of conn.c ends attempts */
+#define LWIP_TCP_RTO_TIME                                                                                    \
+	3000 /* round trips are 0.3 to 5 s: no retransmission before the first measurement */
 #define TCP_LISTEN_BACKLOG 0
 
 #define LWIP_CHECKSUM_ON_COPY 0

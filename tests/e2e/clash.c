@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A program that exports symbols of the tunnel's libraries and an allocator of its own, each fatal for a stranger: node exports all of
- * OpenSSL like that, browsers replace malloc. usage: clash ADDRESS PORT PATH; prints what the web server answers.
+ * A program that exports symbols of the tunnel's libraries and an allocator of its own, each fatal for a
+ * stranger: node exports all of OpenSSL like that, browsers replace malloc. usage: clash ADDRESS PORT PATH;
+ * prints what the web server answers.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -21,12 +22,12 @@
 
 static const char *who = "";
 
-#define FATAL(name)                                                                                                             \
-	void name(void);                                                                                                        \
-	void name(void)                                                                                                         \
-	{                                                                                                                       \
-		who = #name;                                                                                                    \
-		abort();                                                                                                        \
+#define FATAL(name)                                                                                          \
+	void name(void);                                                                                     \
+	void name(void)                                                                                      \
+	{                                                                                                    \
+		who = #name;                                                                                 \
+		abort();                                                                                     \
 	}
 
 FATAL(OPENSSL_init_crypto)
@@ -60,7 +61,8 @@ void *malloc(size_t n)
 	char *p;
 
 	if (!arena) {
-		char *fresh = mmap(NULL, ARENA, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		char *fresh = mmap(NULL, ARENA, PROT_READ | PROT_WRITE,
+				   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 		arena = fresh; /* the first call comes before main, in one thread */
 	}

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Tries every way to the internet that libc offers, one after the other, and prints one line per way: "ok" or the error.
- * Run natively it sends packets; under smolmix-run, and with any one hook of the shim taken away (e_mutation.py), each way
- * must either work through the tunnel or end in an error.
+ * Tries every way to the internet that libc offers, one after the other, and prints one line per way: "ok" or
+ * the error. Run natively it sends packets; under smolmix-run, and with any one hook of the shim taken away
+ * (e_mutation.py), each way must either work through the tunnel or end in an error.
  *
  *   probe WEB-ADDRESS DNS-SERVER NAME      all ways
  *   probe WEB-ADDRESS                      TCP only; exit code 0 when it worked
@@ -33,11 +33,11 @@
 #define SECONDS 5
 
 static const char *web_text, *dns_text, *name;
-static struct sockaddr_in web = {.sin_family = AF_INET}, dns = {.sin_family = AF_INET};
+static struct sockaddr_in web = { .sin_family = AF_INET }, dns = { .sin_family = AF_INET };
 static const char request[] = "GET /small HTTP/1.0\r\n\r\n";
 static char self[256];
-static char *no_env[] = {NULL};
-static char *child_argv[] = {self, NULL, NULL};
+static char *no_env[] = { NULL };
+static char *child_argv[] = { self, NULL, NULL };
 
 static int web_answer(int fd)
 {
@@ -83,7 +83,7 @@ static int tcp_fast_open(void)
 static int tcp_writev(void)
 {
 	char buf[64];
-	struct iovec out = {(void *)request, sizeof(request) - 1}, in = {buf, sizeof(buf)};
+	struct iovec out = { (void *)request, sizeof(request) - 1 }, in = { buf, sizeof(buf) };
 	int fd = tcp_socket();
 
 	return fd < 0 || writev(fd, &out, 1) < 0 || readv(fd, &in, 1) < 8 ? -1 : 0;
@@ -94,14 +94,15 @@ static int tcp_write(void)
 	char buf[64];
 	int fd = tcp_socket();
 
-	return fd < 0 || write(fd, request, sizeof(request) - 1) < 0 || read(fd, buf, sizeof(buf)) < 8 ? -1 : 0;
+	return fd < 0 || write(fd, request, sizeof(request) - 1) < 0 || read(fd, buf, sizeof(buf)) < 8 ? -1
+												       : 0;
 }
 
 static int tcp_sendmsg(void)
 {
 	char buf[64];
-	struct iovec out = {(void *)request, sizeof(request) - 1}, in = {buf, sizeof(buf)};
-	struct msghdr m = {.msg_iov = &out, .msg_iovlen = 1}, r = {.msg_iov = &in, .msg_iovlen = 1};
+	struct iovec out = { (void *)request, sizeof(request) - 1 }, in = { buf, sizeof(buf) };
+	struct msghdr m = { .msg_iov = &out, .msg_iovlen = 1 }, r = { .msg_iov = &in, .msg_iovlen = 1 };
 	int fd = tcp_socket();
 
 	return fd < 0 || sendmsg(fd, &m, 0) < 0 || recvmsg(fd, &r, 0) < 8 ? -1 : 0;
@@ -110,7 +111,7 @@ static int tcp_sendmsg(void)
 static int tcp_non_blocking(void)
 {
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), err = 0;
-	struct pollfd p = {.fd = fd, .events = POLLOUT};
+	struct pollfd p = { .fd = fd, .events = POLLOUT };
 	struct sockaddr_storage peer;
 	socklen_t len = sizeof(err), peer_len = sizeof(peer);
 
@@ -148,7 +149,7 @@ static size_t query(unsigned char *out)
 static int udp_sendto(void)
 {
 	unsigned char buf[512];
-	struct sockaddr_in from = {0};
+	struct sockaddr_in from = { 0 };
 	socklen_t len = sizeof(from);
 	int fd = socket(AF_INET, SOCK_DGRAM, 0);
 
@@ -162,11 +163,12 @@ static int udp_sendto(void)
 static int udp_connected(void)
 {
 	unsigned char buf[512];
-	struct sockaddr_in me = {.sin_family = AF_INET};
+	struct sockaddr_in me = { .sin_family = AF_INET };
 	socklen_t len = sizeof(me);
 	int fd = socket(AF_INET, SOCK_DGRAM, 0);
 
-	if (fd < 0 || bind(fd, (struct sockaddr *)&me, sizeof(me)) || getsockname(fd, (struct sockaddr *)&me, &len))
+	if (fd < 0 || bind(fd, (struct sockaddr *)&me, sizeof(me)) ||
+	    getsockname(fd, (struct sockaddr *)&me, &len))
 		return -1;
 	if (connect(fd, (struct sockaddr *)&dns, sizeof(dns)) || write(fd, buf, query(buf)) < 0)
 		return -1;
@@ -176,8 +178,8 @@ static int udp_connected(void)
 static int udp_sendmsg(void)
 {
 	unsigned char buf[512];
-	struct iovec v = {buf, query(buf)};
-	struct msghdr m = {.msg_name = &dns, .msg_namelen = sizeof(dns), .msg_iov = &v, .msg_iovlen = 1};
+	struct iovec v = { buf, query(buf) };
+	struct msghdr m = { .msg_name = &dns, .msg_namelen = sizeof(dns), .msg_iov = &v, .msg_iovlen = 1 };
 	int fd = socket(AF_INET, SOCK_DGRAM, 0);
 
 	if (fd < 0 || sendmsg(fd, &m, 0) < 0)
@@ -189,8 +191,10 @@ static int udp_sendmsg(void)
 static int udp_sendmmsg(void)
 {
 	unsigned char buf[512];
-	struct iovec v = {buf, query(buf)};
-	struct mmsghdr m = {.msg_hdr = {.msg_name = &dns, .msg_namelen = sizeof(dns), .msg_iov = &v, .msg_iovlen = 1}};
+	struct iovec v = { buf, query(buf) };
+	struct mmsghdr m = {
+		.msg_hdr = { .msg_name = &dns, .msg_namelen = sizeof(dns), .msg_iov = &v, .msg_iovlen = 1 }
+	};
 	int fd = socket(AF_INET, SOCK_DGRAM, 0);
 
 	if (fd < 0 || sendmmsg(fd, &m, 1, 0) != 1)
@@ -201,7 +205,9 @@ static int udp_sendmmsg(void)
 
 static int udp_broadcast(void)
 {
-	struct sockaddr_in all = {.sin_family = AF_INET, .sin_port = htons(9), .sin_addr.s_addr = INADDR_BROADCAST};
+	struct sockaddr_in all = { .sin_family = AF_INET,
+				   .sin_port = htons(9),
+				   .sin_addr.s_addr = INADDR_BROADCAST };
 	int fd = socket(AF_INET, SOCK_DGRAM, 0), on = 1;
 
 	setsockopt(fd, SOL_SOCKET, SO_BROADCAST, &on, sizeof(on));
@@ -220,7 +226,7 @@ static int packet_socket(void)
 
 static int loopback(void)
 {
-	struct sockaddr_in me = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in me = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t len = sizeof(me);
 	int fd = socket(AF_INET, SOCK_STREAM, 0), to = socket(AF_INET, SOCK_STREAM, 0);
 
@@ -241,7 +247,7 @@ static int by_getaddrinfo(void)
 
 static int by_getaddrinfo_a(void)
 {
-	struct gaicb cb = {.ar_name = name}, *list[] = {&cb};
+	struct gaicb cb = { .ar_name = name }, *list[] = { &cb };
 
 	errno = 0;
 	return getaddrinfo_a(GAI_WAIT, list, 1, NULL) || gai_error(&cb) ? -1 : 0;
@@ -286,15 +292,20 @@ static int by_gethostbyaddr_r(void)
 	char buf[2048];
 	int err;
 
-	return gethostbyaddr_r(&web.sin_addr, sizeof(web.sin_addr), AF_INET, &h, buf, sizeof(buf), &got, &err) || !got
-		       ? -1 : 0;
+	return gethostbyaddr_r(&web.sin_addr, sizeof(web.sin_addr), AF_INET, &h, buf, sizeof(buf), &got,
+			       &err) ||
+			       !got
+		       ? -1
+		       : 0;
 }
 
 static int by_getnameinfo(void)
 {
 	char host[256];
 
-	return getnameinfo((struct sockaddr *)&web, sizeof(web), host, sizeof(host), NULL, 0, NI_NAMEREQD) ? -1 : 0;
+	return getnameinfo((struct sockaddr *)&web, sizeof(web), host, sizeof(host), NULL, 0, NI_NAMEREQD)
+		       ? -1
+		       : 0;
 }
 
 static int by_res_query(void)
@@ -314,7 +325,7 @@ static int by_res_search(void)
 static int by_res_nquery(void)
 {
 	unsigned char buf[512];
-	struct __res_state state = {0};
+	struct __res_state state = { 0 };
 
 	return res_ninit(&state) || res_nquery(&state, name, C_IN, T_A, buf, sizeof(buf)) < 12 ? -1 : 0;
 }
@@ -322,16 +333,17 @@ static int by_res_nquery(void)
 static int by_res_nsend(void)
 {
 	unsigned char buf[512], answer[512];
-	struct __res_state state = {0};
+	struct __res_state state = { 0 };
 
-	return res_ninit(&state) || res_nsend(&state, buf, (int)query(buf), answer, sizeof(answer)) < 12 ? -1 : 0;
+	return res_ninit(&state) || res_nsend(&state, buf, (int)query(buf), answer, sizeof(answer)) < 12 ? -1
+													 : 0;
 }
 
 static int interfaces(void)
 {
 	struct ifaddrs *all;
 	char buf[1024];
-	struct ifconf conf = {.ifc_len = sizeof(buf), .ifc_buf = buf};
+	struct ifconf conf = { .ifc_len = sizeof(buf), .ifc_buf = buf };
 	int fd = socket(AF_INET, SOCK_DGRAM, 0);
 
 	if_nametoindex("lo");
@@ -349,17 +361,17 @@ static int child_ended(pid_t pid)
 	return pid < 0 || waitpid(pid, &status, 0) != pid || status ? -1 : 0;
 }
 
-#define EXEC(name, call)                                       \
-	static int name(void)                                  \
-	{                                                      \
-		pid_t pid = fork();                            \
-                                                               \
-		if (!pid) {                                    \
-			environ = no_env;                      \
-			call;                                  \
-			_exit(1);                              \
-		}                                              \
-		return child_ended(pid);                       \
+#define EXEC(name, call)                                                                                     \
+	static int name(void)                                                                                \
+	{                                                                                                    \
+		pid_t pid = fork();                                                                          \
+                                                                                                             \
+		if (!pid) {                                                                                  \
+			environ = no_env;                                                                    \
+			call;                                                                                \
+			_exit(1);                                                                            \
+		}                                                                                            \
+		return child_ended(pid);                                                                     \
 	}
 
 EXEC(by_execl, execl(self, self, web_text, (char *)NULL))
@@ -402,20 +414,50 @@ static const struct way {
 	const char *name;
 	int (*go)(void);
 } ways[] = {
-	{"tcp send", tcp_send}, {"tcp sendto", tcp_sendto}, {"tcp fast open", tcp_fast_open}, {"tcp writev", tcp_writev},
-	{"tcp write", tcp_write}, {"tcp sendmsg", tcp_sendmsg}, {"tcp non-blocking", tcp_non_blocking},
-	{"tcp by syscall()", tcp_by_syscall}, {"mptcp", mptcp}, {"udp sendto", udp_sendto}, {"udp connected", udp_connected},
-	{"udp sendmsg", udp_sendmsg}, {"udp sendmmsg", udp_sendmmsg}, {"udp broadcast", udp_broadcast},
-	{"raw socket", raw_socket}, {"packet socket", packet_socket}, {"loopback", loopback},
-	{"getaddrinfo", by_getaddrinfo}, {"getaddrinfo_a", by_getaddrinfo_a}, {"gethostbyname", by_gethostbyname},
-	{"gethostbyname2", by_gethostbyname2}, {"gethostbyname_r", by_gethostbyname_r},
-	{"gethostbyname2_r", by_gethostbyname2_r}, {"gethostbyaddr", by_gethostbyaddr},
-	{"gethostbyaddr_r", by_gethostbyaddr_r}, {"getnameinfo", by_getnameinfo}, {"res_query", by_res_query},
-	{"res_search", by_res_search}, {"res_nquery", by_res_nquery}, {"res_nsend", by_res_nsend},
-	{"interfaces", interfaces}, {"execl", by_execl}, {"execle", by_execle}, {"execlp", by_execlp}, {"execv", by_execv},
-	{"execve", by_execve}, {"execvp", by_execvp}, {"execvpe", by_execvpe}, {"execveat", by_execveat},
-	{"fexecve", by_fexecve}, {"execve by syscall()", by_execve_syscall}, {"vfork", by_vfork},
-	{"posix_spawn", by_posix_spawn}, {"posix_spawnp", by_posix_spawnp},
+	{ "tcp send", tcp_send },
+	{ "tcp sendto", tcp_sendto },
+	{ "tcp fast open", tcp_fast_open },
+	{ "tcp writev", tcp_writev },
+	{ "tcp write", tcp_write },
+	{ "tcp sendmsg", tcp_sendmsg },
+	{ "tcp non-blocking", tcp_non_blocking },
+	{ "tcp by syscall()", tcp_by_syscall },
+	{ "mptcp", mptcp },
+	{ "udp sendto", udp_sendto },
+	{ "udp connected", udp_connected },
+	{ "udp sendmsg", udp_sendmsg },
+	{ "udp sendmmsg", udp_sendmmsg },
+	{ "udp broadcast", udp_broadcast },
+	{ "raw socket", raw_socket },
+	{ "packet socket", packet_socket },
+	{ "loopback", loopback },
+	{ "getaddrinfo", by_getaddrinfo },
+	{ "getaddrinfo_a", by_getaddrinfo_a },
+	{ "gethostbyname", by_gethostbyname },
+	{ "gethostbyname2", by_gethostbyname2 },
+	{ "gethostbyname_r", by_gethostbyname_r },
+	{ "gethostbyname2_r", by_gethostbyname2_r },
+	{ "gethostbyaddr", by_gethostbyaddr },
+	{ "gethostbyaddr_r", by_gethostbyaddr_r },
+	{ "getnameinfo", by_getnameinfo },
+	{ "res_query", by_res_query },
+	{ "res_search", by_res_search },
+	{ "res_nquery", by_res_nquery },
+	{ "res_nsend", by_res_nsend },
+	{ "interfaces", interfaces },
+	{ "execl", by_execl },
+	{ "execle", by_execle },
+	{ "execlp", by_execlp },
+	{ "execv", by_execv },
+	{ "execve", by_execve },
+	{ "execvp", by_execvp },
+	{ "execvpe", by_execvpe },
+	{ "execveat", by_execveat },
+	{ "fexecve", by_fexecve },
+	{ "execve by syscall()", by_execve_syscall },
+	{ "vfork", by_vfork },
+	{ "posix_spawn", by_posix_spawn },
+	{ "posix_spawnp", by_posix_spawnp },
 };
 
 /* Each way in a process of its own: a hook that is missing may leave anything behind. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Makes internet sockets with inline system calls, which no preloaded library can see. Prints one line per try; exit code 0
- * when the kernel refused all of them, 1 when one was made.
+ * Makes internet sockets with inline system calls, which no preloaded library can see. Prints one line per
+ * try; exit code 0 when the kernel refused all of them, 1 when one was made.
  */
 #include <errno.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Takes one hook of the shim away: built with -DHOOK=name and preloaded before the shim, it sends that call straight to libc.
- * What the program then does is what it would do had the shim forgotten the call.
+ * Takes one hook of the shim away: built with -DHOOK=name and preloaded before the shim, it sends that call
+ * straight to libc. What the program then does is what it would do had the shim forgotten the call.
  */
 #include <dlfcn.h>
 #include <unistd.h>
@@ -22,12 +22,13 @@ void unhook_resolve(void)
 }
 
 /* Any signature: the arguments stay where they are. */
-__asm__(".globl " TEXT(HOOK) "\n"
-	".type " TEXT(HOOK) ", @function\n"
-	TEXT(HOOK) ":\n"
-	"	cmpq $0, unhook_target(%rip)\n"
-	"	jne 1f\n"
-	"	push %rax\n	push %rdi\n	push %rsi\n	push %rdx\n	push %rcx\n	push %r8\n	push %r9\n"
-	"	call unhook_resolve\n"
-	"	pop %r9\n	pop %r8\n	pop %rcx\n	pop %rdx\n	pop %rsi\n	pop %rdi\n	pop %rax\n"
-	"1:	jmp *unhook_target(%rip)\n");
+__asm__(".globl " TEXT(
+	HOOK) "\n"
+	      ".type " TEXT(HOOK) ", @function\n" TEXT(
+		      HOOK) ":\n"
+			    "	cmpq $0, unhook_target(%rip)\n"
+			    "	jne 1f\n"
+			    "	push %rax\n	push %rdi\n	push %rsi\n	push %rdx\n	push %rcx\n	push %r8\n	push %r9\n"
+			    "	call unhook_resolve\n"
+			    "	pop %r9\n	pop %r8\n	pop %rcx\n	pop %rdx\n	pop %rsi\n	pop %rdi\n	pop %rax\n"
+			    "1:	jmp *unhook_target(%rip)\n");

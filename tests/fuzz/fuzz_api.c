@@ -13,8 +13,8 @@
 
 static void skimmed(const char *json, size_t len, bool described)
 {
-	struct api_rewarded w = {0};
-	struct api_skimmed s = {0};
+	struct api_rewarded w = { 0 };
+	struct api_skimmed s = { 0 };
 	struct topology *t;
 	size_t skipped = 0, total, n = 0;
 
@@ -36,7 +36,7 @@ static void skimmed(const char *json, size_t len, bool described)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const char *json = (const char *)data + 1;
-	struct api_rewarded w = {0};
+	struct api_rewarded w = { 0 };
 	struct api_rotation k;
 	struct network net;
 	char err[160];

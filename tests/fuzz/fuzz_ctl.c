@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Control messages from a hostile program and from a hostile tunnel: what parses is written as the same bytes. */
+/* Control messages from a hostile program and from a hostile tunnel: what parses is written as the same
+ * bytes. */
 #include <assert.h>
 #include <stdint.h>
 #include <string.h>
@@ -27,6 +28,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		assert(n == (int)size && !memcmp(again, data, size));
 	}
 	if (ctl_get_dgram(&d, data, size) == 0)
-		assert(size >= CTL_DGRAM_HDR && (d.addr.family == 4 || d.addr.family == 6 || d.addr.family == 0));
+		assert(size >= CTL_DGRAM_HDR &&
+		       (d.addr.family == 4 || d.addr.family == 6 || d.addr.family == 0));
 	return 0;
 }

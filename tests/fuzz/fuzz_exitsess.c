@@ -43,7 +43,7 @@ static void on_event(void *owner, enum exitsess_event ev)
 
 static void input(const uint8_t *data, size_t len)
 {
-	struct nym_msg m = {.type = NYM_REPLY, .reply = NYM_REPLY_DATA, .data = data, .len = len};
+	struct nym_msg m = { .type = NYM_REPLY, .reply = NYM_REPLY_DATA, .data = data, .len = len };
 
 	exitsess_input(&e, now, &m);
 }
@@ -70,7 +70,7 @@ static void framed(const uint8_t *data, size_t len, bool response)
 
 static void step(uint8_t kind, const uint8_t *data, size_t len)
 {
-	struct nym_msg m = {.type = NYM_REPLY, .reply = NYM_REPLY_SURB_REQUEST, .requester = e.cfg.exit};
+	struct nym_msg m = { .type = NYM_REPLY, .reply = NYM_REPLY_SURB_REQUEST, .requester = e.cfg.exit };
 
 	switch (kind % 6) {
 	case 0: input(data, len); break;
@@ -95,8 +95,8 @@ static void step(uint8_t kind, const uint8_t *data, size_t len)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct exitsess_ops ops = {on_recv, on_event, NULL};
-	struct exitsess_cfg cfg = {.version = IPR_V10, .connect_us = 15 * US_PER_S, .hop_mean_us = 15000};
+	static const struct exitsess_ops ops = { on_recv, on_event, NULL };
+	struct exitsess_cfg cfg = { .version = IPR_V10, .connect_us = 15 * US_PER_S, .hop_mean_us = 15000 };
 	struct rng_seeded rng;
 
 	sink = 0;

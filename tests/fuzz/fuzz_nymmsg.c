@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Message codec: what parses is read to its end; a plain message and a reply written again are the same bytes. */
+/* Message codec: what parses is read to its end; a plain message and a reply written again are the same
+ * bytes. */
 #include <assert.h>
 #include <stdint.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Reassembly against a hostile peer. Input: steps of three bytes, how the next fragment header is made, each
- * followed by the payload length asked for: small limits, so that they are met; time goes on by a step's last byte.
- * Nothing is held beyond the limits and every complete message is read.
+ * followed by the payload length asked for: small limits, so that they are met; time goes on by a step's last
+ * byte. Nothing is held beyond the limits and every complete message is read.
  */
 #include <assert.h>
 #include <stdint.h>
@@ -19,7 +19,10 @@ static uint8_t sink;
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	const struct nym_rx_limits lim = { .frags = FRAGS, .sets = SETS, .recent = 8, .stale_us = 30 * US_PER_S,
+	const struct nym_rx_limits lim = { .frags = FRAGS,
+					   .sets = SETS,
+					   .recent = 8,
+					   .stale_us = 30 * US_PER_S,
 					   .recent_us = 10 * US_PER_S };
 	static uint8_t out[FRAGS * NYM_FRAG];
 	struct nym_rx *rx = nym_rx_new(&lim);

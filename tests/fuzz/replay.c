@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * main() of the fuzz targets in ordinary builds: runs the target once on every file given, and on every file of every folder
- * given, so that corpora are ordinary tests. With clang's libFuzzer (meson -Dfuzz=true) this file is left out.
+ * main() of the fuzz targets in ordinary builds: runs the target once on every file given, and on every file
+ * of every folder given, so that corpora are ordinary tests. With clang's libFuzzer (meson -Dfuzz=true) this
+ * file is left out.
  */
 #include <dirent.h>
 #include <stdint.h>

@@ -274,7 +274,8 @@ static void check_ack(struct kat_block *b, const struct nym_self *me, const stru
 	if (!got)
 		return;
 	kat_eq(b, "packet.ack.content", got, len);
-	if (len != NYM_ACK || nym_blob_open((uint8_t *)got, len, me, NULL, NULL, back, NULL, NULL) != NYM_BLOB_ACK)
+	if (len != NYM_ACK ||
+	    nym_blob_open((uint8_t *)got, len, me, NULL, NULL, back, NULL, NULL) != NYM_BLOB_ACK)
 		kat_fail(b, "the ack is not known as one");
 	kat_eq(b, "packet.fragment_id", back, sizeof(back));
 }

@@ -218,7 +218,8 @@ static void play_client(struct kat_block *b, bool other_gateway)
 	gw_client_done(&c.g);
 }
 
-/* The gateway's messages are 2 and 4; it answers the client's 1 and 3, whatever became of its own on the way. */
+/* The gateway's messages are 2 and 4; it answers the client's 1 and 3, whatever became of its own
+ * on the way. */
 static void play_server(struct kat_block *b)
 {
 	bool fails = strcmp(kat_str(b, "gateway_error"), "none") != 0;
@@ -239,8 +240,8 @@ static void play_server(struct kat_block *b)
 		if (!fails && !touched(b, 4))
 			kat_eq_str(b, "message4.text", v.out);
 	}
-	if (fails ? !(r & GWS_CLOSE) || !is_error(v.out) || v.s.state != GWS_CLOSED :
-		    r != (GWS_SEND | GWS_SEND2 | GWS_OPEN_NOW) || v.s.state != GWS_OPEN)
+	if (fails ? !(r & GWS_CLOSE) || !is_error(v.out) || v.s.state != GWS_CLOSED
+		  : r != (GWS_SEND | GWS_SEND2 | GWS_OPEN_NOW) || v.s.state != GWS_OPEN)
 		kat_fail(b, "gateway: %d, state %d", r, v.s.state);
 	if (!fails && kat_has(b, "shared_key"))
 		kat_eq(b, "shared_key", v.t.c.key, 32);
@@ -382,7 +383,8 @@ static void run_login(struct kat_block *b)
 
 static void run_requests(struct kat_block *b)
 {
-	static const char *const sealed[] = { "forget_me_client", "forget_me_both", "remember_me_mixnet", "remember_me_native" };
+	static const char *const sealed[] = { "forget_me_client", "forget_me_both", "remember_me_mixnet",
+					      "remember_me_native" };
 	const uint8_t *key = kat_fixed(b, "shared_key", 32);
 	static const uint8_t nonce[12];
 	struct client c;
@@ -469,8 +471,8 @@ static void seal_request(char out[GW_TEXT_MAX], const uint8_t key[32], const cha
 	size_t len = strlen(plain);
 
 	prim_gcmsiv_seal(sealed, key, nonce, (const uint8_t *)plain, len);
-	gwjson_dump(json_pack("{s:s,s:o,s:o}", "type", "encryptedRequest", "ciphertext", gwjson_array(sealed, len + 16), "nonce",
-			      gwjson_array(nonce, sizeof(nonce))),
+	gwjson_dump(json_pack("{s:s,s:o,s:o}", "type", "encryptedRequest", "ciphertext",
+			      gwjson_array(sealed, len + 16), "nonce", gwjson_array(nonce, sizeof(nonce))),
 		    out, GW_TEXT_MAX);
 }
 
@@ -478,7 +480,8 @@ static void gateway_writes(struct kat_block *b, const uint8_t key[32])
 {
 	static uint8_t packet[2413], frame[GW_FRAME_MAX], copy[GW_FRAME_MAX];
 	static const uint8_t nonce[12];
-	struct mixpacket m = { .rotation = ROTATION_ODD, .packet = packet, .packet_len = sizeof(packet) }, got;
+	struct mixpacket m = { .rotation = ROTATION_ODD, .packet = packet, .packet_len = sizeof(packet) },
+			 got;
 	char request[GW_TEXT_MAX];
 	struct client c;
 	struct server v;
@@ -512,7 +515,8 @@ static void gateway_writes(struct kat_block *b, const uint8_t key[32])
 }
 
 /* What the client makes of one answer. */
-static void understands(struct kat_block *b, const char *name, enum gw_state before, int want, enum gw_state after)
+static void understands(struct kat_block *b, const char *name, enum gw_state before, int want,
+			enum gw_state after)
 {
 	static const uint8_t key[32];
 	struct client c;
@@ -565,20 +569,27 @@ static void run_responses_parse(struct kat_block *b)
 	static const uint8_t key[32];
 
 	for (unsigned i = 0; kat_has(b, kat_key("text%u", i)); i++) {
-		const char *text = kat_str(b, kat_key("text%u", i)), *want = kat_str(b, kat_key("result%u", i));
-		bool no = !strcmp(want, "no"), login = strstr(text, "authenticate"), reg = strstr(text, "register");
+		const char *text = kat_str(b, kat_key("text%u", i)),
+			   *want = kat_str(b, kat_key("result%u", i));
+		bool no = !strcmp(want, "no"), login = strstr(text, "authenticate"),
+		     reg = strstr(text, "register");
 		bool version = strstr(text, "supportedProtocol");
 		struct client c;
 		int64_t v;
 		int r;
 
-		client_open(&c, b, key, login ? GW_LOGIN : reg ? GW_REGISTER : version ? GW_VERSION : GW_OPEN);
+		client_open(&c, b, key,
+			    login     ? GW_LOGIN
+			    : reg     ? GW_REGISTER
+			    : version ? GW_VERSION
+				      : GW_OPEN);
 		c.g.bandwidth = 77;
 		kat_rng_feed(&c.rng, key, 32);
 		kat_rng_feed(&c.rng, key, 16);
 		r = client_text(&c, text);
 		/* Unknown types and errors without a text reach the log and nothing else. */
-		if (no && (login || reg || version ? r >= 0 : (r > 0 && r != GW_OUT_ERROR) || c.g.bandwidth != 77))
+		if (no &&
+		    (login || reg || version ? r >= 0 : (r > 0 && r != GW_OUT_ERROR) || c.g.bandwidth != 77))
 			kat_fail(b, "text %u: %d", i, r);
 		if (!no && strstr(want, "status: false") ? r != SMX_EREFUSED : !no && r < 0)
 			kat_fail(b, "text %u: %d", i, r);
@@ -644,7 +655,8 @@ static void run_push(struct kat_block *b)
 	n = gw_server_push(&v.s, frame, sizeof(frame), msg, len);
 	kat_eq(b, "frame", frame, n < 0 ? 0 : (size_t)n);
 	client_open(&c, b, key, GW_OPEN);
-	if (n < 0 || gw_client_push(&c.g, frame, (size_t)n, &blob, &got) || got != len || memcmp(blob, msg, len))
+	if (n < 0 || gw_client_push(&c.g, frame, (size_t)n, &blob, &got) || got != len ||
+	    memcmp(blob, msg, len))
 		kat_fail(b, "client");
 }
 
@@ -672,7 +684,8 @@ static void run_binary_bad(struct kat_block *b)
 		client_open(&c, b, key, GW_OPEN);
 		r = gw_client_push(&c.g, frame, len, &blob, &got);
 		if (kat_has(b, kat_key("%.*s.error", stem, name))) {
-			bool crypto = !strcmp(kat_str(b, kat_key("%.*s.error", stem, name)), "KeyUsageFailure/AeadFailure");
+			bool crypto = !strcmp(kat_str(b, kat_key("%.*s.error", stem, name)),
+					      "KeyUsageFailure/AeadFailure");
 
 			/* Too short for nonce and tag is malformed to us, undecipherable to the reference. */
 			if (r != (crypto && len >= GW_FRAME_OVERHEAD ? SMX_ECRYPTO : SMX_EPROTO))
@@ -686,7 +699,8 @@ static void run_binary_bad(struct kat_block *b)
 }
 
 KAT_KINDS({ "handshake/", run_handshake }, { "handshake/bad/other-gateway", run_other_gateway },
-	  { "authenticate-v2/", run_login }, { "requests", run_requests }, { "requests/parse", run_requests_parse },
-	  { "responses", run_responses }, { "responses/parse", run_responses_parse }, { "binary/forward-v1", run_forward },
+	  { "authenticate-v2/", run_login }, { "requests", run_requests },
+	  { "requests/parse", run_requests_parse }, { "responses", run_responses },
+	  { "responses/parse", run_responses_parse }, { "binary/forward-v1", run_forward },
 	  { "binary/forward-v2-odd", run_forward }, { "binary/forward-v2-even-ipv6", run_forward },
 	  { "binary/push/", run_push }, { "binary/bad", run_binary_bad });

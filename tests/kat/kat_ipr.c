@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ipr.vec and block stream/types of newer.vec: stream frames, requests and responses of the IP packet router, bundles.
+ * ipr.vec and block stream/types of newer.vec: stream frames, requests and responses of the IP packet router,
+ * bundles.
  *
- * The reference's decoders leave the version byte to their caller; ours refuses what is not 8, 9 or 10 itself.
+ * The reference's decoders leave the version byte to their caller; ours refuses what is not 8, 9 or 10
+ * itself.
  */
 #include <stdio.h>
 #include <string.h>
@@ -29,8 +31,8 @@ static enum stream_type type_of(struct kat_block *b, const char *name)
 	return STREAM_OPEN;
 }
 
-static void check_frame(struct kat_block *b, const char *key, uint64_t id, enum stream_type type, uint32_t seq,
-			const uint8_t *content, size_t len)
+static void check_frame(struct kat_block *b, const char *key, uint64_t id, enum stream_type type,
+			uint32_t seq, const uint8_t *content, size_t len)
 {
 	uint8_t buf[MESSAGE];
 	struct stream_frame f;
@@ -40,8 +42,8 @@ static void check_frame(struct kat_block *b, const char *key, uint64_t id, enum 
 	stream_put(&w, id, type, seq);
 	wire_put_bytes(&w, content, len);
 	kat_eq(b, key, buf, w.len);
-	if (wire_wr_end(&w) < 0 || !stream_is(buf, w.len) || stream_parse(&f, buf, w.len) || f.id != id || f.type != type ||
-	    f.seq != seq || f.len != len || memcmp(f.payload, content, len))
+	if (wire_wr_end(&w) < 0 || !stream_is(buf, w.len) || stream_parse(&f, buf, w.len) || f.id != id ||
+	    f.type != type || f.seq != seq || f.len != len || memcmp(f.payload, content, len))
 		kat_fail(b, "%s: not read back", key);
 }
 
@@ -52,8 +54,8 @@ static void run_frames(struct kat_block *b)
 		const uint8_t *content = kat_bytes(b, kat_key("content%u", i), &len);
 
 		check_frame(b, kat_key("frame%u", i), (uint64_t)kat_num(b, kat_key("id%u", i)),
-			    type_of(b, kat_str(b, kat_key("type%u", i))), (uint32_t)kat_num(b, kat_key("sequence%u", i)), content,
-			    len);
+			    type_of(b, kat_str(b, kat_key("type%u", i))),
+			    (uint32_t)kat_num(b, kat_key("sequence%u", i)), content, len);
 	}
 }
 
@@ -81,7 +83,8 @@ static void run_frame_decode(struct kat_block *b)
 	for (unsigned i = 0; kat_has(b, kat_key("bytes%u", i)); i++) {
 		size_t len, want;
 		const uint8_t *p = kat_bytes(b, kat_key("bytes%u", i), &len);
-		bool stream = kat_has(b, kat_key("kind%u", i)) && !strcmp(kat_str(b, kat_key("kind%u", i)), "SphinxStream");
+		bool stream = kat_has(b, kat_key("kind%u", i)) &&
+			      !strcmp(kat_str(b, kat_key("kind%u", i)), "SphinxStream");
 		bool good = stream && !kat_has(b, kat_key("error%u", i));
 
 		if (kat_has(b, kat_key("error%u", i)))
@@ -106,9 +109,9 @@ static void run_frame_decode(struct kat_block *b)
 
 static bool same_time(const struct ipr_time *a, const struct ipr_time *b)
 {
-	return a->year == b->year && a->ordinal == b->ordinal && a->hour == b->hour && a->minute == b->minute &&
-	       a->second == b->second && a->nanos == b->nanos && a->off_h == b->off_h && a->off_m == b->off_m &&
-	       a->off_s == b->off_s;
+	return a->year == b->year && a->ordinal == b->ordinal && a->hour == b->hour &&
+	       a->minute == b->minute && a->second == b->second && a->nanos == b->nanos &&
+	       a->off_h == b->off_h && a->off_m == b->off_m && a->off_s == b->off_s;
 }
 
 static void check_request(struct kat_block *b, const char *key, const struct ipr_request *r)
@@ -120,13 +123,16 @@ static void check_request(struct kat_block *b, const char *key, const struct ipr
 	wire_wr_init(&w, buf, sizeof(buf));
 	ipr_put_request(&w, r);
 	kat_eq(b, key, buf, w.len);
-	if (wire_wr_end(&w) < 0 || ipr_parse_request(&back, buf, w.len) || back.version != r->version || back.kind != r->kind)
+	if (wire_wr_end(&w) < 0 || ipr_parse_request(&back, buf, w.len) || back.version != r->version ||
+	    back.kind != r->kind)
 		kat_fail(b, "%s: not read back", key);
-	else if (r->kind == IPR_DATA ? back.bundle_len != r->bundle_len || memcmp(back.bundle, r->bundle, r->bundle_len) :
-				       back.id != r->id || !same_time(&back.time, &r->time))
+	else if (r->kind == IPR_DATA
+			 ? back.bundle_len != r->bundle_len || memcmp(back.bundle, r->bundle, r->bundle_len)
+			 : back.id != r->id || !same_time(&back.time, &r->time))
 		kat_fail(b, "%s: read back differently", key);
 	else if (r->kind == IPR_CONNECT &&
-		 (back.has_timeout != r->has_timeout || (r->has_timeout && back.buffer_timeout_ms != r->buffer_timeout_ms)))
+		 (back.has_timeout != r->has_timeout ||
+		  (r->has_timeout && back.buffer_timeout_ms != r->buffer_timeout_ms)))
 		kat_fail(b, "%s: timeout", key);
 }
 
@@ -135,9 +141,10 @@ static void controls(struct kat_block *b, struct ipr_request *r)
 	static const struct {
 		const char *key;
 		enum ipr_kind kind;
-	} kind[] = {
-		{ "connect", IPR_CONNECT }, { "disconnect", IPR_DISCONNECT }, { "ping", IPR_PING }, { "health", IPR_HEALTH }
-	};
+	} kind[] = { { "connect", IPR_CONNECT },
+		     { "disconnect", IPR_DISCONNECT },
+		     { "ping", IPR_PING },
+		     { "health", IPR_HEALTH } };
 
 	for (size_t i = 0; i < sizeof(kind) / sizeof(kind[0]); i++) {
 		r->kind = kind[i].kind;
@@ -148,7 +155,8 @@ static void controls(struct kat_block *b, struct ipr_request *r)
 static void run_requests(struct kat_block *b)
 {
 	int64_t timeout = kat_num(b, "buffer_timeout");
-	struct ipr_request r = { .version = (uint8_t)kat_num(b, "version"), .id = (uint64_t)kat_num(b, "request_id"),
+	struct ipr_request r = { .version = (uint8_t)kat_num(b, "version"),
+				 .id = (uint64_t)kat_num(b, "request_id"),
 				 .has_timeout = timeout >= 0 };
 
 	if (timeout >= 0)
@@ -173,7 +181,9 @@ static void run_constructors(struct kat_block *b)
 	};
 
 	for (size_t i = 0; i < sizeof(made) / sizeof(made[0]); i++) {
-		struct ipr_request r = { .version = made[i].version, .kind = made[i].kind, .buffer_timeout_ms = 20,
+		struct ipr_request r = { .version = made[i].version,
+					 .kind = made[i].kind,
+					 .buffer_timeout_ms = 20,
 					 .has_timeout = strstr(made[i].name, "20ms") != NULL };
 
 		r.id = (uint64_t)kat_num(b, kat_key("%s.id", made[i].name));
@@ -195,8 +205,8 @@ static void describe_request(char out[128], const struct ipr_request *r)
 	if (r->kind == IPR_DATA)
 		snprintf(out, 128, "IpPacketRequest { version: %u, data: Data }, id None", r->version);
 	else
-		snprintf(out, 128, "IpPacketRequest { version: %u, data: Control(%s) }, id Some(%llu)", r->version,
-			 name[r->kind], (unsigned long long)r->id);
+		snprintf(out, 128, "IpPacketRequest { version: %u, data: Control(%s) }, id Some(%llu)",
+			 r->version, name[r->kind], (unsigned long long)r->id);
 }
 
 static void run_request_decode(struct kat_block *b)
@@ -263,7 +273,8 @@ static void run_requests_spoiled(struct kat_block *b)
 
 static void check_framed(struct kat_block *b, const char *key, const uint8_t *msg, size_t len)
 {
-	check_frame(b, key, (uint64_t)kat_num(b, "stream_id"), STREAM_DATA, (uint32_t)kat_num(b, "sequence"), msg, len);
+	check_frame(b, key, (uint64_t)kat_num(b, "stream_id"), STREAM_DATA, (uint32_t)kat_num(b, "sequence"),
+		    msg, len);
 }
 
 static void run_data(struct kat_block *b)
@@ -291,12 +302,13 @@ static void run_data(struct kat_block *b)
 	check_framed(b, "request_frame", msg, msg_len);
 	wire_wr_init(&w, hdr, sizeof(hdr));
 	ipr_put_data_hdr(&w, 9, req.bundle_len);
-	if (w.len != ipr_data_hdr(req.bundle_len) || w.len + req.bundle_len != msg_len || memcmp(hdr, msg, w.len))
+	if (w.len != ipr_data_hdr(req.bundle_len) || w.len + req.bundle_len != msg_len ||
+	    memcmp(hdr, msg, w.len))
 		kat_fail(b, "header of a data request");
 	msg = kat_bytes(b, "response_v9", &msg_len);
 	check_framed(b, "response_frame", msg, msg_len);
-	if (ipr_parse_response(&back, msg, msg_len, true) || back.kind != IPR_DATA || back.bundle_len != res.bundle_len ||
-	    memcmp(back.bundle, bundle, back.bundle_len))
+	if (ipr_parse_response(&back, msg, msg_len, true) || back.kind != IPR_DATA ||
+	    back.bundle_len != res.bundle_len || memcmp(back.bundle, bundle, back.bundle_len))
 		kat_fail(b, "response_v9");
 }
 
@@ -460,8 +472,9 @@ static void health(struct kat_block *b, const char *key, bool has, bool routable
 	struct ipr_response r;
 	struct wire_wr w;
 
-	if (ipr_parse_response(&r, p, len, true) || r.kind != IPR_HEALTH || r.has_routable != has || r.routable != routable ||
-	    r.id != (uint64_t)kat_num(b, "request_id") || r.build[0].len != 8 || memcmp(r.build[0].p, "nym-node", 8)) {
+	if (ipr_parse_response(&r, p, len, true) || r.kind != IPR_HEALTH || r.has_routable != has ||
+	    r.routable != routable || r.id != (uint64_t)kat_num(b, "request_id") || r.build[0].len != 8 ||
+	    memcmp(r.build[0].p, "nym-node", 8)) {
 		kat_fail(b, "%s", key);
 		return;
 	}
@@ -488,10 +501,12 @@ static void run_responses(struct kat_block *b)
 	check_frame(b, "connect.success.frame", (uint64_t)kat_num(b, "stream_id"), STREAM_DATA, 0, p, len);
 }
 
-/* best_for_node is what a client asks of a node by its release; exitsess.h has that rule, tested in its own suite. */
+/* best_for_node is what a client asks of a node by its release; exitsess.h has that rule, tested in its own
+ * suite. */
 static void run_responses_v10(struct kat_block *b)
 {
-	struct ipr_response ok = connected(b, 10), no = { .version = 10, .id = ok.id, .kind = IPR_CONNECT, .result = IPR_NO_IP };
+	struct ipr_response ok = connected(b, 10),
+			    no = { .version = 10, .id = ok.id, .kind = IPR_CONNECT, .result = IPR_NO_IP };
 
 	for (size_t i = 0; i < b->n; i++) {
 		struct kat_item *it = kat_at(b, i, "connect.success.mtu");
@@ -508,7 +523,8 @@ static void run_responses_v10(struct kat_block *b)
 
 static void run_response_decode(struct kat_block *b)
 {
-	static const char *const name[] = { "Connect(", "Disconnect(", "Pong(", "Health(", "Unrequested", "Info(", "Data(" };
+	static const char *const name[] = { "Connect(",	   "Disconnect(", "Pong(", "Health(",
+					    "Unrequested", "Info(",	  "Data(" };
 	uint8_t buf[MESSAGE];
 	struct ipr_response r;
 	struct wire_wr w;
@@ -567,9 +583,10 @@ static void run_responses_spoiled(struct kat_block *b)
 	}
 }
 
-KAT_KINDS({ "stream/frames", run_frames }, { "stream/types", run_types }, { "stream/decode", run_frame_decode },
-	  { "ipr/constructors", run_constructors }, { "ipr/requests/", run_requests },
-	  { "ipr/request-decode", run_request_decode }, { "ipr/requests-spoiled", run_requests_spoiled },
-	  { "ipr/data/", run_data }, { "bundle/", run_bundle }, { "bundle/decode", run_bundle_decode },
+KAT_KINDS({ "stream/frames", run_frames }, { "stream/types", run_types },
+	  { "stream/decode", run_frame_decode }, { "ipr/constructors", run_constructors },
+	  { "ipr/requests/", run_requests }, { "ipr/request-decode", run_request_decode },
+	  { "ipr/requests-spoiled", run_requests_spoiled }, { "ipr/data/", run_data },
+	  { "bundle/", run_bundle }, { "bundle/decode", run_bundle_decode },
 	  { "ipr/responses/", run_responses }, { "ipr/responses/v10", run_responses_v10 },
 	  { "ipr/response-decode", run_response_decode }, { "ipr/responses-spoiled", run_responses_spoiled });

@@ -605,8 +605,8 @@ static int decode(struct kat_block *b, struct nym_msg *m, const uint8_t *padded,
 static void check_decode(struct kat_block *b, const struct kat_item *bytes, const char *prefix,
 			 const char *error_key)
 {
-	const char *content = kat_has(b, kat_key("%scontent", prefix)) ?
-			      kat_str(b, kat_key("%scontent", prefix)) : "";
+	const char *content =
+		kat_has(b, kat_key("%scontent", prefix)) ? kat_str(b, kat_key("%scontent", prefix)) : "";
 	size_t len = strlen(content);
 	struct nym_msg m;
 	int err = decode(b, &m, bytes->bytes, bytes->len);

@@ -97,7 +97,7 @@ static void check_routing(struct kat_block *b, const struct api_skimmed *s, unsi
 static void check_joined(struct kat_block *b, const struct api_skimmed *s)
 {
 	const char *json = kat_str(kat_block(b, "rewarded-set"), "json");
-	struct api_rewarded w = {0};
+	struct api_rewarded w = { 0 };
 	struct topology *t;
 
 	if (api_parse_rewarded(&w, json, strlen(json)) || !(t = api_topology(s, &w))) {
@@ -132,8 +132,8 @@ static size_t nodes_in(const char *json)
 	return n;
 }
 
-/* The reference names a column in or right behind the bad node: that node is missing, all others are there.
- */
+/* The reference names a column in or right behind the bad node: that node is missing, all
+ * others are there. */
 static void check_bad_node(struct kat_block *b, const struct api_skimmed *s, const char *json, size_t skipped)
 {
 	static const char begin[] = "{\"ed25519_identity_pubkey\":";
@@ -152,7 +152,7 @@ static void check_bad_node(struct kat_block *b, const struct api_skimmed *s, con
 static void check_page(struct kat_block *b, const char *key)
 {
 	const char *json = kat_str(b, key);
-	struct api_skimmed s = {0};
+	struct api_skimmed s = { 0 };
 	size_t skipped = 0;
 	unsigned id;
 	int r = api_parse_skimmed(&s, json, strlen(json), &skipped);
@@ -210,9 +210,9 @@ static void check_ids(struct kat_block *b, const char *json, const char *member,
 
 static void check_rewarded(struct kat_block *b, const char *doc)
 {
-	static const char *const layer[] = {"layer1", "layer2", "layer3"};
+	static const char *const layer[] = { "layer1", "layer2", "layer3" };
 	const char *json = kat_str(b, doc), *epoch = strstr(json, "\"epoch_id\":");
-	struct api_rewarded w = {0};
+	struct api_rewarded w = { 0 };
 	bool taken = api_parse_rewarded(&w, json, strlen(json)) == 0;
 
 	kat_eq_accepted(b, "result", taken);
@@ -236,8 +236,8 @@ static void run_rewarded(struct kat_block *b)
 
 static void run_rotation(struct kat_block *b)
 {
-	static const char *const doc[] = {"json", "again"};
-	struct api_rotation k = {0};
+	static const char *const doc[] = { "json", "again" };
+	struct api_rotation k = { 0 };
 	unsigned validity, initial, current, id, first;
 
 	for (int i = 0; i < 2; i++) {
@@ -273,8 +273,8 @@ static void run_rotation(struct kat_block *b)
 static void check_described(struct kat_block *b, const char *doc)
 {
 	const char *json = kat_str(b, doc);
-	struct api_skimmed s = {0};
-	struct topo_node node = {0};
+	struct api_skimmed s = { 0 };
+	struct topo_node node = { 0 };
 	char version[32], ipr[NYM_RECIPIENT_TEXT];
 	size_t total = 0, n = 0;
 
@@ -298,5 +298,5 @@ static void run_described(struct kat_block *b)
 	check_described(b, "again");
 }
 
-KAT_KINDS({"skimmed/", run_skimmed}, {"rewarded-set", run_rewarded}, {"rewarded-set/", run_rewarded},
-	  {"key-rotation-info", run_rotation}, {"described/", run_described});
+KAT_KINDS({ "skimmed/", run_skimmed }, { "rewarded-set", run_rewarded }, { "rewarded-set/", run_rewarded },
+	  { "key-rotation-info", run_rotation }, { "described/", run_described });

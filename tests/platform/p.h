@@ -127,7 +127,8 @@ static inline int p_epoll_take(int epoll_fd, uint32_t *ret)
 
 #define P_GATE GATE_MAX
 
-/* The write gate as stack/ctl/gate.c shuts it: one call with more than the buffer takes. Byte i is i mod 256. Its length. */
+/* The write gate as stack/ctl/gate.c shuts it: one call with more than the buffer takes. Byte i is i mod 256.
+ * Its length. */
 static inline int p_gate(int fd)
 {
 	const int tiny = 1;

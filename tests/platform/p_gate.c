@@ -94,7 +94,8 @@ static void shut_for_everyone(void)
 	p_close_pair(pair);
 }
 
-/* Edge-triggered sets made before the gate (nginx: add, then connect) and behind it; looked at after every step. */
+/* Edge-triggered sets made before the gate (nginx: add, then connect) and behind it; looked at after every
+ * step. */
 static void one_edge(bool one_by_one)
 {
 	int pair[2], before, during, gate, copy;
@@ -124,7 +125,8 @@ static void one_edge(bool one_by_one)
 	     p_epoll_take(before, &ev) == 1 && ev == EPOLLOUT);
 	FACT("2.3 (2, 3)", "the restored buffer is an edge, set made while gated",
 	     p_epoll_take(during, &ev) == 1 && ev == EPOLLOUT);
-	FACT("2.3 (2)", "no second edge follows", p_epoll_take(before, &ev) == 0 && p_epoll_take(during, &ev) == 0);
+	FACT("2.3 (2)", "no second edge follows",
+	     p_epoll_take(before, &ev) == 0 && p_epoll_take(during, &ev) == 0);
 	close(before);
 	close(during);
 	p_close_pair(pair);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A stand-in for the tunnel: serves control requests and joins each shim socket to a kernel socket on this machine. With it the same
- * program runs bare and shimmed against the same servers, without a mixnet.
+ * A stand-in for the tunnel: serves control requests and joins each shim socket to a kernel socket on this
+ * machine. With it the same program runs bare and shimmed against the same servers, without a mixnet.
  *
  *   ctlstand PATH [CONNECT_DELAY_MS]      prints "ready" and serves until it is ended
  *
- * Theory of operation. The main thread answers requests one at a time. Each socket has a thread that relays it: streams with write gate and
- * lag byte exactly as stack/ctl/ctl.h and interposition.md 2.3, 2.4 ask of the tunnel, datagrams with their header. Records stay for ever:
- * a test program does not live long.
+ * Theory of operation. The main thread answers requests one at a time. Each socket has a thread that relays
+ * it: streams with write gate and lag byte exactly as stack/ctl/ctl.h and interposition.md 2.3, 2.4 ask of
+ * the tunnel, datagrams with their header. Records stay for ever: a test program does not live long.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -249,8 +249,9 @@ static void dgram_up(struct stand *s)
 		return;
 	if (!(d.flags & CTL_DGRAM_NO_ADDR))
 		len = addr_to_sockaddr(&d.addr, &ss, s->family == 6);
-	if (sendto(s->kernel_fd, buf + CTL_DGRAM_HDR, (size_t)n - CTL_DGRAM_HDR, 0, len ? (struct sockaddr *)&ss : NULL,
-		   len) < 0 && errno == ECONNREFUSED) {
+	if (sendto(s->kernel_fd, buf + CTL_DGRAM_HDR, (size_t)n - CTL_DGRAM_HDR, 0,
+		   len ? (struct sockaddr *)&ss : NULL, len) < 0 &&
+	    errno == ECONNREFUSED) {
 		sendto(s->kernel_fd, buf + CTL_DGRAM_HDR, (size_t)n - CTL_DGRAM_HDR, 0, NULL, 0);
 		dgram_error(s, ECONNREFUSED); /* that of an earlier one */
 	}
@@ -320,9 +321,12 @@ static int op_socket(const struct ctl_req *q, int fd)
 
 	if (fd < 0 || n_sock == SOCKS_MAX)
 		return ENOBUFS;
-	*s = (struct stand){ .cookie = q->cookie, .family = q->family, .kind = q->kind, .tunnel_fd = fd, .program_fd = -1 };
+	*s = (struct stand){
+		.cookie = q->cookie, .family = q->family, .kind = q->kind, .tunnel_fd = fd, .program_fd = -1
+	};
 	pthread_mutex_init(&s->lock, NULL);
-	s->kernel_fd = socket(q->family == 6 ? AF_INET6 : AF_INET, type | SOCK_CLOEXEC | SOCK_NONBLOCK, proto);
+	s->kernel_fd =
+		socket(q->family == 6 ? AF_INET6 : AF_INET, type | SOCK_CLOEXEC | SOCK_NONBLOCK, proto);
 	if (s->kernel_fd < 0)
 		return errno;
 	fcntl(fd, F_SETFL, O_NONBLOCK);
@@ -444,7 +448,8 @@ static int ask_kernel(const struct stand *s, int name, int32_t *ret)
 
 static int op_getopt(const struct stand *s, const struct ctl_req *q, struct ctl_rep *p)
 {
-	if (q->level == IPPROTO_TCP && (q->name_opt == TCP_INFO || q->name_opt == SIOCOUTQ || q->name_opt == SIOCOUTQNSD))
+	if (q->level == IPPROTO_TCP &&
+	    (q->name_opt == TCP_INFO || q->name_opt == SIOCOUTQ || q->name_opt == SIOCOUTQNSD))
 		return ask_kernel(s, q->name_opt, &p->value);
 	for (unsigned i = 0; i < s->n_opt; i++) {
 		if (s->opt[i].level == q->level && s->opt[i].name == q->name_opt) {
@@ -524,8 +529,7 @@ static int about_socket(const struct ctl_req *q, struct ctl_rep *p, int fd)
 	case CTL_SOCKET:
 	case CTL_RESOLVE:
 	case CTL_REVERSE:
-	case CTL_LOOPBACK:
-		break;
+	case CTL_LOOPBACK: break;
 	}
 	return EINVAL;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How connections end, seen from the far side: close, exit, linger, resets, the last of several descriptors. */
+/* How connections end, seen from the far side: close, exit, linger, resets, the last
+ * of several descriptors. */
 #include <sys/socket.h>
 #include <sys/wait.h>
 
@@ -294,15 +295,31 @@ int main(void)
 		const char *name;
 		void (*run)(const char *);
 	} cases[] = {
-		{ "close", plain }, { "close at once", at_once }, { "much, then close", much },
-		{ "linger 0", no_linger }, { "linger 10", some_linger }, { "linger off again", linger_off_again },
-		{ "linger 0 set through a dup", linger_by_dup }, { "unread data", unread },
-		{ "unread data at exit", unread_by_exit }, { "all read", read_all }, { "SHUT_RDWR", shut_both },
-		{ "half-close, then data", shut_then_data }, { "data after close", data_after_close },
-		{ "data after half-close and close", data_after_shut_and_close }, { "exit", exits }, { "SIGKILL", killed },
-		{ "last of two descriptors", last_of_two }, { "dup2", replaced }, { "close-on-exec", executed },
-		{ "inherited", inherited }, { "orphan", orphan }, { "connecting", while_connecting },
-		{ "AF_UNSPEC", dissolved }, { "slow reader", slow_reader }, { "closed descriptor", closed_fd },
+		{ "close", plain },
+		{ "close at once", at_once },
+		{ "much, then close", much },
+		{ "linger 0", no_linger },
+		{ "linger 10", some_linger },
+		{ "linger off again", linger_off_again },
+		{ "linger 0 set through a dup", linger_by_dup },
+		{ "unread data", unread },
+		{ "unread data at exit", unread_by_exit },
+		{ "all read", read_all },
+		{ "SHUT_RDWR", shut_both },
+		{ "half-close, then data", shut_then_data },
+		{ "data after close", data_after_close },
+		{ "data after half-close and close", data_after_shut_and_close },
+		{ "exit", exits },
+		{ "SIGKILL", killed },
+		{ "last of two descriptors", last_of_two },
+		{ "dup2", replaced },
+		{ "close-on-exec", executed },
+		{ "inherited", inherited },
+		{ "orphan", orphan },
+		{ "connecting", while_connecting },
+		{ "AF_UNSPEC", dissolved },
+		{ "slow reader", slow_reader },
+		{ "closed descriptor", closed_fd },
 		{ "close_range", range },
 	};
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Blocking connect: success, refusal, time-out, signals, wrong arguments, and calls on a socket that is not connected. */
+/* Blocking connect: success, refusal, time-out, signals, wrong arguments, and calls on a socket that is not
+ * connected. */
 #include <sys/time.h>
 
 #include "t.h"
@@ -51,7 +52,8 @@ static void plain(void)
 	SAY("connect", t_connect(fd, "T_ECHO"));
 	SAY("again", t_connect(fd, "T_ECHO"));
 	SAY("getpeername", getpeername(fd, (struct sockaddr *)&a, &len));
-	printf("peer %s:%s\n", inet_ntoa(a.sin_addr), ntohs(a.sin_port) == t_port("T_ECHO") ? "right" : "wrong");
+	printf("peer %s:%s\n", inet_ntoa(a.sin_addr),
+	       ntohs(a.sin_port) == t_port("T_ECHO") ? "right" : "wrong");
 	len = 4;
 	SAY("getpeername into 4 bytes", getpeername(fd, (struct sockaddr *)&a, &len));
 	printf("full length %d\n", (int)len);
@@ -72,7 +74,9 @@ static void arguments(void)
 {
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 	struct sockaddr_in a = t_v4("T_ECHO");
-	struct sockaddr_in6 a6 = { .sin6_family = AF_INET6, .sin6_port = a.sin_port, .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+	struct sockaddr_in6 a6 = { .sin6_family = AF_INET6,
+				   .sin6_port = a.sin_port,
+				   .sin6_addr = IN6ADDR_LOOPBACK_INIT };
 	struct sockaddr none = { .sa_family = AF_UNSPEC };
 
 	printf("-- arguments\n");

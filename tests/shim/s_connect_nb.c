@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Non-blocking connect seen by poll, select, epoll level- and edge-triggered, registered before and after connect. */
+/* Non-blocking connect seen by poll, select, epoll level- and edge-triggered, registered before and after
+ * connect. */
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/select.h>
@@ -151,8 +152,8 @@ static void retry(void)
 
 int main(void)
 {
-	static const char *const how[] = { "poll", "select", "epoll lt before", "epoll lt after", "epoll et before",
-					   "epoll et after" };
+	static const char *const how[] = { "poll",	     "select",		"epoll lt before",
+					   "epoll lt after", "epoll et before", "epoll et after" };
 
 	for (size_t i = 0; i < sizeof(how) / sizeof(how[0]); i++) {
 		one(how[i], "T_ECHO");

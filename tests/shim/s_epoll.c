@@ -65,7 +65,8 @@ static void edges_of_ends(void)
 	ep = epoll_with(fd, EPOLLET);
 	t_do(fd, "rst\n");
 	printf("reset %s\n", await(ep, EPOLLERR));
-	look(ep, T_QUIET_MS); /* Linux reports the error and the change of state, one after the other: it may be seen twice */
+	look(ep, T_QUIET_MS); /* Linux reports the error and the change of state, one after the other: it may
+				 be seen twice */
 	printf("again %d\n", look(ep, T_QUIET_MS));
 	close(ep);
 	close(fd);
@@ -119,10 +120,12 @@ static void modified(void)
 
 static void two_and_nested(void)
 {
-	int fd = t_tcp("T_DO"), a = epoll_with(fd, EPOLLIN), b = epoll_with(fd, EPOLLIN), outer = epoll_with(a, EPOLLIN);
+	int fd = t_tcp("T_DO"), a = epoll_with(fd, EPOLLIN), b = epoll_with(fd, EPOLLIN),
+	    outer = epoll_with(a, EPOLLIN);
 
 	t_do(fd, "say a\n");
-	printf("first %s, second %s, outer %s\n", await(a, EPOLLIN), await(b, EPOLLIN), await(outer, EPOLLIN));
+	printf("first %s, second %s, outer %s\n", await(a, EPOLLIN), await(b, EPOLLIN),
+	       await(outer, EPOLLIN));
 	close(outer);
 	close(b);
 	close(a);
@@ -144,7 +147,8 @@ static void dup_keeps_watch(void)
 
 static void dup_while_connecting(void)
 {
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), d = dup(fd), ep = epoll_with(d, EPOLLOUT | EPOLLET);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), d = dup(fd),
+	    ep = epoll_with(d, EPOLLOUT | EPOLLET);
 
 	look(ep, 0); /* what an unconnected socket says is not the subject */
 	SAY("connect", t_connect(fd, "T_DO"));
@@ -226,10 +230,17 @@ int main(void)
 		const char *name;
 		void (*run)(void);
 	} cases[] = {
-		{ "edges of data", edges_of_data }, { "edges of ends", edges_of_ends }, { "edge of room", edge_of_room },
-		{ "one shot", one_shot }, { "modified", modified }, { "two and nested", two_and_nested },
-		{ "dup keeps the watch", dup_keeps_watch }, { "dup while connecting", dup_while_connecting },
-		{ "flags", flags }, { "numbers", numbers }, { "put over", put_over },
+		{ "edges of data", edges_of_data },
+		{ "edges of ends", edges_of_ends },
+		{ "edge of room", edge_of_room },
+		{ "one shot", one_shot },
+		{ "modified", modified },
+		{ "two and nested", two_and_nested },
+		{ "dup keeps the watch", dup_keeps_watch },
+		{ "dup while connecting", dup_while_connecting },
+		{ "flags", flags },
+		{ "numbers", numbers },
+		{ "put over", put_over },
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a TCP socket says after each network event, by each way to look at it; every pair on a connection of its own.
- * Each event has a child process, so that they happen at the same time; the parent prints what they said in order.
+ * What a TCP socket says after each network event, by each way to look at it; every pair on a connection of
+ * its own. Each event has a child process, so that they happen at the same time; the parent prints what they
+ * said in order.
  */
 #include <sys/select.h>
 #include <sys/wait.h>
@@ -237,7 +238,8 @@ static void by_select(int fd)
 
 static void by_epoll(int fd)
 {
-	struct epoll_event ev = { .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET }, got = { 0 };
+	struct epoll_event ev = { .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET },
+			   got = { 0 };
 	int ep = epoll_create1(EPOLL_CLOEXEC);
 
 	epoll_ctl(ep, EPOLL_CTL_ADD, fd, &ev);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Connections and process trees: fork, vfork, exec with and without an environment, spawn, descriptors passed, few descriptors left. */
+/* Connections and process trees: fork, vfork, exec with and without an environment, spawn, descriptors
+ * passed, few descriptors left. */
 #include <spawn.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -204,7 +205,9 @@ static void send_fd(int sock, int fd)
 		struct cmsghdr align;
 	} ctl = { { 0 } };
 	struct iovec iov = { (char[]){ "x" }, 1 };
-	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = ctl.buf, .msg_controllen = sizeof(ctl.buf) };
+	struct msghdr m = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = ctl.buf, .msg_controllen = sizeof(ctl.buf)
+	};
 	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
 
 	c->cmsg_level = SOL_SOCKET;
@@ -222,7 +225,9 @@ static int receive_fd(int sock)
 	} ctl;
 	char byte;
 	struct iovec iov = { &byte, 1 };
-	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = ctl.buf, .msg_controllen = sizeof(ctl.buf) };
+	struct msghdr m = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = ctl.buf, .msg_controllen = sizeof(ctl.buf)
+	};
 	int fd = -1;
 
 	if (recvmsg(sock, &m, 0) == 1 && CMSG_FIRSTHDR(&m))
@@ -368,10 +373,17 @@ int main(int argc, char **argv)
 		const char *name;
 		void (*run)(void);
 	} cases[] = {
-		{ "alternating", alternating }, { "child closes", child_closes }, { "fork while connecting", while_connecting },
-		{ "an error is told once", error_once }, { "daemon", daemonised }, { "close-on-exec", close_on_exec },
-		{ "passed both ways", passed_both_ways }, { "close_range", everything_closed },
-		{ "16 descriptors", few_descriptors }, { "16 children", many_children }, { "popen", piped },
+		{ "alternating", alternating },
+		{ "child closes", child_closes },
+		{ "fork while connecting", while_connecting },
+		{ "an error is told once", error_once },
+		{ "daemon", daemonised },
+		{ "close-on-exec", close_on_exec },
+		{ "passed both ways", passed_both_ways },
+		{ "close_range", everything_closed },
+		{ "16 descriptors", few_descriptors },
+		{ "16 children", many_children },
+		{ "popen", piped },
 		{ "another user", another_user },
 	};
 	char port[32], host[64];

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* This machine's own addresses: connecting, listening and accepting work as ever, and nothing behind them reaches further. */
+/* This machine's own addresses: connecting, listening and accepting work as ever, and nothing behind them
+ * reaches further. */
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/wait.h>
@@ -8,7 +9,9 @@
 
 static struct sockaddr_in at(in_addr_t ip, uint16_t port)
 {
-	return (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(port), .sin_addr = { htonl(ip) } };
+	return (struct sockaddr_in){ .sin_family = AF_INET,
+				     .sin_port = htons(port),
+				     .sin_addr = { htonl(ip) } };
 }
 
 static uint16_t port_of(int fd)
@@ -18,7 +21,8 @@ static uint16_t port_of(int fd)
 
 	SAY("getsockname", getsockname(fd, (struct sockaddr *)&ss, &len));
 	printf("length %u\n", len);
-	return ntohs(ss.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&ss)->sin6_port : ((struct sockaddr_in *)&ss)->sin_port);
+	return ntohs(ss.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&ss)->sin6_port
+					      : ((struct sockaddr_in *)&ss)->sin_port);
 }
 
 static void talk(int client, int server)
@@ -111,7 +115,8 @@ static void refused(void)
 	close(s);
 }
 
-/* Bound to "any" before it was known where it goes: the port is kept, and what is set then counts on the other socket too. */
+/* Bound to "any" before it was known where it goes: the port is kept, and what is set then counts on the
+ * other socket too. */
 static void own_port(void)
 {
 	int s = socket(AF_INET, SOCK_STREAM, 0), c = socket(AF_INET, SOCK_STREAM, 0), conn;
@@ -140,12 +145,18 @@ static void options(void)
 		const char *what;
 		int level, name, value;
 	} set[] = {
-		{ "SO_SNDBUF", SOL_SOCKET, SO_SNDBUF, 20000 },		 { "SO_RCVBUF", SOL_SOCKET, SO_RCVBUF, 30000 },
-		{ "SO_OOBINLINE", SOL_SOCKET, SO_OOBINLINE, 1 },	 { "SO_KEEPALIVE", SOL_SOCKET, SO_KEEPALIVE, 1 },
-		{ "SO_RCVLOWAT", SOL_SOCKET, SO_RCVLOWAT, 3 },		 { "SO_PRIORITY", SOL_SOCKET, SO_PRIORITY, 2 },
-		{ "TCP_KEEPIDLE", IPPROTO_TCP, TCP_KEEPIDLE, 77 },	 { "TCP_KEEPCNT", IPPROTO_TCP, TCP_KEEPCNT, 5 },
-		{ "TCP_USER_TIMEOUT", IPPROTO_TCP, TCP_USER_TIMEOUT, 9000 }, { "TCP_CORK", IPPROTO_TCP, TCP_CORK, 1 },
-		{ "IP_TTL", IPPROTO_IP, IP_TTL, 33 },			 { "IP_TOS", IPPROTO_IP, IP_TOS, 16 },
+		{ "SO_SNDBUF", SOL_SOCKET, SO_SNDBUF, 20000 },
+		{ "SO_RCVBUF", SOL_SOCKET, SO_RCVBUF, 30000 },
+		{ "SO_OOBINLINE", SOL_SOCKET, SO_OOBINLINE, 1 },
+		{ "SO_KEEPALIVE", SOL_SOCKET, SO_KEEPALIVE, 1 },
+		{ "SO_RCVLOWAT", SOL_SOCKET, SO_RCVLOWAT, 3 },
+		{ "SO_PRIORITY", SOL_SOCKET, SO_PRIORITY, 2 },
+		{ "TCP_KEEPIDLE", IPPROTO_TCP, TCP_KEEPIDLE, 77 },
+		{ "TCP_KEEPCNT", IPPROTO_TCP, TCP_KEEPCNT, 5 },
+		{ "TCP_USER_TIMEOUT", IPPROTO_TCP, TCP_USER_TIMEOUT, 9000 },
+		{ "TCP_CORK", IPPROTO_TCP, TCP_CORK, 1 },
+		{ "IP_TTL", IPPROTO_IP, IP_TTL, 33 },
+		{ "IP_TOS", IPPROTO_IP, IP_TOS, 16 },
 	};
 	int s = socket(AF_INET, SOCK_STREAM, 0), c = socket(AF_INET, SOCK_STREAM, 0), conn;
 	struct sockaddr_in a = at(INADDR_LOOPBACK, 0);
@@ -158,7 +169,8 @@ static void options(void)
 	listen(s, 4);
 	a.sin_port = htons(port_of(s));
 	for (size_t i = 0; i < sizeof(set) / sizeof(set[0]); i++)
-		SAY(set[i].what, setsockopt(c, set[i].level, set[i].name, &set[i].value, sizeof(set[i].value)));
+		SAY(set[i].what,
+		    setsockopt(c, set[i].level, set[i].name, &set[i].value, sizeof(set[i].value)));
 	SAY("SO_LINGER", setsockopt(c, SOL_SOCKET, SO_LINGER, &l, sizeof(l)));
 	SAY("connect", connect(c, (struct sockaddr *)&a, sizeof(a)));
 	for (size_t i = 0; i < sizeof(set) / sizeof(set[0]); i++) {
@@ -188,7 +200,9 @@ static int passed_on(int fd)
 	} u = { .buf = { 0 } };
 	char byte = 'x';
 	struct iovec iov = { &byte, 1 };
-	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = u.buf, .msg_controllen = sizeof(u.buf) };
+	struct msghdr m = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = u.buf, .msg_controllen = sizeof(u.buf)
+	};
 	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
 	int pair[2], got = -1;
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* getaddrinfo, getnameinfo and gethostbyname for what needs no server: numbers, services, flags, localhost. */
+/* getaddrinfo, getnameinfo and gethostbyname for what needs no server: numbers,
+ * services, flags, localhost. */
 #include <netdb.h>
 
 #include "t.h"
@@ -10,9 +11,19 @@ static const char *eai_name(int e)
 		int e;
 		const char *name;
 	} names[] = {
-		{ 0, "ok" }, { EAI_AGAIN, "AGAIN" }, { EAI_BADFLAGS, "BADFLAGS" }, { EAI_FAIL, "FAIL" }, { EAI_FAMILY, "FAMILY" },
-		{ EAI_NONAME, "NONAME" }, { EAI_SERVICE, "SERVICE" }, { EAI_SOCKTYPE, "SOCKTYPE" }, { EAI_NODATA, "NODATA" },
-		{ EAI_ADDRFAMILY, "ADDRFAMILY" }, { EAI_OVERFLOW, "OVERFLOW" }, { EAI_IDN_ENCODE, "IDN" }, { EAI_SYSTEM, "SYSTEM" },
+		{ 0, "ok" },
+		{ EAI_AGAIN, "AGAIN" },
+		{ EAI_BADFLAGS, "BADFLAGS" },
+		{ EAI_FAIL, "FAIL" },
+		{ EAI_FAMILY, "FAMILY" },
+		{ EAI_NONAME, "NONAME" },
+		{ EAI_SERVICE, "SERVICE" },
+		{ EAI_SOCKTYPE, "SOCKTYPE" },
+		{ EAI_NODATA, "NODATA" },
+		{ EAI_ADDRFAMILY, "ADDRFAMILY" },
+		{ EAI_OVERFLOW, "OVERFLOW" },
+		{ EAI_IDN_ENCODE, "IDN" },
+		{ EAI_SYSTEM, "SYSTEM" },
 	};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
@@ -26,20 +37,23 @@ static void list(const struct addrinfo *l)
 	for (; l; l = l->ai_next) {
 		char host[128] = "", serv[32] = "";
 
-		getnameinfo(l->ai_addr, l->ai_addrlen, host, sizeof(host), serv, sizeof(serv), NI_NUMERICHOST | NI_NUMERICSERV);
-		printf("  %d %d %d %s %s %s flags %x\n", l->ai_family, l->ai_socktype, l->ai_protocol, host, serv,
-		       l->ai_canonname ? l->ai_canonname : "-", (unsigned)l->ai_flags);
+		getnameinfo(l->ai_addr, l->ai_addrlen, host, sizeof(host), serv, sizeof(serv),
+			    NI_NUMERICHOST | NI_NUMERICSERV);
+		printf("  %d %d %d %s %s %s flags %x\n", l->ai_family, l->ai_socktype, l->ai_protocol, host,
+		       serv, l->ai_canonname ? l->ai_canonname : "-", (unsigned)l->ai_flags);
 	}
 }
 
 static void ask(const char *node, const char *service, int flags, int family, int type, int protocol)
 {
-	struct addrinfo hints = { .ai_flags = flags, .ai_family = family, .ai_socktype = type, .ai_protocol = protocol };
+	struct addrinfo hints = {
+		.ai_flags = flags, .ai_family = family, .ai_socktype = type, .ai_protocol = protocol
+	};
 	struct addrinfo *ret = NULL;
 	int e = getaddrinfo(node, service, &hints, &ret);
 
-	printf("%s %s flags %x family %d type %d protocol %d: %s\n", node ? node : "NULL", service ? service : "NULL",
-	       (unsigned)flags, family, type, protocol, eai_name(e));
+	printf("%s %s flags %x family %d type %d protocol %d: %s\n", node ? node : "NULL",
+	       service ? service : "NULL", (unsigned)flags, family, type, protocol, eai_name(e));
 	if (e == 0) {
 		list(ret);
 		freeaddrinfo(ret);
@@ -48,9 +62,11 @@ static void ask(const char *node, const char *service, int flags, int family, in
 
 static void numbers(void)
 {
-	static const char *const nodes[] = { "1.2.3.4", "1.2.3", "127.1", "0x7f000001", "017700000001", "1.2.3.4.5", "256.1.1.1",
-					     "1.2.3.4 ", "::1", "::", "fe80::1%lo", "fe80::1%1", "2001:db8::1%7", "::ffff:1.2.3.4", "1::2::3",
-					     "[::1]", "" };
+	static const char *const nodes[] = {
+		"1.2.3.4",  "1.2.3", "127.1", "0x7f000001", "017700000001", "1.2.3.4.5",     "256.1.1.1",
+		"1.2.3.4 ", "::1",   "::",    "fe80::1%lo", "fe80::1%1",    "2001:db8::1%7", "::ffff:1.2.3.4",
+		"1::2::3",  "[::1]", ""
+	};
 	static const int families[] = { AF_UNSPEC, AF_INET, AF_INET6 };
 
 	for (size_t i = 0; i < sizeof(nodes) / sizeof(nodes[0]); i++)
@@ -142,7 +158,8 @@ static void hosts(void)
 		printf("gethostbyname %s: %s %d %d", names[i], e->h_name, e->h_addrtype, e->h_length);
 		printf(" %s\n", inet_ntoa(*(struct in_addr *)e->h_addr_list[0]));
 	}
-	printf("too small a buffer: %s\n", strerrorname_np(gethostbyname_r("1.2.3.4", &h, small, sizeof(small), &r, &herr)));
+	printf("too small a buffer: %s\n",
+	       strerrorname_np(gethostbyname_r("1.2.3.4", &h, small, sizeof(small), &r, &herr)));
 	printf("result %d h_errno %d\n", r != NULL, herr);
 }
 

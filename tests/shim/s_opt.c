@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Options of TCP sockets by the state they are in, what is refused, and what a second attempt to connect keeps. */
+/* Options of TCP sockets by the state they are in, what is refused, and what a second attempt to connect
+ * keeps. */
 #include <linux/tcp.h>
 #include <sys/time.h>
 
@@ -136,8 +137,9 @@ static void kept_after_failure(void)
 	t_until(fd, POLLOUT);
 	printf("SO_ERROR %s\n", t_so_error_name(fd));
 	getsockopt(fd, SOL_SOCKET, SO_LINGER, &l, &len);
-	printf("nodelay %d keepalive %d idle %d sndbuf %d tos %d linger %d %d\n", get(fd, IPPROTO_TCP, TCP_NODELAY),
-	       get(fd, SOL_SOCKET, SO_KEEPALIVE), get(fd, IPPROTO_TCP, TCP_KEEPIDLE), get(fd, SOL_SOCKET, SO_SNDBUF),
+	printf("nodelay %d keepalive %d idle %d sndbuf %d tos %d linger %d %d\n",
+	       get(fd, IPPROTO_TCP, TCP_NODELAY), get(fd, SOL_SOCKET, SO_KEEPALIVE),
+	       get(fd, IPPROTO_TCP, TCP_KEEPIDLE), get(fd, SOL_SOCKET, SO_SNDBUF),
 	       get(fd, IPPROTO_IP, IP_TOS), l.l_onoff, l.l_linger);
 	len = sizeof(tv);
 	getsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, &len);
@@ -151,15 +153,24 @@ static void refused(void)
 		const char *name;
 		int level, opt, value;
 	} o[] = {
-		{ "TCP_REPAIR_QUEUE", IPPROTO_TCP, TCP_REPAIR_QUEUE, 1 }, { "unknown socket option", SOL_SOCKET, 4711, 1 },
-		{ "SO_ACCEPTCONN", SOL_SOCKET, SO_ACCEPTCONN, 1 }, { "SO_TYPE", SOL_SOCKET, SO_TYPE, 1 },
-		{ "SO_DOMAIN", SOL_SOCKET, SO_DOMAIN, 2 }, { "SO_PROTOCOL", SOL_SOCKET, SO_PROTOCOL, 6 },
-		{ "SO_ERROR", SOL_SOCKET, SO_ERROR, 5 }, { "TCP_KEEPIDLE 0", IPPROTO_TCP, TCP_KEEPIDLE, 0 },
-		{ "TCP_KEEPCNT 200", IPPROTO_TCP, TCP_KEEPCNT, 200 }, { "TCP_SYNCNT 0", IPPROTO_TCP, TCP_SYNCNT, 0 },
-		{ "TCP_USER_TIMEOUT -1", IPPROTO_TCP, TCP_USER_TIMEOUT, -1 }, { "IP_TTL 0", IPPROTO_IP, IP_TTL, 0 },
-		{ "IP_TTL 256", IPPROTO_IP, IP_TTL, 256 }, { "TCP_MAXSEG 1", IPPROTO_TCP, TCP_MAXSEG, 1 },
-		{ "unknown TCP option", IPPROTO_TCP, 999, 1 }, { "unknown IP option", IPPROTO_IP, 999, 1 },
-		{ "IPV6 on IPv4", IPPROTO_IPV6, 26, 1 }, { "unknown level", 777, 1, 1 },
+		{ "TCP_REPAIR_QUEUE", IPPROTO_TCP, TCP_REPAIR_QUEUE, 1 },
+		{ "unknown socket option", SOL_SOCKET, 4711, 1 },
+		{ "SO_ACCEPTCONN", SOL_SOCKET, SO_ACCEPTCONN, 1 },
+		{ "SO_TYPE", SOL_SOCKET, SO_TYPE, 1 },
+		{ "SO_DOMAIN", SOL_SOCKET, SO_DOMAIN, 2 },
+		{ "SO_PROTOCOL", SOL_SOCKET, SO_PROTOCOL, 6 },
+		{ "SO_ERROR", SOL_SOCKET, SO_ERROR, 5 },
+		{ "TCP_KEEPIDLE 0", IPPROTO_TCP, TCP_KEEPIDLE, 0 },
+		{ "TCP_KEEPCNT 200", IPPROTO_TCP, TCP_KEEPCNT, 200 },
+		{ "TCP_SYNCNT 0", IPPROTO_TCP, TCP_SYNCNT, 0 },
+		{ "TCP_USER_TIMEOUT -1", IPPROTO_TCP, TCP_USER_TIMEOUT, -1 },
+		{ "IP_TTL 0", IPPROTO_IP, IP_TTL, 0 },
+		{ "IP_TTL 256", IPPROTO_IP, IP_TTL, 256 },
+		{ "TCP_MAXSEG 1", IPPROTO_TCP, TCP_MAXSEG, 1 },
+		{ "unknown TCP option", IPPROTO_TCP, 999, 1 },
+		{ "unknown IP option", IPPROTO_IP, 999, 1 },
+		{ "IPV6 on IPv4", IPPROTO_IPV6, 26, 1 },
+		{ "unknown level", 777, 1, 1 },
 	};
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
@@ -188,8 +199,8 @@ static void values(void)
 	printf("%d\n", get(fd, SOL_SOCKET, SO_RCVLOWAT));
 	printf("SO_SNDLOWAT %d SO_ACCEPTCONN %d TCP_FASTOPEN_CONNECT %d\n", get(fd, SOL_SOCKET, SO_SNDLOWAT),
 	       get(fd, SOL_SOCKET, SO_ACCEPTCONN), get(fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT));
-	printf("SO_MARK %d SO_BUSY_POLL %d SO_ZEROCOPY %d\n", get(fd, SOL_SOCKET, SO_MARK), get(fd, SOL_SOCKET, SO_BUSY_POLL),
-	       get(fd, SOL_SOCKET, SO_ZEROCOPY));
+	printf("SO_MARK %d SO_BUSY_POLL %d SO_ZEROCOPY %d\n", get(fd, SOL_SOCKET, SO_MARK),
+	       get(fd, SOL_SOCKET, SO_BUSY_POLL), get(fd, SOL_SOCKET, SO_ZEROCOPY));
 	printf("IP_MTU, no peer %d\n", get(fd, IPPROTO_IP, IP_MTU));
 	close(fd);
 }
@@ -254,9 +265,15 @@ int main(void)
 		const char *name;
 		void (*run)(void);
 	} cases[] = {
-		{ "TCP states", states }, { "TCP_INFO", info }, { "TCP_CONGESTION", congestion }, { "buffers", buffers },
-		{ "kept after a failure", kept_after_failure }, { "refused", refused }, { "values", values },
-		{ "shared by dup", shared_by_dup }, { "a port that is taken", taken },
+		{ "TCP states", states },
+		{ "TCP_INFO", info },
+		{ "TCP_CONGESTION", congestion },
+		{ "buffers", buffers },
+		{ "kept after a failure", kept_after_failure },
+		{ "refused", refused },
+		{ "values", values },
+		{ "shared by dup", shared_by_dup },
+		{ "a port that is taken", taken },
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {

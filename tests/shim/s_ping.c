@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ICMP echo sockets (icmp(7), "ping sockets"): identifiers, what is sent and received, control messages, what is refused. */
+/* ICMP echo sockets (icmp(7), "ping sockets"): identifiers, what is sent and received, control messages, what
+ * is refused. */
 #include <netinet/icmp6.h>
 #include <netinet/ip_icmp.h>
 
@@ -53,8 +54,12 @@ static void receive(int fd, uint16_t seq)
 	struct sockaddr_in6 from = { .sin6_port = 77 }, to;
 	char control[256];
 	struct iovec iov = { msg, sizeof(msg) };
-	struct msghdr m = { .msg_name = &from, .msg_namelen = sizeof(from), .msg_iov = &iov, .msg_iovlen = 1,
-			    .msg_control = control, .msg_controllen = sizeof(control) };
+	struct msghdr m = { .msg_name = &from,
+			    .msg_namelen = sizeof(from),
+			    .msg_iov = &iov,
+			    .msg_iovlen = 1,
+			    .msg_control = control,
+			    .msg_controllen = sizeof(control) };
 	ssize_t n;
 	size_t same;
 
@@ -64,12 +69,14 @@ static void receive(int fd, uint16_t seq)
 	if (n < 8)
 		return;
 	server(&to);
-	printf("type %d code %d own id %d seq %d\n", msg[0], msg[1], (msg[4] << 8 | msg[5]) == id_of(fd), (msg[6] << 8 | msg[7]) == seq);
+	printf("type %d code %d own id %d seq %d\n", msg[0], msg[1], (msg[4] << 8 | msg[5]) == id_of(fd),
+	       (msg[6] << 8 | msg[7]) == seq);
 	for (same = 8; same < (size_t)n && msg[same] == 'e'; same++)
 		;
 	printf("data %d from it %d port %d len %u\n", same == (size_t)n,
-	       v6 ? !memcmp(&from.sin6_addr, &to.sin6_addr, 16) :
-		    ((struct sockaddr_in *)&from)->sin_addr.s_addr == ((struct sockaddr_in *)&to)->sin_addr.s_addr,
+	       v6 ? !memcmp(&from.sin6_addr, &to.sin6_addr, 16)
+		  : ((struct sockaddr_in *)&from)->sin_addr.s_addr ==
+			       ((struct sockaddr_in *)&to)->sin_addr.s_addr,
 	       from.sin6_port, m.msg_namelen);
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c))
 		printf("control level %d type %d len %zu\n", c->cmsg_level, c->cmsg_type, c->cmsg_len);
@@ -96,10 +103,10 @@ static void echoes(void)
 	}
 	printf("an id %d\n", id_of(fd) > 0);
 	SAY("SO_TIMESTAMP", setsockopt(fd, SOL_SOCKET, SO_TIMESTAMP, &on, sizeof(on)));
-	SAY("TTL", v6 ? setsockopt(fd, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, &on, sizeof(on)) :
-			setsockopt(fd, IPPROTO_IP, IP_RECVTTL, &on, sizeof(on)));
-	SAY("errors", v6 ? setsockopt(fd, IPPROTO_IPV6, IPV6_RECVERR, &on, sizeof(on)) :
-			   setsockopt(fd, IPPROTO_IP, IP_RECVERR, &on, sizeof(on)));
+	SAY("TTL", v6 ? setsockopt(fd, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, &on, sizeof(on))
+		      : setsockopt(fd, IPPROTO_IP, IP_RECVTTL, &on, sizeof(on)));
+	SAY("errors", v6 ? setsockopt(fd, IPPROTO_IPV6, IPV6_RECVERR, &on, sizeof(on))
+			 : setsockopt(fd, IPPROTO_IP, IP_RECVERR, &on, sizeof(on)));
 	if (!v6)
 		SAY("IP_RETOPTS", setsockopt(fd, IPPROTO_IP, IP_RETOPTS, &on, sizeof(on)));
 	sendto(fd, msg, request(msg, 64, 7), 0, (struct sockaddr *)&to, len);
@@ -140,8 +147,10 @@ static void refusals(void)
 	SAY("nothing came of it", recv(fd, msg, 8, MSG_DONTWAIT));
 	SAY("listen", listen(fd, 1));
 	close(fd);
-	SAY("wrong protocol", socket(v6 ? AF_INET6 : AF_INET, SOCK_DGRAM, v6 ? (int)IPPROTO_ICMP : (int)IPPROTO_ICMPV6));
-	SAY("as a stream", socket(v6 ? AF_INET6 : AF_INET, SOCK_STREAM, v6 ? (int)IPPROTO_ICMPV6 : (int)IPPROTO_ICMP));
+	SAY("wrong protocol",
+	    socket(v6 ? AF_INET6 : AF_INET, SOCK_DGRAM, v6 ? (int)IPPROTO_ICMP : (int)IPPROTO_ICMPV6));
+	SAY("as a stream",
+	    socket(v6 ? AF_INET6 : AF_INET, SOCK_STREAM, v6 ? (int)IPPROTO_ICMPV6 : (int)IPPROTO_ICMP));
 }
 
 static int with_id(int id)

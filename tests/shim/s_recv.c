@@ -136,7 +136,8 @@ static void vectors(void)
 	t_ready(fd, 420);
 	memset(buf, 0xee, sizeof(buf));
 	SAY("64 pieces", readv(fd, iov, 64));
-	printf("first %d %d last %d\n", (unsigned char)buf[10], (unsigned char)buf[19], (unsigned char)buf[629]);
+	printf("first %d %d last %d\n", (unsigned char)buf[10], (unsigned char)buf[19],
+	       (unsigned char)buf[629]);
 	close(fd);
 }
 
@@ -146,13 +147,18 @@ static void messages(void)
 	struct sockaddr_in from = { .sin_family = 77 };
 	char ctl[64];
 	struct iovec iov = { buf, 3 };
-	struct msghdr m = { .msg_name = &from, .msg_namelen = sizeof(from), .msg_iov = &iov, .msg_iovlen = 1,
-			    .msg_control = ctl, .msg_controllen = sizeof(ctl), .msg_flags = 0x7777 };
+	struct msghdr m = { .msg_name = &from,
+			    .msg_namelen = sizeof(from),
+			    .msg_iov = &iov,
+			    .msg_iovlen = 1,
+			    .msg_control = ctl,
+			    .msg_controllen = sizeof(ctl),
+			    .msg_flags = 0x7777 };
 	socklen_t len = sizeof(from);
 
 	SAY("recvmsg", recvmsg(fd, &m, 0));
-	printf("namelen %d controllen %d flags %d family %d\n", (int)m.msg_namelen, (int)m.msg_controllen, m.msg_flags,
-	       from.sin_family);
+	printf("namelen %d controllen %d flags %d family %d\n", (int)m.msg_namelen, (int)m.msg_controllen,
+	       m.msg_flags, from.sin_family);
 	SAY("recvfrom", recvfrom(fd, buf, 1, 0, (struct sockaddr *)&from, &len));
 	printf("length %d family %d\n", (int)len, from.sin_family);
 	SAY("no message", recvmsg(fd, NULL, 0));
@@ -231,7 +237,8 @@ static void timeouts(void)
 	before = t_now();
 	SAY("recv", recv(fd, buf, 1, 0));
 	printf("waited %d\n", t_now() - before > 0.09);
-	SAY("recvmsg", recvmsg(fd, &(struct msghdr){ .msg_iov = &(struct iovec){ buf, 1 }, .msg_iovlen = 1 }, 0));
+	SAY("recvmsg",
+	    recvmsg(fd, &(struct msghdr){ .msg_iov = &(struct iovec){ buf, 1 }, .msg_iovlen = 1 }, 0));
 	tv = (struct timeval){ 0, 0 };
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
 	t_do(fd, "sleep 300\nsay x\n");
@@ -318,12 +325,24 @@ int main(void)
 		const char *name;
 		void (*run)(void);
 	} cases[] = {
-		{ "peek", peek }, { "wait for all", waitall }, { "peek, wait for all", peek_waitall },
-		{ "wait for all, time-out", waitall_timeout }, { "MSG_TRUNC", truncate_flag }, { "nothing", nothing },
-		{ "bad pointers", pointers }, { "vectors", vectors }, { "messages", messages }, { "recvmmsg", several },
-		{ "FIONREAD", counting }, { "SO_RCVLOWAT", low_water }, { "SO_RCVTIMEO", timeouts },
-		{ "urgent data", urgent_received }, { "urgent data in line", urgent_in_line }, { "the end", ends },
-		{ "other flags", flags_unknown }, { "65000 bytes", much },
+		{ "peek", peek },
+		{ "wait for all", waitall },
+		{ "peek, wait for all", peek_waitall },
+		{ "wait for all, time-out", waitall_timeout },
+		{ "MSG_TRUNC", truncate_flag },
+		{ "nothing", nothing },
+		{ "bad pointers", pointers },
+		{ "vectors", vectors },
+		{ "messages", messages },
+		{ "recvmmsg", several },
+		{ "FIONREAD", counting },
+		{ "SO_RCVLOWAT", low_water },
+		{ "SO_RCVTIMEO", timeouts },
+		{ "urgent data", urgent_received },
+		{ "urgent data in line", urgent_in_line },
+		{ "the end", ends },
+		{ "other flags", flags_unknown },
+		{ "65000 bytes", much },
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {

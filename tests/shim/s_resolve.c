@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Names of a real zone, asked in every way libc offers. One line per question, so that the bare and the shimmed run can be laid side by
- * side; names.py serves the zone, the hosts file and resolv.conf, and has the reviewed differences.
+ * Names of a real zone, asked in every way libc offers. One line per question, so that the bare and the
+ * shimmed run can be laid side by side; names.py serves the zone, the hosts file and resolv.conf, and has the
+ * reviewed differences.
  */
 #include <locale.h>
 #include <net/if.h>
@@ -16,10 +17,21 @@ static const struct {
 	int value;
 	const char *name;
 } eais[] = {
-	{ 0, "ok" }, { EAI_AGAIN, "AGAIN" }, { EAI_BADFLAGS, "BADFLAGS" }, { EAI_FAIL, "FAIL" }, { EAI_FAMILY, "FAMILY" },
-	{ EAI_NONAME, "NONAME" }, { EAI_SERVICE, "SERVICE" }, { EAI_SOCKTYPE, "SOCKTYPE" }, { EAI_NODATA, "NODATA" },
-	{ EAI_ADDRFAMILY, "ADDRFAMILY" }, { EAI_OVERFLOW, "OVERFLOW" }, { EAI_IDN_ENCODE, "IDN" }, { EAI_SYSTEM, "SYSTEM" },
-	{ EAI_ALLDONE, "ALLDONE" }, { EAI_INPROGRESS, "INPROGRESS" },
+	{ 0, "ok" },
+	{ EAI_AGAIN, "AGAIN" },
+	{ EAI_BADFLAGS, "BADFLAGS" },
+	{ EAI_FAIL, "FAIL" },
+	{ EAI_FAMILY, "FAMILY" },
+	{ EAI_NONAME, "NONAME" },
+	{ EAI_SERVICE, "SERVICE" },
+	{ EAI_SOCKTYPE, "SOCKTYPE" },
+	{ EAI_NODATA, "NODATA" },
+	{ EAI_ADDRFAMILY, "ADDRFAMILY" },
+	{ EAI_OVERFLOW, "OVERFLOW" },
+	{ EAI_IDN_ENCODE, "IDN" },
+	{ EAI_SYSTEM, "SYSTEM" },
+	{ EAI_ALLDONE, "ALLDONE" },
+	{ EAI_INPROGRESS, "INPROGRESS" },
 };
 
 static const char *eai(int e)
@@ -65,7 +77,10 @@ static const char *shown(const char *s)
 
 static void ask(const struct question *q, bool no_hints)
 {
-	struct addrinfo hints = { .ai_flags = q->flags, .ai_family = q->family, .ai_socktype = q->type, .ai_protocol = q->protocol };
+	struct addrinfo hints = { .ai_flags = q->flags,
+				  .ai_family = q->family,
+				  .ai_socktype = q->type,
+				  .ai_protocol = q->protocol };
 	struct addrinfo *ret = NULL;
 	int e;
 
@@ -85,7 +100,9 @@ static void ask(const struct question *q, bool no_hints)
 
 #define S SOCK_STREAM
 #define LABEL63 "a12345678901234567890123456789012345678901234567890123456789012"
-#define NAME250 LABEL63 "." LABEL63 "." LABEL63 "." "a1234567890123456789012345678901234567890123456789012345678"
+#define NAME250                                                                                              \
+	LABEL63 "." LABEL63 "." LABEL63 "."                                                                  \
+		"a1234567890123456789012345678901234567890123456789012345678"
 
 static const struct question questions[] = {
 	/* families, types, services */
@@ -220,15 +237,27 @@ static const struct question questions[] = {
 	{ NAME250 "." Z, "80", 0, AF_INET, S, 0 },
 	{ "ba\\100d." Z, "80", 0, AF_INET, S, 0 },
 	/* international names */
-	{ "b\xc3\xbc" "cher." Z, "80", 0, AF_INET, S, 0 },
-	{ "b\xc3\xbc" "cher." Z, "80", AI_IDN, AF_INET, S, 0 },
-	{ "b\xc3\xbc" "cher." Z, "80", AI_IDN | AI_CANONNAME, AF_INET, S, 0 },
-	{ "b\xc3\xbc" "cher." Z, "80", AI_IDN | AI_CANONNAME | AI_CANONIDN, AF_INET, S, 0 },
+	{ "b\xc3\xbc"
+	  "cher." Z,
+	  "80", 0, AF_INET, S, 0 },
+	{ "b\xc3\xbc"
+	  "cher." Z,
+	  "80", AI_IDN, AF_INET, S, 0 },
+	{ "b\xc3\xbc"
+	  "cher." Z,
+	  "80", AI_IDN | AI_CANONNAME, AF_INET, S, 0 },
+	{ "b\xc3\xbc"
+	  "cher." Z,
+	  "80", AI_IDN | AI_CANONNAME | AI_CANONIDN, AF_INET, S, 0 },
 	{ "xn--bcher-kva." Z, "80", AI_CANONNAME | AI_CANONIDN, AF_INET, S, 0 },
 	{ "xn--bcher-kva." Z, "80", AI_CANONNAME, AF_INET, S, 0 },
 	{ "www." Z, "80", AI_IDN | AI_CANONNAME, AF_INET, S, 0 },
-	{ "b\xff\xfe" "d." Z, "80", AI_IDN, AF_INET, S, 0 },
-	{ "b\xc3\xbc" "cher." Z, "80", AI_NUMERICHOST, AF_INET, S, 0 },
+	{ "b\xff\xfe"
+	  "d." Z,
+	  "80", AI_IDN, AF_INET, S, 0 },
+	{ "b\xc3\xbc"
+	  "cher." Z,
+	  "80", AI_NUMERICHOST, AF_INET, S, 0 },
 	/* what must not be asked */
 	{ "abcdef.onion", "80", 0, 0, S, 0 },
 	{ "printer.local", "80", 0, 0, S, 0 },
@@ -259,8 +288,10 @@ static const struct question questions[] = {
 
 static void all_questions(void)
 {
-	static const struct question plain[] = { { "www." Z, "80", 0, 0, 0, 0 }, { "v4only." Z, NULL, 0, 0, 0, 0 },
-						 { "1.2.3.4", "80", 0, 0, 0, 0 }, { NULL, "http", 0, 0, 0, 0 },
+	static const struct question plain[] = { { "www." Z, "80", 0, 0, 0, 0 },
+						 { "v4only." Z, NULL, 0, 0, 0, 0 },
+						 { "1.2.3.4", "80", 0, 0, 0, 0 },
+						 { NULL, "http", 0, 0, 0, 0 },
 						 { "nothing." Z, NULL, 0, 0, 0, 0 } };
 
 	for (size_t i = 0; i < sizeof(questions) / sizeof(questions[0]); i++)
@@ -332,15 +363,19 @@ static void by_addr(const char *ip, int af, socklen_t len)
 	if (!ret)
 		return;
 	r = gethostbyaddr_r(raw, len, af, &h, buf, 8, &ret, &herr);
-	printf("gethostbyaddr_r %s small: %s %s %d\n", ip, r ? strerrorname_np(r) : "ok", ret ? "found" : "none", herr);
+	printf("gethostbyaddr_r %s small: %s %s %d\n", ip, r ? strerrorname_np(r) : "ok",
+	       ret ? "found" : "none", herr);
 }
 
 static void hosts(void)
 {
-	static const char *const names[] = { "www." Z, "v4only." Z, "v6only." Z, "alias." Z, "chain1." Z, "nothing." Z, "empty." Z,
-					     "servfail." Z, "many." Z, "1.2.3.4", "127.1", "::1", "fe80::1%lo", "1.2.3.4.", "localhost",
-					     "fileboth", "filealias", "filetwice", "file6", "x.onion", "", ".", NAME250 "." Z,
-					     "WWW." Z ".", "dangling." Z };
+	static const char *const names[] = { "www." Z,	   "v4only." Z,	 "v6only." Z,	"alias." Z,
+					     "chain1." Z,  "nothing." Z, "empty." Z,	"servfail." Z,
+					     "many." Z,	   "1.2.3.4",	 "127.1",	"::1",
+					     "fe80::1%lo", "1.2.3.4.",	 "localhost",	"fileboth",
+					     "filealias",  "filetwice",	 "file6",	"x.onion",
+					     "",	   ".",		 NAME250 "." Z, "WWW." Z ".",
+					     "dangling." Z };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		by_name(names[i], AF_INET);
@@ -371,27 +406,42 @@ static void back(const char *ip, uint16_t port, int flags, socklen_t host_len, s
 {
 	char host[NI_MAXHOST] = "", serv[NI_MAXSERV] = "";
 	struct sockaddr_in v4 = { .sin_family = AF_INET, .sin_port = htons(port) };
-	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_scope_id = strchr(ip, '%') ? 1 : 0 };
+	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6,
+				   .sin6_port = htons(port),
+				   .sin6_scope_id = strchr(ip, '%') ? 1 : 0 };
 	char text[64];
 	int e;
 
 	snprintf(text, sizeof(text), "%.*s", (int)strcspn(ip, "%"), ip);
 	if (inet_pton(AF_INET, text, &v4.sin_addr) == 1)
-		e = getnameinfo((struct sockaddr *)&v4, sizeof(v4), host_len ? host : NULL, host_len, serv_len ? serv : NULL, serv_len, flags);
+		e = getnameinfo((struct sockaddr *)&v4, sizeof(v4), host_len ? host : NULL, host_len,
+				serv_len ? serv : NULL, serv_len, flags);
 	else
-		e = inet_pton(AF_INET6, text, &v6.sin6_addr) == 1 ?
-			getnameinfo((struct sockaddr *)&v6, sizeof(v6), host_len ? host : NULL, host_len, serv_len ? serv : NULL, serv_len, flags) :
-			77;
-	printf("getnameinfo %s %u %x %u %u: %s %s %s\n", ip, port, (unsigned)flags, host_len, serv_len, eai(e), e ? "" : host,
-	       e ? "" : serv);
+		e = inet_pton(AF_INET6, text, &v6.sin6_addr) == 1
+			    ? getnameinfo((struct sockaddr *)&v6, sizeof(v6), host_len ? host : NULL,
+					  host_len, serv_len ? serv : NULL, serv_len, flags)
+			    : 77;
+	printf("getnameinfo %s %u %x %u %u: %s %s %s\n", ip, port, (unsigned)flags, host_len, serv_len,
+	       eai(e), e ? "" : host, e ? "" : serv);
 }
 
 static void backwards(void)
 {
-	static const int flags[] = { 0, NI_NUMERICHOST, NI_NUMERICSERV, NI_NOFQDN, NI_NAMEREQD, NI_DGRAM, NI_IDN,
-				     NI_NUMERICHOST | NI_NUMERICSERV, NI_NAMEREQD | NI_NUMERICHOST, NI_NOFQDN | NI_NAMEREQD, 0x10000 };
-	static const char *const ips[] = { "192.88.99.80", "2a0e:dead:beef::80", "192.88.99.200", "127.0.0.1", "::1", "192.88.99.83",
-					   "fe80::1%lo", "::ffff:192.88.99.80", "0.0.0.0" };
+	static const int flags[] = { 0,
+				     NI_NUMERICHOST,
+				     NI_NUMERICSERV,
+				     NI_NOFQDN,
+				     NI_NAMEREQD,
+				     NI_DGRAM,
+				     NI_IDN,
+				     NI_NUMERICHOST | NI_NUMERICSERV,
+				     NI_NAMEREQD | NI_NUMERICHOST,
+				     NI_NOFQDN | NI_NAMEREQD,
+				     0x10000 };
+	static const char *const ips[] = {
+		"192.88.99.80", "2a0e:dead:beef::80", "192.88.99.200",	     "127.0.0.1", "::1",
+		"192.88.99.83", "fe80::1%lo",	      "::ffff:192.88.99.80", "0.0.0.0"
+	};
 	struct sockaddr_in short_one = { .sin_family = AF_INET };
 	char host[64];
 
@@ -407,9 +457,11 @@ static void backwards(void)
 	back("192.88.99.80", 80, 0, 0, NI_MAXSERV);
 	back("192.88.99.80", 80, 0, 0, 0);
 	back("192.88.99.80", 0, 0, NI_MAXHOST, NI_MAXSERV);
-	printf("getnameinfo short: %s\n", eai(getnameinfo((struct sockaddr *)&short_one, 8, host, sizeof(host), NULL, 0, 0)));
+	printf("getnameinfo short: %s\n",
+	       eai(getnameinfo((struct sockaddr *)&short_one, 8, host, sizeof(host), NULL, 0, 0)));
 	short_one.sin_family = AF_APPLETALK;
-	printf("getnameinfo family: %s\n", eai(getnameinfo((struct sockaddr *)&short_one, sizeof(short_one), host, sizeof(host), NULL, 0, 0)));
+	printf("getnameinfo family: %s\n", eai(getnameinfo((struct sockaddr *)&short_one, sizeof(short_one),
+							   host, sizeof(host), NULL, 0, 0)));
 }
 
 /* ---- getaddrinfo_a ---- */
@@ -424,11 +476,14 @@ static void on_told(int sig, siginfo_t *si, void *ctx)
 static void asynchronous(void)
 {
 	struct addrinfo hints = { .ai_socktype = S, .ai_family = AF_INET };
-	struct gaicb one = { .ar_name = "www." Z, .ar_service = "80", .ar_request = &hints }, two = { .ar_name = "nothing." Z, .ar_request = &hints };
+	struct gaicb one = { .ar_name = "www." Z, .ar_service = "80", .ar_request = &hints },
+		     two = { .ar_name = "nothing." Z, .ar_request = &hints };
 	struct gaicb *list[] = { &one, NULL, &two };
 	const struct gaicb *waited[] = { &one, &two };
 	struct sigevent none = { .sigev_notify = SIGEV_NONE };
-	struct sigevent sig = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1, .sigev_value = { .sival_int = 42 } };
+	struct sigevent sig = { .sigev_notify = SIGEV_SIGNAL,
+				.sigev_signo = SIGUSR1,
+				.sigev_value = { .sival_int = 42 } };
 	struct sigaction sa = { .sa_sigaction = on_told, .sa_flags = SA_SIGINFO };
 	const struct timespec limit = { 20, 0 };
 
@@ -461,7 +516,8 @@ static void put_answer(int n, const unsigned char *a)
 	if (n < 0)
 		printf(" none h_errno %d\n", h_errno);
 	else
-		printf(" %s rcode %d counts %d %d\n", n > 12 ? "answer" : "header", a[3] & 15, a[4] << 8 | a[5], a[6] << 8 | a[7]);
+		printf(" %s rcode %d counts %d %d\n", n > 12 ? "answer" : "header", a[3] & 15,
+		       a[4] << 8 | a[5], a[6] << 8 | a[7]);
 	fflush(stdout);
 }
 
@@ -482,27 +538,32 @@ OLD(res_nquerydomain);
 OLD(res_nsend);
 int old_res_query(const char *name, int class, int type, unsigned char *out, int cap);
 int old_res_search(const char *name, int class, int type, unsigned char *out, int cap);
-int old_res_querydomain(const char *name, const char *domain, int class, int type, unsigned char *out, int cap);
+int old_res_querydomain(const char *name, const char *domain, int class, int type, unsigned char *out,
+			int cap);
 int old_res_send(const unsigned char *q, int len, unsigned char *out, int cap);
 int old_res_nquery(res_state st, const char *name, int class, int type, unsigned char *out, int cap);
 int old_res_nsearch(res_state st, const char *name, int class, int type, unsigned char *out, int cap);
-int old_res_nquerydomain(res_state st, const char *name, const char *domain, int class, int type, unsigned char *out, int cap);
+int old_res_nquerydomain(res_state st, const char *name, const char *domain, int class, int type,
+			 unsigned char *out, int cap);
 int old_res_nsend(res_state st, const unsigned char *q, int len, unsigned char *out, int cap);
 
 static const struct {
 	const char *spelling;
 	int (*query)(const char *name, int class, int type, unsigned char *out, int cap);
 	int (*search)(const char *name, int class, int type, unsigned char *out, int cap);
-	int (*querydomain)(const char *name, const char *domain, int class, int type, unsigned char *out, int cap);
+	int (*querydomain)(const char *name, const char *domain, int class, int type, unsigned char *out,
+			   int cap);
 	int (*send)(const unsigned char *q, int len, unsigned char *out, int cap);
 	int (*nquery)(res_state st, const char *name, int class, int type, unsigned char *out, int cap);
 	int (*nsearch)(res_state st, const char *name, int class, int type, unsigned char *out, int cap);
-	int (*nquerydomain)(res_state st, const char *name, const char *domain, int class, int type, unsigned char *out, int cap);
+	int (*nquerydomain)(res_state st, const char *name, const char *domain, int class, int type,
+			    unsigned char *out, int cap);
 	int (*nsend)(res_state st, const unsigned char *q, int len, unsigned char *out, int cap);
 } family[] = {
-	{ "new", res_query, res_search, res_querydomain, res_send, res_nquery, res_nsearch, res_nquerydomain, res_nsend },
-	{ "old", old_res_query, old_res_search, old_res_querydomain, old_res_send, old_res_nquery, old_res_nsearch,
-	  old_res_nquerydomain, old_res_nsend },
+	{ "new", res_query, res_search, res_querydomain, res_send, res_nquery, res_nsearch, res_nquerydomain,
+	  res_nsend },
+	{ "old", old_res_query, old_res_search, old_res_querydomain, old_res_send, old_res_nquery,
+	  old_res_nsearch, old_res_nquerydomain, old_res_nsend },
 };
 
 static void raw(void)
@@ -510,9 +571,21 @@ static void raw(void)
 	static const struct {
 		const char *name;
 		int type;
-	} asked[] = { { "www." Z, 1 }, { "www." Z, 28 }, { "www." Z, 16 }, { "alias." Z, 1 }, { "nothing." Z, 1 }, { "empty." Z, 1 },
-		      { "servfail." Z, 1 }, { "big." Z, 1 }, { "bigtxt." Z, 16 }, { "www", 1 }, { "", 1 }, { "a..b", 1 }, { "abcdef.onion", 1 },
-		      { "printer.local.", 1 }, { "x.localhost", 1 } };
+	} asked[] = { { "www." Z, 1 },
+		      { "www." Z, 28 },
+		      { "www." Z, 16 },
+		      { "alias." Z, 1 },
+		      { "nothing." Z, 1 },
+		      { "empty." Z, 1 },
+		      { "servfail." Z, 1 },
+		      { "big." Z, 1 },
+		      { "bigtxt." Z, 16 },
+		      { "www", 1 },
+		      { "", 1 },
+		      { "a..b", 1 },
+		      { "abcdef.onion", 1 },
+		      { "printer.local.", 1 },
+		      { "x.localhost", 1 } };
 	struct __res_state st = { 0 };
 	unsigned char out[8192], q[512];
 	int len;

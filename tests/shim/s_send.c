@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sending on a TCP socket: sizes, vectors, flags, full buffers, time-outs, SIGPIPE, sendfile and splice, stdio. */
+/* Sending on a TCP socket: sizes, vectors, flags, full buffers, time-outs, SIGPIPE, sendfile and splice,
+ * stdio. */
 #include <linux/sockios.h>
 #include <netinet/tcp.h>
 #include <sys/ioctl.h>
@@ -96,8 +97,12 @@ static void addressed(void)
 
 	SAY("sendto with another address", sendto(fd, big, 5, 0, (struct sockaddr *)&a, sizeof(a)));
 	SAY("with a short one", sendto(fd, big, 5, 0, (struct sockaddr *)&a, 1));
-	SAY("sendmsg with one", sendmsg(fd, &(struct msghdr){ .msg_name = &a, .msg_namelen = sizeof(a),
-							      .msg_iov = &(struct iovec){ big, 5 }, .msg_iovlen = 1 }, 0));
+	SAY("sendmsg with one", sendmsg(fd,
+					&(struct msghdr){ .msg_name = &a,
+							  .msg_namelen = sizeof(a),
+							  .msg_iov = &(struct iovec){ big, 5 },
+							  .msg_iovlen = 1 },
+					0));
 	total(fd);
 }
 
@@ -294,10 +299,19 @@ int main(void)
 		const char *name;
 		void (*run)(void);
 	} cases[] = {
-		{ "plain", plain }, { "vectors", vectors }, { "sendmmsg", several }, { "with an address", addressed },
-		{ "held back", more }, { "urgent", urgent }, { "full", when_full }, { "a part", partly },
-		{ "broken pipe", broken }, { "sendfile and splice", files }, { "splice from a socket", spliced_in },
-		{ "stdio", stdio }, { "SIOCOUTQ", unsent },
+		{ "plain", plain },
+		{ "vectors", vectors },
+		{ "sendmmsg", several },
+		{ "with an address", addressed },
+		{ "held back", more },
+		{ "urgent", urgent },
+		{ "full", when_full },
+		{ "a part", partly },
+		{ "broken pipe", broken },
+		{ "sendfile and splice", files },
+		{ "splice from a socket", spliced_in },
+		{ "stdio", stdio },
+		{ "SIOCOUTQ", unsent },
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {

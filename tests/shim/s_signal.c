@@ -270,11 +270,17 @@ int main(void)
 		const char *name;
 		void (*run)(void);
 	} cases[] = {
-		{ "recv interrupted", recv_interrupted }, { "recv restarted", recv_restarted },
-		{ "a part before the signal", recv_part }, { "send interrupted", send_interrupted },
-		{ "connect interrupted, completes", connect_completes }, { "connect interrupted, again", connect_again },
-		{ "jump out of connect", jump_from_connect }, { "jump out of recv", jump_from_recv },
-		{ "send in a handler", from_handler }, { "SIGPIPE", pipe_signal }, { "SIGIO", io_signal },
+		{ "recv interrupted", recv_interrupted },
+		{ "recv restarted", recv_restarted },
+		{ "a part before the signal", recv_part },
+		{ "send interrupted", send_interrupted },
+		{ "connect interrupted, completes", connect_completes },
+		{ "connect interrupted, again", connect_again },
+		{ "jump out of connect", jump_from_connect },
+		{ "jump out of recv", jump_from_recv },
+		{ "send in a handler", from_handler },
+		{ "SIGPIPE", pipe_signal },
+		{ "SIGIO", io_signal },
 		{ "poll interrupted", poll_interrupted },
 	};
 

@@ -62,7 +62,8 @@ static void behind_the_back(void)
 	printf("same number %d\n", file == fd);
 	SAY("read from the file", read(file, &byte, 1));
 	SAY("send to the file", send(file, "x", 1, 0));
-	SAY("getpeername of the file", getpeername(file, (struct sockaddr *)&(struct sockaddr_in){ 0 }, &(socklen_t){ 16 }));
+	SAY("getpeername of the file",
+	    getpeername(file, (struct sockaddr *)&(struct sockaddr_in){ 0 }, &(socklen_t){ 16 }));
 	close(file);
 	SAY("closed", recv(fd, &byte, 1, 0));
 }

@@ -52,7 +52,10 @@ static void echo(void)
 	SAY("send nothing", send(fd, "", 0, 0));
 	SAY("MSG_OOB read", recv(fd, buf, 1, MSG_OOB));
 	SAY("error queue", recv(fd, buf, 1, MSG_ERRQUEUE | MSG_DONTWAIT));
-	SAY("fast open", sendto(fd, "x", 1, MSG_FASTOPEN | MSG_NOSIGNAL, (struct sockaddr *)&other, sizeof(other)) < 0 ? 0 : 1);
+	SAY("fast open",
+	    sendto(fd, "x", 1, MSG_FASTOPEN | MSG_NOSIGNAL, (struct sockaddr *)&other, sizeof(other)) < 0
+		    ? 0
+		    : 1);
 	close(fd);
 }
 
@@ -65,7 +68,9 @@ static void rights(void)
 		struct cmsghdr align;
 	} ctl = { { 0 } };
 	struct iovec iov = { (char[]){ "fd" }, 2 };
-	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = ctl.buf, .msg_controllen = sizeof(ctl.buf) };
+	struct msghdr m = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = ctl.buf, .msg_controllen = sizeof(ctl.buf)
+	};
 	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
 
 	printf("-- a descriptor sent over TCP\n");
@@ -134,7 +139,8 @@ static void reset(void)
 	send(fd, "x", 1, 0);
 	SAY("data", recv(fd, buf, 3, MSG_WAITALL));
 	send(fd, "y", 1, 0);
-	printf("events %s\n", t_events(t_poll(fd, POLLRDHUP, 3000) | t_poll(fd, POLLIN | POLLOUT | POLLRDHUP, 3000), text));
+	printf("events %s\n",
+	       t_events(t_poll(fd, POLLRDHUP, 3000) | t_poll(fd, POLLIN | POLLOUT | POLLRDHUP, 3000), text));
 	SAY("recv", recv(fd, buf, 1, 0));
 	SAY("recv again", recv(fd, buf, 1, 0));
 	SAY("send", send(fd, "z", 1, MSG_NOSIGNAL));

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One process, several threads: one socket used by two, calls ended by another thread, cancellation, many at once. */
+/* One process, several threads: one socket used by two, calls ended by another thread, cancellation, many at
+ * once. */
 #include <pthread.h>
 #include <sys/wait.h>
 
@@ -236,10 +237,16 @@ int main(void)
 		const char *name;
 		void (*run)(void);
 	} cases[] = {
-		{ "both ways", both_ways }, { "shutdown wakes", shutdown_wakes },
-		{ "shutdown wakes connect", shutdown_wakes_connect }, { "cancelled connect", cancel_connect },
-		{ "cancelled send", cancel_send }, { "reset wakes", reset_wakes }, { "closed under a reader", closed_under },
-		{ "many", many }, { "two readers", two_readers }, { "fork among threads", fork_among_threads },
+		{ "both ways", both_ways },
+		{ "shutdown wakes", shutdown_wakes },
+		{ "shutdown wakes connect", shutdown_wakes_connect },
+		{ "cancelled connect", cancel_connect },
+		{ "cancelled send", cancel_send },
+		{ "reset wakes", reset_wakes },
+		{ "closed under a reader", closed_under },
+		{ "many", many },
+		{ "two readers", two_readers },
+		{ "fork among threads", fork_among_threads },
 	};
 
 	signal(SIGPIPE, SIG_IGN);

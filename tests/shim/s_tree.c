@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sockets over dup, fork, vfork, exec, posix_spawn, descriptor passing; children with a cleaned environment; threads. */
+/* Sockets over dup, fork, vfork, exec, posix_spawn, descriptor passing; children with a cleaned environment;
+ * threads. */
 #include <pthread.h>
 #include <spawn.h>
 #include <sys/un.h>
@@ -110,7 +111,9 @@ static void passing(void)
 	} ctl = { { 0 } };
 	char byte = 'x';
 	struct iovec iov = { &byte, 1 };
-	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = ctl.buf, .msg_controllen = sizeof(ctl.buf) };
+	struct msghdr m = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = ctl.buf, .msg_controllen = sizeof(ctl.buf)
+	};
 	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
 
 	printf("-- passed over a unix socket\n");
@@ -137,8 +140,8 @@ static void *worker(void *arg)
 
 	for (int i = 0; i < 20; i++) {
 		memset(out, 'a' + i, sizeof(out));
-		good += send(fd, out, sizeof(out), 0) == sizeof(out) && recv(fd, in, sizeof(in), MSG_WAITALL) == sizeof(in) &&
-			!memcmp(in, out, sizeof(in));
+		good += send(fd, out, sizeof(out), 0) == sizeof(out) &&
+			recv(fd, in, sizeof(in), MSG_WAITALL) == sizeof(in) && !memcmp(in, out, sizeof(in));
 	}
 	close(fd);
 	return (void *)good;

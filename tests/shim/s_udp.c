@@ -16,8 +16,8 @@ static void sizes(int fd, bool connected)
 	size_t max = limit ? (size_t)atoi(limit) : 65507;
 
 	for (size_t i = 0; i < sizeof(len) / sizeof(len[0]) && len[i] <= max; i++) {
-		ssize_t r = connected ? send(fd, big, len[i], 0) :
-					sendto(fd, big, len[i], 0, (struct sockaddr *)&a, sizeof(a));
+		ssize_t r = connected ? send(fd, big, len[i], 0)
+				      : sendto(fd, big, len[i], 0, (struct sockaddr *)&a, sizeof(a));
 
 		SAY("sent", r);
 		if (!t_poll(fd, POLLIN, 3000)) {
@@ -28,10 +28,12 @@ static void sizes(int fd, bool connected)
 		r = recvfrom(fd, in, sizeof(in), 0, (struct sockaddr *)&from, &from_len);
 		SAY("received", r);
 		printf("same %d from the server %d\n", r == (ssize_t)len[i] && !memcmp(in, big, len[i]),
-		       from_len == sizeof(from) && from.sin_port == a.sin_port && from.sin_addr.s_addr == a.sin_addr.s_addr);
+		       from_len == sizeof(from) && from.sin_port == a.sin_port &&
+			       from.sin_addr.s_addr == a.sin_addr.s_addr);
 	}
-	SAY("one more than UDP carries", connected ? send(fd, big, 65508, 0) :
-						     sendto(fd, big, 65508, 0, (struct sockaddr *)&a, sizeof(a)));
+	SAY("one more than UDP carries",
+	    connected ? send(fd, big, 65508, 0)
+		      : sendto(fd, big, 65508, 0, (struct sockaddr *)&a, sizeof(a)));
 }
 
 static void unconnected(void)

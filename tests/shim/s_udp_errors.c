@@ -168,8 +168,9 @@ static void show_control(struct msghdr *m)
 
 		printf("control level %d type %d len %zu\n", c->cmsg_level, c->cmsg_type, c->cmsg_len);
 		memcpy(&e, CMSG_DATA(c), sizeof(e));
-		printf("errno %s origin %d type %d code %d info %u data %u\n", strerrorname_np((int)e.ee_errno), e.ee_origin,
-		       e.ee_type, e.ee_code, e.ee_info, e.ee_data);
+		printf("errno %s origin %d type %d code %d info %u data %u\n",
+		       strerrorname_np((int)e.ee_errno), e.ee_origin, e.ee_type, e.ee_code, e.ee_info,
+		       e.ee_data);
 		memcpy(&four, CMSG_DATA(c) + sizeof(e), sizeof(four));
 		if (four.sin_family == AF_INET)
 			inet_ntop(AF_INET, &four.sin_addr, text, sizeof(text));
@@ -177,7 +178,8 @@ static void show_control(struct msghdr *m)
 			memcpy(&six, CMSG_DATA(c) + sizeof(e), sizeof(six));
 			inet_ntop(AF_INET6, &six.sin6_addr, text, sizeof(text));
 		}
-		printf("offender family %d port %d %s\n", four.sin_family, four.sin_port, four.sin_family == AF_INET ? "" : text);
+		printf("offender family %d port %d %s\n", four.sin_family, four.sin_port,
+		       four.sin_family == AF_INET ? "" : text);
 	}
 }
 
@@ -186,8 +188,12 @@ static ssize_t from_queue(int fd, size_t room, size_t control_room)
 	char data[512], control[512];
 	struct sockaddr_in6 name = { .sin6_family = 0 };
 	struct iovec iov = { data, room };
-	struct msghdr m = { .msg_name = &name, .msg_namelen = sizeof(name), .msg_iov = &iov, .msg_iovlen = 1,
-			    .msg_control = control, .msg_controllen = control_room };
+	struct msghdr m = { .msg_name = &name,
+			    .msg_namelen = sizeof(name),
+			    .msg_iov = &iov,
+			    .msg_iovlen = 1,
+			    .msg_control = control,
+			    .msg_controllen = control_room };
 	ssize_t r;
 
 	errno = 0;
@@ -195,9 +201,9 @@ static ssize_t from_queue(int fd, size_t room, size_t control_room)
 	printf("error queue: %zd %s\n", r, r < 0 ? strerrorname_np(errno) : "");
 	if (r < 0)
 		return r;
-	printf("flags%s%s%s payload %.*s name %d len %u port right %d\n", m.msg_flags & MSG_ERRQUEUE ? " ERRQUEUE" : "",
-	       m.msg_flags & MSG_TRUNC ? " TRUNC" : "", m.msg_flags & MSG_CTRUNC ? " CTRUNC" : "", (int)r, data,
-	       name.sin6_family, m.msg_namelen,
+	printf("flags%s%s%s payload %.*s name %d len %u port right %d\n",
+	       m.msg_flags & MSG_ERRQUEUE ? " ERRQUEUE" : "", m.msg_flags & MSG_TRUNC ? " TRUNC" : "",
+	       m.msg_flags & MSG_CTRUNC ? " CTRUNC" : "", (int)r, data, name.sin6_family, m.msg_namelen,
 	       name.sin6_port == htons(t_port(name.sin6_family == AF_INET ? "T_UDPCLOSED" : "T_UDP6CLOSED")));
 	if (control_room > 64)
 		show_control(&m);
@@ -210,8 +216,8 @@ static void queue(int domain, bool connected)
 	char byte, text[64];
 
 	printf("-- %s: IP_RECVERR, %sconnected\n", family, connected ? "" : "not ");
-	SAY("IP_RECVERR", domain == AF_INET ? setsockopt(fd, IPPROTO_IP, IP_RECVERR, &on, sizeof(on)) :
-					      setsockopt(fd, IPPROTO_IPV6, IPV6_RECVERR, &on, sizeof(on)));
+	SAY("IP_RECVERR", domain == AF_INET ? setsockopt(fd, IPPROTO_IP, IP_RECVERR, &on, sizeof(on))
+					    : setsockopt(fd, IPPROTO_IPV6, IPV6_RECVERR, &on, sizeof(on)));
 	from_queue(fd, 64, 512);
 	provoke(fd, domain, connected);
 	printf("events %s\n", t_events(t_poll(fd, POLLIN, WAIT), text));

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* UDP to this machine itself: servers and clients of one program, addresses, errors, ports, and the internet beside it. */
+/* UDP to this machine itself: servers and clients of one program, addresses, errors, ports, and the internet
+ * beside it. */
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -18,7 +19,9 @@ static char big[65507], in[70000];
 
 static struct sockaddr_in at(in_addr_t ip, int port)
 {
-	return (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr = { htonl(ip) } };
+	return (struct sockaddr_in){ .sin_family = AF_INET,
+				     .sin_port = htons((uint16_t)port),
+				     .sin_addr = { htonl(ip) } };
 }
 
 static int port_of(int fd)
@@ -59,7 +62,8 @@ static void name(const char *what, int fd)
 	char text[INET_ADDRSTRLEN];
 
 	SAY(what, getsockname(fd, (struct sockaddr *)&a, &len));
-	printf("%s is %s, port %d\n", what, inet_ntop(AF_INET, &a.sin_addr, text, sizeof(text)), a.sin_port != 0);
+	printf("%s is %s, port %d\n", what, inet_ntop(AF_INET, &a.sin_addr, text, sizeof(text)),
+	       a.sin_port != 0);
 }
 
 static void there_and_back(void)
@@ -73,11 +77,12 @@ static void there_and_back(void)
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
 		SAY("send", sendto(c, big, sizes[i], 0, (struct sockaddr *)&to, sizeof(to)));
 		SAY("server receives", take(s, &from));
-		printf("from this machine %d, the client's port %d\n", from.sin_addr.s_addr == htonl(INADDR_LOOPBACK),
-		       ntohs(from.sin_port) == port_of(c));
+		printf("from this machine %d, the client's port %d\n",
+		       from.sin_addr.s_addr == htonl(INADDR_LOOPBACK), ntohs(from.sin_port) == port_of(c));
 		SAY("answer", sendto(s, big, sizes[i], 0, (struct sockaddr *)&from, sizeof(from)));
 		SAY("client receives", take(c, &from));
-		printf("from the server %d\n", from.sin_port == to.sin_port && from.sin_addr.s_addr == to.sin_addr.s_addr);
+		printf("from the server %d\n",
+		       from.sin_port == to.sin_port && from.sin_addr.s_addr == to.sin_addr.s_addr);
 	}
 	name("client", c);
 	SAY("too long", sendto(c, in, 65508, 0, (struct sockaddr *)&to, sizeof(to)));
@@ -88,7 +93,8 @@ static void there_and_back(void)
 static void connected(void)
 {
 	int s = server(INADDR_LOOPBACK), other = server(INADDR_LOOPBACK), c = socket(AF_INET, SOCK_DGRAM, 0);
-	struct sockaddr_in to = at(INADDR_LOOPBACK, port_of(s)), zero = at(0, port_of(s)), from = at(0, 0), peer;
+	struct sockaddr_in to = at(INADDR_LOOPBACK, port_of(s)), zero = at(0, port_of(s)), from = at(0, 0),
+			   peer;
 	struct sockaddr none = { .sa_family = AF_UNSPEC };
 	socklen_t len = sizeof(peer);
 
@@ -101,8 +107,11 @@ static void connected(void)
 	SAY("answer", give(s, "answer", &from));
 	SAY("client hears the server only", take(c, NULL));
 	SAY("nothing more", recv(c, in, 1, MSG_DONTWAIT));
-	SAY("sendto another", sendto(c, "other", 5, 0, (struct sockaddr *)&(struct sockaddr_in){
-		AF_INET, htons((uint16_t)port_of(other)), { htonl(INADDR_LOOPBACK) }, "" }, sizeof(to)));
+	SAY("sendto another",
+	    sendto(c, "other", 5, 0,
+		   (struct sockaddr *)&(struct sockaddr_in){
+			   AF_INET, htons((uint16_t)port_of(other)), { htonl(INADDR_LOOPBACK) }, "" },
+		   sizeof(to)));
 	SAY("the other receives", take(other, NULL));
 	SAY("AF_UNSPEC", connect(c, &none, sizeof(none)));
 	name("client", c);
@@ -122,8 +131,12 @@ static void report(int fd)
 	char control[256];
 	struct sockaddr_in dest = at(0, 0);
 	struct iovec iov = { in, sizeof(in) };
-	struct msghdr m = { .msg_name = &dest, .msg_namelen = sizeof(dest), .msg_iov = &iov, .msg_iovlen = 1,
-			    .msg_control = control, .msg_controllen = sizeof(control) };
+	struct msghdr m = { .msg_name = &dest,
+			    .msg_namelen = sizeof(dest),
+			    .msg_iov = &iov,
+			    .msg_iovlen = 1,
+			    .msg_control = control,
+			    .msg_controllen = sizeof(control) };
 	struct sock_extended_err *e;
 	struct cmsghdr *c;
 
@@ -132,13 +145,14 @@ static void report(int fd)
 	if (!c)
 		return;
 	e = (struct sock_extended_err *)CMSG_DATA(c);
-	printf("%s origin %d type %d code %d, about loopback %d\n", strerrorname_np((int)e->ee_errno), e->ee_origin, e->ee_type,
-	       e->ee_code, dest.sin_addr.s_addr == htonl(INADDR_LOOPBACK));
+	printf("%s origin %d type %d code %d, about loopback %d\n", strerrorname_np((int)e->ee_errno),
+	       e->ee_origin, e->ee_type, e->ee_code, dest.sin_addr.s_addr == htonl(INADDR_LOOPBACK));
 }
 
 static void nobody(void)
 {
-	int s = server(INADDR_LOOPBACK), c = socket(AF_INET, SOCK_DGRAM, 0), u = socket(AF_INET, SOCK_DGRAM, 0), on = 1;
+	int s = server(INADDR_LOOPBACK), c = socket(AF_INET, SOCK_DGRAM, 0),
+	    u = socket(AF_INET, SOCK_DGRAM, 0), on = 1;
 	struct sockaddr_in to = at(INADDR_LOOPBACK, port_of(s));
 	char text[64];
 
@@ -177,7 +191,8 @@ static int bound(int domain, const void *a, socklen_t len, int option)
 static void ports(void)
 {
 	int s = server(INADDR_LOOPBACK), t, port = port_of(s);
-	struct sockaddr_in a = at(INADDR_LOOPBACK, port), any = at(INADDR_ANY, port), second = at(INADDR_LOOPBACK + 1, port);
+	struct sockaddr_in a = at(INADDR_LOOPBACK, port), any = at(INADDR_ANY, port),
+			   second = at(INADDR_LOOPBACK + 1, port);
 	struct sockaddr_in6 a6 = { .sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port) };
 
 	printf("-- ports\n");
@@ -209,8 +224,12 @@ static void all_addresses(void)
 		struct cmsghdr align;
 	} u;
 	struct iovec iov = { in, sizeof(in) };
-	struct msghdr m = { .msg_name = &from, .msg_namelen = sizeof(from), .msg_iov = &iov, .msg_iovlen = 1,
-			    .msg_control = u.buf, .msg_controllen = sizeof(u.buf) };
+	struct msghdr m = { .msg_name = &from,
+			    .msg_namelen = sizeof(from),
+			    .msg_iov = &iov,
+			    .msg_iovlen = 1,
+			    .msg_control = u.buf,
+			    .msg_controllen = sizeof(u.buf) };
 	struct in_pktinfo *p;
 	struct cmsghdr *h;
 	char text[INET_ADDRSTRLEN];
@@ -233,7 +252,8 @@ static void all_addresses(void)
 		for (h = CMSG_FIRSTHDR(&m); h; h = CMSG_NXTHDR(&m, h)) {
 			p = (struct in_pktinfo *)CMSG_DATA(h);
 			if (h->cmsg_type == IP_PKTINFO)
-				printf("at %s, device %d\n", inet_ntop(AF_INET, &p->ipi_addr, text, sizeof(text)), p->ipi_ifindex);
+				printf("at %s, device %d\n",
+				       inet_ntop(AF_INET, &p->ipi_addr, text, sizeof(text)), p->ipi_ifindex);
 			else
 				printf("message %d is %d\n", h->cmsg_type, *(uint8_t *)CMSG_DATA(h));
 		}
@@ -252,7 +272,8 @@ static void all_addresses(void)
 static void six(void)
 {
 	struct sockaddr_in6 a = { .sin6_family = AF_INET6 }, from = { .sin6_port = 0 };
-	int s = bound(AF_INET6, &a, sizeof(a), 0), c = socket(AF_INET6, SOCK_DGRAM, 0), four = socket(AF_INET, SOCK_DGRAM, 0);
+	int s = bound(AF_INET6, &a, sizeof(a), 0), c = socket(AF_INET6, SOCK_DGRAM, 0),
+	    four = socket(AF_INET, SOCK_DGRAM, 0);
 	struct sockaddr_in to = at(INADDR_LOOPBACK, port_of(s));
 	socklen_t len = sizeof(from);
 	char text[INET6_ADDRSTRLEN];
@@ -264,7 +285,9 @@ static void six(void)
 	printf("from %s, %u bytes\n", inet_ntop(AF_INET6, &from.sin6_addr, text, sizeof(text)), len);
 	SAY("answer", sendto(s, "you", 3, 0, (struct sockaddr *)&from, len));
 	SAY("received", take(four, NULL));
-	a = (struct sockaddr_in6){ .sin6_family = AF_INET6, .sin6_port = to.sin_port, .sin6_addr = in6addr_loopback };
+	a = (struct sockaddr_in6){ .sin6_family = AF_INET6,
+				   .sin6_port = to.sin_port,
+				   .sin6_addr = in6addr_loopback };
 	SAY("connect", connect(c, (struct sockaddr *)&a, sizeof(a)));
 	len = sizeof(from);
 	SAY("getsockname", getsockname(c, (struct sockaddr *)&from, &len));
@@ -343,7 +366,8 @@ static void crowd(void)
 /* One socket speaks to this machine and to the internet. */
 static void both(void)
 {
-	int s = server(INADDR_LOOPBACK), c = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0), ep = epoll_create1(0), port;
+	int s = server(INADDR_LOOPBACK), c = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0),
+	    ep = epoll_create1(0), port;
 	struct sockaddr_in here = at(INADDR_LOOPBACK, port_of(s)), far = t_v4("T_UDP"), from = at(0, 0);
 	struct epoll_event ev = { .events = EPOLLIN | EPOLLET };
 

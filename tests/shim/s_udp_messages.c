@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* UDP: control messages both ways, message flags, vectors with a time-out. */
+#include <linux/sockios.h>
 #include <sys/ioctl.h>
 #include <sys/time.h>
 #include <time.h>
-#include <linux/sockios.h>
 
 #include "t.h"
 
@@ -29,12 +29,14 @@ static bool is_own(int fd, const void *ip, size_t len)
 	socklen_t n = sizeof(a);
 
 	getsockname(fd, (struct sockaddr *)&a, &n);
-	return !memcmp(len == 4 ? (void *)&((struct sockaddr_in *)&a)->sin_addr : (void *)&a.sin6_addr, ip, len);
+	return !memcmp(len == 4 ? (void *)&((struct sockaddr_in *)&a)->sin_addr : (void *)&a.sin6_addr, ip,
+		       len);
 }
 
 static void show(int fd, struct msghdr *m)
 {
-	printf("flags%s%s\n", m->msg_flags & MSG_TRUNC ? " TRUNC" : "", m->msg_flags & MSG_CTRUNC ? " CTRUNC" : "");
+	printf("flags%s%s\n", m->msg_flags & MSG_TRUNC ? " TRUNC" : "",
+	       m->msg_flags & MSG_CTRUNC ? " CTRUNC" : "");
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c)) {
 		int v = 0;
 
@@ -48,15 +50,18 @@ static void show(int fd, struct msghdr *m)
 			struct in_pktinfo p;
 
 			memcpy(&p, CMSG_DATA(c), sizeof(p));
-			printf(" index %d own %d %d\n", p.ipi_ifindex > 0, is_own(fd, &p.ipi_addr, 4), is_own(fd, &p.ipi_spec_dst, 4));
+			printf(" index %d own %d %d\n", p.ipi_ifindex > 0, is_own(fd, &p.ipi_addr, 4),
+			       is_own(fd, &p.ipi_spec_dst, 4));
 		} else if (c->cmsg_type == IPV6_PKTINFO) {
 			struct in6_pktinfo p;
 
 			memcpy(&p, CMSG_DATA(c), sizeof(p));
 			printf(" index %d own %d\n", p.ipi6_ifindex > 0, is_own(fd, &p.ipi6_addr, 16));
 		} else {
-			memcpy(&v, CMSG_DATA(c), c->cmsg_len - CMSG_LEN(0) < sizeof(v) ? c->cmsg_len - CMSG_LEN(0) : sizeof(v));
-			if ((c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TTL) || c->cmsg_type == IPV6_HOPLIMIT)
+			memcpy(&v, CMSG_DATA(c),
+			       c->cmsg_len - CMSG_LEN(0) < sizeof(v) ? c->cmsg_len - CMSG_LEN(0) : sizeof(v));
+			if ((c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TTL) ||
+			    c->cmsg_type == IPV6_HOPLIMIT)
 				v = v > 32; /* the way here decides */
 			printf(" value %d\n", v);
 		}
@@ -67,7 +72,9 @@ static void receive(int fd, size_t room)
 {
 	char control[256] = "", data[8]; /* what is cut off is looked at too */
 	struct iovec iov = { data, 8 };
-	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = room };
+	struct msghdr m = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = room
+	};
 
 	send(fd, "ping", 4, 0);
 	if (!t_poll(fd, POLLIN, WAIT))
@@ -134,7 +141,9 @@ static void send_with(int fd, const char *what, int level, int type, const void 
 {
 	char control[CMSG_SPACE(64)] = { 0 }, byte;
 	struct iovec iov = { (char[]){ "x" }, 1 };
-	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = CMSG_SPACE(len) };
+	struct msghdr m = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = CMSG_SPACE(len)
+	};
 	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
 
 	*c = (struct cmsghdr){ .cmsg_len = CMSG_LEN(len), .cmsg_level = level, .cmsg_type = type };
@@ -191,7 +200,9 @@ static void broken_control(void)
 	int fd = open_socket();
 	char control[CMSG_SPACE(4)] = { 0 };
 	struct iovec iov = { (char[]){ "x" }, 1 };
-	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control) };
+	struct msghdr m = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)
+	};
 	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
 
 	printf("-- broken control\n");
@@ -231,8 +242,9 @@ static void batches(void)
 	SAY("a time-out that is over is looked at after the first", recvmmsg(fd, v, 4, 0, &ts));
 	ts = (struct timespec){ -1, 0 };
 	SAY("a time-out that is none", recvmmsg(fd, v, 4, 0, &ts));
-	SAY("bind of a connected one", bind(fd, (struct sockaddr *)&(struct sockaddr_in6){ .sin6_family = v6 ? AF_INET6 : AF_INET },
-					   v6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in)));
+	SAY("bind of a connected one",
+	    bind(fd, (struct sockaddr *)&(struct sockaddr_in6){ .sin6_family = v6 ? AF_INET6 : AF_INET },
+		 v6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in)));
 	SAY("SIOCOUTQ", ioctl(fd, SIOCOUTQ, &n));
 	printf("is %d\n", n);
 	SAY("FIONREAD", ioctl(fd, FIONREAD, &n));
@@ -248,7 +260,8 @@ static void batches(void)
 	printf("is %d\n", n);
 	SAY("peek", recv(fd, got, 2, MSG_PEEK | MSG_TRUNC));
 	SAY("recv with all kinds of flags", recv(fd, got, 8, MSG_WAITALL | MSG_DONTWAIT | MSG_CMSG_CLOEXEC));
-	SAY("send with all kinds of flags", send(fd, "x", 1, MSG_CONFIRM | MSG_DONTROUTE * 0 | MSG_EOR | MSG_NOSIGNAL));
+	SAY("send with all kinds of flags",
+	    send(fd, "x", 1, MSG_CONFIRM | MSG_DONTROUTE * 0 | MSG_EOR | MSG_NOSIGNAL));
 	close(fd);
 }
 

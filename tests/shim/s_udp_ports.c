@@ -22,8 +22,9 @@ static int bound(int domain, int port, int option)
 	if (option)
 		setsockopt(fd, option == IPV6_V6ONLY ? IPPROTO_IPV6 : SOL_SOCKET, option, &on, sizeof(on));
 	errno = 0;
-	printf("%s, option %d: %s\n", port ? "that port" : "any port",
-	       option, t_err(bind(fd, (struct sockaddr *)&a, domain == AF_INET ? sizeof(struct sockaddr_in) : sizeof(a))));
+	printf("%s, option %d: %s\n", port ? "that port" : "any port", option,
+	       t_err(bind(fd, (struct sockaddr *)&a,
+			  domain == AF_INET ? sizeof(struct sockaddr_in) : sizeof(a))));
 	return fd;
 }
 
@@ -58,11 +59,12 @@ static void in_use(void)
 	close(bound(AF_INET, port, 0));
 	fd[1] = bound(AF_INET, port, SO_REUSEADDR);
 	printf("the same %d, the newer one gets it %d\n", port_of(fd[1]) == port,
-	       sendto(fd[0], "x", 1, 0, (struct sockaddr *)&to, sizeof(to)) == 1 && t_poll(fd[1], POLLIN, WAIT) == POLLIN &&
-		       !t_poll(fd[0], POLLIN, 0));
+	       sendto(fd[0], "x", 1, 0, (struct sockaddr *)&to, sizeof(to)) == 1 &&
+		       t_poll(fd[1], POLLIN, WAIT) == POLLIN && !t_poll(fd[0], POLLIN, 0));
 	recv(fd[1], &byte, 1, MSG_DONTWAIT);
 	SAY("the older one connects", t_connect(fd[0], "T_UDP"));
-	printf("and gets it %d\n", send(fd[0], "x", 1, 0) == 1 && t_poll(fd[0], POLLIN, WAIT) == POLLIN && !t_poll(fd[1], POLLIN, 0));
+	printf("and gets it %d\n", send(fd[0], "x", 1, 0) == 1 && t_poll(fd[0], POLLIN, WAIT) == POLLIN &&
+					   !t_poll(fd[1], POLLIN, 0));
 	close(fd[0]);
 	close(fd[1]);
 	fd[0] = bound(AF_INET, 0, SO_REUSEPORT);
@@ -88,7 +90,8 @@ static void renamed(void)
 	printf("answer %d\n", answered(fd, (struct sockaddr *)&to, sizeof(to)));
 	port = port_of(fd);
 	printf("a port %d\n", port > 0);
-	SAY("bind then", bind(fd, (struct sockaddr *)&(struct sockaddr_in){ .sin_family = AF_INET }, sizeof(me)));
+	SAY("bind then",
+	    bind(fd, (struct sockaddr *)&(struct sockaddr_in){ .sin_family = AF_INET }, sizeof(me)));
 	SAY("connect", connect(fd, (struct sockaddr *)&to, sizeof(to)));
 	getsockname(fd, (struct sockaddr *)&me, &len);
 	printf("the same port %d an address %d\n", port_of(fd) == port, me.sin_addr.s_addr != 0);
@@ -171,7 +174,8 @@ static void six(void)
 	SAY("connect to IPv6", connect(fd, (struct sockaddr *)&a, sizeof(a)));
 	SAY("no family is no address", sendto(fd, "x", 1, 0, &none, sizeof(none)));
 	printf("answer %d\n", answered(fd, NULL, 0) || answered(fd, NULL, 0));
-	SAY("unknown family", sendto(fd, "x", 1, 0, &(struct sockaddr){ .sa_family = AF_UNIX }, sizeof(none)));
+	SAY("unknown family",
+	    sendto(fd, "x", 1, 0, &(struct sockaddr){ .sa_family = AF_UNIX }, sizeof(none)));
 	SAY("AF_UNSPEC", connect(fd, &none, sizeof(none)));
 	SAY("not connected", sendto(fd, "x", 1, 0, &none, sizeof(none)));
 	close(fd);
@@ -210,7 +214,9 @@ static void offload(void)
 	char control[CMSG_SPACE(2)] = { 0 };
 	struct cmsghdr *c = (struct cmsghdr *)control;
 	struct iovec iov = { (char[]){ "ab" }, 2 };
-	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control) };
+	struct msghdr m = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)
+	};
 	socklen_t len = sizeof(got);
 
 	printf("-- offload\n");

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Helpers of the shim's test programs: plain POSIX, prints facts, knows nothing of the shim. Ports come from run.py. */
+/* Helpers of the shim's test programs: plain POSIX, prints facts, knows nothing of the shim. Ports come from
+ * run.py. */
 #ifndef TESTS_SHIM_T_H
 #define TESTS_SHIM_T_H
 
@@ -23,15 +24,15 @@ static inline const char *t_err(long r)
 }
 
 /* Prints what a call returned: the value, or the errno's name. */
-#define SAY(what, call)                                                              \
-	do {                                                                         \
-		errno = 0;                                                           \
-		long t_ret = (long)(call);                                           \
-		if (t_ret >= 0)                                                      \
-			printf("%s: %ld\n", what, t_ret);                            \
-		else                                                                 \
-			printf("%s: %s\n", what, strerrorname_np(errno));            \
-		fflush(stdout);                                                      \
+#define SAY(what, call)                                                                                      \
+	do {                                                                                                 \
+		errno = 0;                                                                                   \
+		long t_ret = (long)(call);                                                                   \
+		if (t_ret >= 0)                                                                              \
+			printf("%s: %ld\n", what, t_ret);                                                    \
+		else                                                                                         \
+			printf("%s: %s\n", what, strerrorname_np(errno));                                    \
+		fflush(stdout);                                                                              \
 	} while (0)
 
 static inline uint16_t t_port(const char *name)
@@ -111,8 +112,8 @@ static inline const char *t_so_error_name(int fd)
 
 static inline const char *t_events(int e, char out[64])
 {
-	snprintf(out, 64, "%s%s%s%s%s", e & POLLIN ? "IN " : "", e & POLLOUT ? "OUT " : "", e & POLLERR ? "ERR " : "",
-		 e & POLLHUP ? "HUP " : "", e & POLLRDHUP ? "RDHUP " : "");
+	snprintf(out, 64, "%s%s%s%s%s", e & POLLIN ? "IN " : "", e & POLLOUT ? "OUT " : "",
+		 e & POLLERR ? "ERR " : "", e & POLLHUP ? "HUP " : "", e & POLLRDHUP ? "RDHUP " : "");
 	return out;
 }
 

@@ -34,7 +34,8 @@ static inline void t_ask(const char *key)
 	ssize_t r;
 
 	t_do(fd, "ask %s\n", key);
-	while (n + 1 < sizeof(text) && !strchr(text, '\n') && (r = recv(fd, text + n, sizeof(text) - 1 - n, 0)) > 0)
+	while (n + 1 < sizeof(text) && !strchr(text, '\n') &&
+	       (r = recv(fd, text + n, sizeof(text) - 1 - n, 0)) > 0)
 		n += (size_t)r;
 	printf("server saw: %s", n ? text : "nothing\n");
 	close(fd);

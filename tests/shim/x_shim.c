@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What only exists under the shim: refusals, names from the tunnel, the environment of children. Each fact prints a line; exit code 1
- * when one is wrong.
+ * What only exists under the shim: refusals, names from the tunnel, the environment of children. Each fact
+ * prints a line; exit code 1 when one is wrong.
  */
-#include <linux/netlink.h>
 #include <ifaddrs.h>
+#include <linux/netlink.h>
 #include <net/if.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
@@ -28,11 +28,11 @@ static void fact(const char *what, bool good)
 	bad += !good;
 }
 
-#define FAILS(what, call, err)                                                       \
-	do {                                                                         \
-		errno = 0;                                                           \
-		long f_ret = (long)(call);                                           \
-		fact(what, f_ret < 0 && errno == (err));                             \
+#define FAILS(what, call, err)                                                                               \
+	do {                                                                                                 \
+		errno = 0;                                                                                   \
+		long f_ret = (long)(call);                                                                   \
+		fact(what, f_ret < 0 && errno == (err));                                                     \
 	} while (0)
 
 static int to(int fd, const char *ip, int port)
@@ -47,7 +47,8 @@ static void refused(void)
 {
 	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(5353) };
 	struct sockaddr_un un = { .sun_family = AF_UNIX, .sun_path = "/run/nscd/socket" };
-	int tcp = socket(AF_INET, SOCK_STREAM, 0), udp = socket(AF_INET, SOCK_DGRAM, 0), local = socket(AF_UNIX, SOCK_STREAM, 0);
+	int tcp = socket(AF_INET, SOCK_STREAM, 0), udp = socket(AF_INET, SOCK_DGRAM, 0),
+	    local = socket(AF_UNIX, SOCK_STREAM, 0);
 	char ring[128] = { 0 };
 
 	FAILS("raw socket", socket(AF_INET, SOCK_RAW, IPPROTO_ICMP), EPERM);
@@ -65,7 +66,8 @@ static void refused(void)
 	FAILS("broadcast, allowed to", sendto(udp, "x", 1, 0, (struct sockaddr *)&a, sizeof(a)), ENETUNREACH);
 	FAILS("listen", listen(udp, 5), EOPNOTSUPP);
 	FAILS("name service cache", connect(local, (struct sockaddr *)&un, sizeof(un)), ECONNREFUSED);
-	FAILS("fast open", setsockopt(tcp, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &(int){ 1 }, sizeof(int)), ENOPROTOOPT);
+	FAILS("fast open", setsockopt(tcp, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &(int){ 1 }, sizeof(int)),
+	      ENOPROTOOPT);
 	FAILS("kernel TLS", setsockopt(tcp, IPPROTO_TCP, TCP_ULP, "tls", 3), ENOPROTOOPT);
 	FAILS("io_uring by syscall()", syscall(SYS_io_uring_setup, 4, ring), ENOSYS);
 	FAILS("a real socket by syscall()", syscall(SYS_socket, AF_INET, SOCK_RAW, 1), EPERM);
@@ -88,26 +90,33 @@ static void names(void)
 	struct hostent *h;
 
 	fact("both families, IPv6 first", ask("both.stand.test", 0, 0, &l) == 0 && l->ai_family == AF_INET6 &&
-	     l->ai_next && l->ai_next->ai_family == AF_INET && !l->ai_next->ai_next);
-	fact("one family", ask("both.stand.test", AF_INET, 0, &l) == 0 && l->ai_family == AF_INET && !l->ai_next);
+						  l->ai_next && l->ai_next->ai_family == AF_INET &&
+						  !l->ai_next->ai_next);
+	fact("one family",
+	     ask("both.stand.test", AF_INET, 0, &l) == 0 && l->ai_family == AF_INET && !l->ai_next);
 	fact("upper case and a final dot", ask("v4.stand.test.", 0, 0, &l) == 0);
 	fact("no data", ask("v4.stand.test", AF_INET6, 0, &l) == EAI_NODATA);
 	fact("mapped", ask("v4.stand.test", AF_INET6, AI_V4MAPPED, &l) == 0 && l->ai_family == AF_INET6);
 	fact("all", ask("both.stand.test", AF_INET6, AI_V4MAPPED | AI_ALL, &l) == 0 && l->ai_next);
-	fact("canonical name", ask("alias.stand.test", 0, AI_CANONNAME, &l) == 0 && !strcmp(l->ai_canonname, "v4.stand.test"));
+	fact("canonical name",
+	     ask("alias.stand.test", 0, AI_CANONNAME, &l) == 0 && !strcmp(l->ai_canonname, "v4.stand.test"));
 	fact("unknown name", ask("nobody.stand.test", 0, 0, &l) == EAI_NONAME);
 	fact("resolver in trouble", ask("slow.stand.test", 0, 0, &l) == EAI_AGAIN);
 	fact("onion", ask("abc.onion", 0, 0, &l) == EAI_NONAME);
 	fact("local", ask("printer.local", 0, 0, &l) == EAI_NONAME);
 	fact("localhost below", ask("x.localhost", AF_INET, 0, &l) == 0);
-	fact("not ASCII", ask("b\xc3\xbc" "cher.test", 0, 0, &l) == EAI_NONAME);
+	fact("not ASCII", ask("b\xc3\xbc"
+			      "cher.test",
+			      0, 0, &l) == EAI_NONAME);
 	h = gethostbyname("alias.stand.test");
-	fact("gethostbyname", h && !strcmp(h->h_name, "v4.stand.test") && h->h_aliases[0] && !h->h_addr_list[1]);
+	fact("gethostbyname",
+	     h && !strcmp(h->h_name, "v4.stand.test") && h->h_aliases[0] && !h->h_addr_list[1]);
 	h = gethostbyname2("v6.stand.test", AF_INET6);
 	fact("gethostbyname2", h && h->h_length == 16);
 	fact("gethostbyname, unknown", !gethostbyname("nobody.stand.test") && h_errno == HOST_NOT_FOUND);
 	fact("gethostbyname, no data", !gethostbyname("v6.stand.test") && h_errno == NO_DATA);
-	fact("res_query", res_query("v4.stand.test", 1, 1, (unsigned char[512]){ 0 }, 512) < 0 && h_errno == TRY_AGAIN);
+	fact("res_query",
+	     res_query("v4.stand.test", 1, 1, (unsigned char[512]){ 0 }, 512) < 0 && h_errno == TRY_AGAIN);
 }
 
 static void interfaces(void)
@@ -124,7 +133,8 @@ static void interfaces(void)
 	close(fd);
 }
 
-/* Only loopback and tunnel addresses, each with its mask; what libc releases must have been made as libc makes it. */
+/* Only loopback and tunnel addresses, each with its mask; what libc releases must have been made as libc
+ * makes it. */
 static void interface_lists(void)
 {
 	struct ifaddrs *all = NULL;
@@ -135,15 +145,17 @@ static void interface_lists(void)
 	fact("getifaddrs", getifaddrs(&all) == 0);
 	for (struct ifaddrs *a = all; a; a = a->ifa_next, n++) {
 		bool six = a->ifa_addr->sa_family == AF_INET6;
-		const void *ip = six ? (void *)&((struct sockaddr_in6 *)a->ifa_addr)->sin6_addr :
-				       (void *)&((struct sockaddr_in *)a->ifa_addr)->sin_addr;
+		const void *ip = six ? (void *)&((struct sockaddr_in6 *)a->ifa_addr)->sin6_addr
+				     : (void *)&((struct sockaddr_in *)a->ifa_addr)->sin_addr;
 
 		inet_ntop(a->ifa_addr->sa_family, ip, text, sizeof(text));
-		known += !strcmp(text, "127.0.0.1") || !strcmp(text, "::1") || !strcmp(text, "10.0.0.2") || !strcmp(text, "fc00::2");
+		known += !strcmp(text, "127.0.0.1") || !strcmp(text, "::1") || !strcmp(text, "10.0.0.2") ||
+			 !strcmp(text, "fc00::2");
 	}
 	fact("loopback and tunnel, both families", n == 4 && known == 4);
 	freeifaddrs(all);
-	fact("if_nameindex", names && !strcmp(names[0].if_name, "lo") && names[1].if_index == 2 && !names[2].if_name);
+	fact("if_nameindex",
+	     names && !strcmp(names[0].if_name, "lo") && names[1].if_index == 2 && !names[2].if_name);
 	if_freenameindex(names);
 	fact("if_nametoindex", if_nametoindex("smolmix0") == 2 && !if_nametoindex("eth0"));
 	fact("if_indextoname", if_indextoname(1, name) && !strcmp(name, "lo") && !if_indextoname(3, name));
@@ -172,8 +184,12 @@ static void make_static(const char *path)
 
 static void children(void)
 {
-	char *none[] = { NULL }, *sh[] = { (char[]){ "sh" }, (char[]){ "-c" },
-		(char[]){ "case $LD_PRELOAD in *libsmolmix-shim.so*) test -n \"$SMOLMIX_SOCKET\";; *) exit 9;; esac" }, NULL };
+	char *none[] = { NULL }, *sh[] = {
+		(char[]){ "sh" }, (char[]){ "-c" },
+		(char[]){
+			"case $LD_PRELOAD in *libsmolmix-shim.so*) test -n \"$SMOLMIX_SOCKET\";; *) exit 9;; esac" },
+		NULL
+	};
 	char *other[] = { (char[]){ "LD_PRELOAD=" }, (char[]){ "SMOLMIX_SOCKET=/elsewhere" }, NULL };
 	char path[] = "/tmp/smolmix-static-XXXXXX";
 	pid_t pid = fork();
@@ -197,8 +213,7 @@ static void children(void)
 	FAILS("static program", execve(path, sh, none), EACCES);
 	FAILS("static program by syscall()", syscall(SYS_execve, path, sh, none), EACCES);
 	fact("static program by posix_spawn", posix_spawn(&pid, path, NULL, NULL, sh, none) == EACCES);
-	if (geteuid() == 0 && chown(path, 12345, 0) == 0 &&
-	    chmod(path, 04755) == 0)
+	if (geteuid() == 0 && chown(path, 12345, 0) == 0 && chmod(path, 04755) == 0)
 		FAILS("set-user-id program", execl(path, "x", NULL), EPERM);
 	unlink(path);
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Theory of operation. The receiver acknowledges every second segment, or after 40 ms, and at once what is out of order. The
- * sender is NewReno with byte counting, ten segments at first, a retransmission at the third duplicate ACK, RTO by RFC 6298
- * with 200 ms above the round trip at least. No SACK: it hears less than a real one, so what it does with disorder is the worse case.
- * There is no FIN: simulations end with their connections open.
+ * Theory of operation. The receiver acknowledges every second segment, or after 40 ms, and at once what is
+ * out of order. The sender is NewReno with byte counting, ten segments at first, a retransmission at the
+ * third duplicate ACK, RTO by RFC 6298 with 200 ms above the round trip at least. No SACK: it hears less than
+ * a real one, so what it does with disorder is the worse case. There is no FIN: simulations end with their
+ * connections open.
  */
 #include "tests/sim/far.h"
 
@@ -38,8 +39,15 @@ static void emit(struct far *f, struct far_conn *c, uint8_t flags, uint32_t seq,
 {
 	bool syn = flags & IPPKT_SYN;
 	uint8_t pkt[1600];
-	struct seg s = {.far = 0xc0586350u, .near = 0x0a001234u, .sport = c->port, .dport = c->client_port, .seq = seq,
-			.ack = c->rcv_nxt, .flags = flags | IPPKT_ACK, .win = WINDOW >> SCALE, .payload = payload + (syn ? 8 : 0)};
+	struct seg s = { .far = 0xc0586350u,
+			 .near = 0x0a001234u,
+			 .sport = c->port,
+			 .dport = c->client_port,
+			 .seq = seq,
+			 .ack = c->rcv_nxt,
+			 .flags = flags | IPPKT_ACK,
+			 .win = WINDOW >> SCALE,
+			 .payload = payload + (syn ? 8 : 0) };
 	size_t len = pk_tcp(pkt, &s);
 
 	for (size_t i = 0; i < payload; i++)
@@ -47,10 +55,11 @@ static void emit(struct far *f, struct far_conn *c, uint8_t flags, uint32_t seq,
 	if (syn) {
 		pkt[32] = 7 << 4;
 		pk16(pkt + 34, 65535);
-		memcpy(pkt + 40, (uint8_t[]){2, 4, OFFER >> 8, OFFER & 255, 1, 3, 3, SCALE}, 8);
+		memcpy(pkt + 40, (uint8_t[]){ 2, 4, OFFER >> 8, OFFER & 255, 1, 3, 3, SCALE }, 8);
 	}
 	pk16(pkt + 10, 0xffffu ^ sum16(pkt, 20, 0));
-	pk16(pkt + 36, 0xffffu ^ sum16(pkt + 20, len - 20, sum16(pkt + 12, 8, IPPKT_TCP + (uint32_t)len - 20)));
+	pk16(pkt + 36,
+	     0xffffu ^ sum16(pkt + 20, len - 20, sum16(pkt + 12, 8, IPPKT_TCP + (uint32_t)len - 20)));
 	c->unacked = 0;
 	c->ack_us = TIME_NEVER;
 	f->send(f->owner, pkt, len);
@@ -217,7 +226,8 @@ static void take(struct far *f, struct far_conn *c, uint32_t seq, uint32_t n)
 	uint32_t end = seq + n;
 	bool holes = c->ranges > 0;
 
-	if (!ippkt_seq_lt(c->rcv_nxt, end) || !keep(c, ippkt_seq_lt(seq, c->rcv_nxt) ? c->rcv_nxt : seq, end)) {
+	if (!ippkt_seq_lt(c->rcv_nxt, end) ||
+	    !keep(c, ippkt_seq_lt(seq, c->rcv_nxt) ? c->rcv_nxt : seq, end)) {
 		f->up_again += n;
 		emit(f, c, 0, c->nxt, 0);
 		return;
@@ -291,7 +301,8 @@ void far_input(struct far *f, uint64_t now_us, const uint8_t *pkt, size_t len)
 		rtt(f, c, 1);
 	if (ippkt_seq_lt(c->una, p.ack))
 		acked(f, c, p.ack);
-	else if (p.ack == c->una && !p.payload && c->una != c->max && c->wnd == (uint64_t)p.win << CLIENT_SCALE)
+	else if (p.ack == c->una && !p.payload && c->una != c->max &&
+		 c->wnd == (uint64_t)p.win << CLIENT_SCALE)
 		duplicate(f, c);
 	c->wnd = (uint64_t)p.win << CLIENT_SCALE;
 	if (p.payload) {

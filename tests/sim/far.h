@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The internet behind the exit, for simulations: a host with a TCP of its own. Port 80 sends without end, port 9 takes
- * everything, port 7 gives back what it gets. Streams are numbered bytes (far_byte), so that each end can check them.
+ * The internet behind the exit, for simulations: a host with a TCP of its own. Port 80 sends without end,
+ * port 9 takes everything, port 7 gives back what it gets. Streams are numbered bytes (far_byte), so that
+ * each end can check them.
  */
 #ifndef TESTS_SIM_FAR_H
 #define TESTS_SIM_FAR_H
@@ -43,7 +44,8 @@ struct far {
 	void (*send)(void *owner, const uint8_t *pkt, size_t len);
 	void *owner;
 	uint64_t now;
-	uint64_t up_bytes, up_again, down_bytes, down_again, wrong; /* new bytes and those that came, or went, once more */
+	uint64_t up_bytes, up_again, down_bytes, down_again,
+		wrong; /* new bytes and those that came, or went, once more */
 };
 
 uint8_t far_byte(uint32_t n);

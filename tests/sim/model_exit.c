@@ -5,8 +5,9 @@
  * Theory of operation. Fragments are reassembled by the engine under test elsewhere (nymrx has its own
  * tests). SURBs are kept as reply keys in arrival order. Every reply costs one, the last ten only serve
  * requests; more are asked for by the rule of an IP packet router in a node (buffer 50, at most 200, 50 at a
- * time), and packets leave in bundles by the rules of ipr.md 4. As there, nothing is resent for data, and control and requests up to ten times, each with a SURB of
- * its own (at once, where a real one waits for a timer).
+ * time), and packets leave in bundles by the rules of ipr.md 4. As there, nothing is resent for data, and
+ * control and requests up to ten times, each with a SURB of its own (at once, where a real one waits for a
+ * timer).
  */
 #include "tests/sim/model_exit.h"
 
@@ -28,7 +29,7 @@
 
 int model_exit_init(struct model_exit *x, struct rng *rng)
 {
-	struct nym_rx_limits lim = {512, 64, 8192, 1800 * US_PER_S, 600 * US_PER_S};
+	struct nym_rx_limits lim = { 512, 64, 8192, 1800 * US_PER_S, 600 * US_PER_S };
 
 	memset(x, 0, sizeof(*x));
 	x->rng = rng;
@@ -125,7 +126,8 @@ static void send_frame(struct model_exit *x, uint64_t stream, uint32_t seq, cons
 static void send_bundle(struct model_exit *x)
 {
 	struct ipr_response r = {
-		.version = x->version, .kind = IPR_DATA, .bundle = x->bundle, .bundle_len = x->bundle_len};
+		.version = x->version, .kind = IPR_DATA, .bundle = x->bundle, .bundle_len = x->bundle_len
+	};
 
 	if (x->bundle_len)
 		send_frame(x, x->stream, x->seq++, &r);
@@ -166,7 +168,7 @@ void model_exit_flush(struct model_exit *x, uint64_t now_us)
 
 static void on_connect(struct model_exit *x, const struct stream_frame *f, const struct ipr_request *q)
 {
-	struct ipr_response r = {.version = q->version, .kind = IPR_CONNECT, .id = q->id, .result = IPR_OK};
+	struct ipr_response r = { .version = q->version, .kind = IPR_CONNECT, .id = q->id, .result = IPR_OK };
 
 	x->connects++;
 	if (x->refuse) {
@@ -176,7 +178,7 @@ static void on_connect(struct model_exit *x, const struct stream_frame *f, const
 		x->version = q->version;
 		x->stream = f->id;
 		x->seq = 1;
-		memcpy(r.ip4, (uint8_t[4]){10, 0, 18, 52}, 4);
+		memcpy(r.ip4, (uint8_t[4]){ 10, 0, 18, 52 }, 4);
 		r.ip6[0] = 0xfc;
 		r.ip6[15] = 0x34;
 		r.mtu = q->version == IPR_V10 ? 1500 : 0;
@@ -199,9 +201,10 @@ static void on_frame(struct model_exit *x, const uint8_t *data, size_t len)
 {
 	struct stream_frame f;
 	struct ipr_request q;
-	struct ipr_response r = {.kind = IPR_PING};
+	struct ipr_response r = { .kind = IPR_PING };
 
-	if (stream_parse(&f, data, len) || ipr_parse_request(&q, f.payload, f.len) || q.provider != IPR_SP_TYPE) {
+	if (stream_parse(&f, data, len) || ipr_parse_request(&q, f.payload, f.len) ||
+	    q.provider != IPR_SP_TYPE) {
 		x->malformed++;
 		return;
 	}

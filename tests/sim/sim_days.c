@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Twenty-four days of one session under a fake clock: does anything grow, wrap or stall that an hour does not show?
+ * Twenty-four days of one session under a fake clock: does anything grow, wrap or stall that an hour does not
+ * show?
  *
- * Theory of operation. The network and the model exit are those of sim_link.c, whose functions are used as they stand. The packet
- * clock runs at a twentieth of its rate most of the time, so that a day costs a fraction of a second; once an hour it runs at the full
- * rate for a while, with a load both ways. Beside it a client and a gateway engine keep the account of the bandwidth: what the full
- * rate would have used is taken off each minute. Keys rotate every day, expire after twenty-five hours, and the exit drops SURBs of the
+ * Theory of operation. The network and the model exit are those of sim_link.c, whose functions are used as
+ * they stand. The packet clock runs at a twentieth of its rate most of the time, so that a day costs a
+ * fraction of a second; once an hour it runs at the full rate for a while, with a load both ways. Beside it a
+ * client and a gateway engine keep the account of the bandwidth: what the full rate would have used is taken
+ * off each minute. Keys rotate every day, expire after twenty-five hours, and the exit drops SURBs of the
  * rotation before, as the bridge and a node do it.
  *
- * What must hold, every hour: what was sent arrived as far as the network did not lose it; at rest nothing waits in any pool; keys,
- * connections and the exit's stock are within bounds that do not depend on the day; slots are as many as the clock says; the account is
- * never empty. The session may be lost (three keepalives in a row are) and is begun again, as the bridge does.
+ * What must hold, every hour: what was sent arrived as far as the network did not lose it; at rest nothing
+ * waits in any pool; keys, connections and the exit's stock are within bounds that do not depend on the day;
+ * slots are as many as the clock says; the account is never empty. The session may be lost (three keepalives
+ * in a row are) and is begun again, as the bridge does.
  *
  * Usage: sim_days [days [seed]].
  */
@@ -22,12 +25,12 @@ int sim_link_main(int argc, char **argv);
 #undef main
 
 #define HOUR_US (3600 * US_PER_S)
-#define IDLE_TIMES 20	     /* the packet clock is so much slower */
-#define BURST 200	     /* packets each way in an hour */
+#define IDLE_TIMES 20 /* the packet clock is so much slower */
+#define BURST 200     /* packets each way in an hour */
 #define KEY_LIFE_US (25 * HOUR_US)
-#define KEYS_MOST 4096	     /* reply keys at any time */
-#define SURBS_MOST 1000	     /* at the exit, at rest */
-#define CONNS_MOST 8	     /* TCP connections in the reorder table */
+#define KEYS_MOST 4096	/* reply keys at any time */
+#define SURBS_MOST 1000 /* at the exit, at rest */
+#define CONNS_MOST 8	/* TCP connections in the reorder table */
 #define PACKET_BYTES 2413
 
 struct account {
@@ -79,7 +82,7 @@ static void forget(void *owner, const uint8_t pk[32])
 /* What the client says goes to the gateway, and its answers back, until nobody has anything to say. */
 static void talk(struct account *a, int64_t wall_s, size_t len)
 {
-	const struct gw_server_ops ops = {lookup, active, store, forget, a};
+	const struct gw_server_ops ops = { lookup, active, store, forget, a };
 
 	while (len) {
 		int r = gw_server_text(&a->server, &ops, wall_s, a->in, len, a->out, a->out2);
@@ -87,9 +90,11 @@ static void talk(struct account *a, int64_t wall_s, size_t len)
 		CHECK(r >= 0 && !(r & GWS_CLOSE));
 		len = 0;
 		if (r & GWS_SEND)
-			CHECK(gw_client_text(&a->client, a->out, strlen(a->out), a->in, sizeof(a->in), &len) >= 0);
+			CHECK(gw_client_text(&a->client, a->out, strlen(a->out), a->in, sizeof(a->in),
+					     &len) >= 0);
 		if (r & GWS_SEND2)
-			CHECK(gw_client_text(&a->client, a->out2, strlen(a->out2), a->in, sizeof(a->in), &len) >= 0);
+			CHECK(gw_client_text(&a->client, a->out2, strlen(a->out2), a->in, sizeof(a->in),
+					     &len) >= 0);
 	}
 	CHECK(a->client.state == GW_OPEN && a->server.state == GWS_OPEN);
 }
@@ -126,7 +131,7 @@ static void account_open(struct account *a, struct rng *rng, int64_t wall_s)
 static void account_minute(struct account *a, int64_t wall_s)
 {
 	static uint8_t packet[SPHINX_REGULAR_PACKET];
-	struct mixpacket m = {.rotation = 1, .packet = packet, .packet_len = sizeof(packet)}, got;
+	struct mixpacket m = { .rotation = 1, .packet = packet, .packet_len = sizeof(packet) }, got;
 	size_t len = 0;
 	int n;
 
@@ -136,7 +141,8 @@ static void account_minute(struct account *a, int64_t wall_s)
 	n = gw_client_seal(&a->client, a->frame, sizeof(a->frame), &m);
 	CHECK(n > 0);
 	CHECK(gw_server_binary(&a->server, a->frame, (size_t)n, &got, a->out) == (GWS_SEND | GWS_FORWARD));
-	CHECK(gw_client_text(&a->client, a->out, strlen(a->out), a->in, sizeof(a->in), &len) == (GW_OUT_SENT | GW_OUT_BANDWIDTH));
+	CHECK(gw_client_text(&a->client, a->out, strlen(a->out), a->in, sizeof(a->in), &len) ==
+	      (GW_OUT_SENT | GW_OUT_BANDWIDTH));
 	claim_if_due(a, wall_s);
 }
 
@@ -181,7 +187,8 @@ static void burst(struct sim *s)
 {
 	struct rng *r = &s->n.net.rng;
 
-	s->sent_up = s->sent_down = s->udp_got_n = s->udp_up_n = s->tcp_got_n = s->tcp_sent_n = s->tcp_next = 0;
+	s->sent_up = s->sent_down = s->udp_got_n = s->udp_up_n = s->tcp_got_n = s->tcp_sent_n = s->tcp_next =
+		0;
 	memset(s->up_seen, 0, sizeof(s->up_seen));
 	memset(s->down_seen, 0, sizeof(s->down_seen));
 	memset(s->tcp_seen, 0, sizeof(s->tcp_seen));
@@ -220,7 +227,8 @@ static void rotate(struct sim *s)
 	s->n.topo.rotation_id++;
 	surb_keys_expire(&s->n.keys, s->n.now > KEY_LIFE_US ? s->n.now - KEY_LIFE_US : 0);
 	exitsess_rotated(&s->n.exit);
-	s->n.model.surb_n = s->n.model.surb_n < 40 ? s->n.model.surb_n : 40; /* the newest; the others are of keys gone by */
+	s->n.model.surb_n = s->n.model.surb_n < 40 ? s->n.model.surb_n
+						   : 40; /* the newest; the others are of keys gone by */
 }
 
 static void hour(struct sim *s, struct account *a, struct totals *t, int64_t *wall_s)
@@ -239,7 +247,8 @@ static void hour(struct sim *s, struct account *a, struct totals *t, int64_t *wa
 		note(s, t);
 	}
 	expect = 55.0 / IDLE_TIMES * (double)(s->n.now - from) / 1e6;
-	CHECK((double)(s->n.slots - slots) > 0.93 * expect && (double)(s->n.slots - slots) < 1.07 * expect); /* seven sigma */
+	CHECK((double)(s->n.slots - slots) > 0.93 * expect &&
+	      (double)(s->n.slots - slots) < 1.07 * expect); /* seven sigma */
 	at_rest(s);
 }
 
@@ -248,7 +257,7 @@ int main(int argc, char **argv)
 	unsigned days = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 24;
 	static struct sim s;
 	static struct account a;
-	struct totals t = {0};
+	struct totals t = { 0 };
 	int64_t wall_s = 1800000000;
 
 	if (prim_init())
@@ -270,8 +279,8 @@ int main(int argc, char **argv)
 	printf("sim_days: %u days, %llu slots, %llu sessions lost, %llu claims; most at a time: %llu reply keys, %llu packets to be "
 	       "acknowledged, %llu connections, %llu SURBs at the exit\n",
 	       days, (unsigned long long)s.n.slots, (unsigned long long)t.ends, (unsigned long long)a.claims,
-	       (unsigned long long)t.keys_peak, (unsigned long long)t.pending_peak, (unsigned long long)t.conns_peak,
-	       (unsigned long long)t.surbs_peak);
+	       (unsigned long long)t.keys_peak, (unsigned long long)t.pending_peak,
+	       (unsigned long long)t.conns_peak, (unsigned long long)t.surbs_peak);
 	gw_client_done(&a.client);
 	gw_server_done(&a.server);
 	simnet_done(&s.n);

@@ -176,15 +176,15 @@ static void send_down(struct sim *s, uint32_t n, size_t payload)
 static void send_down_tcp(struct sim *s, uint32_t n, size_t payload)
 {
 	uint8_t pkt[1600];
-	struct seg g = {.far = FAR,
-			.near = 0x0a001234u,
-			.sport = 80,
-			.dport = 40000,
-			.seq = s->tcp_seq_sent,
-			.ack = 1,
-			.win = 1000,
-			.flags = IPPKT_ACK,
-			.payload = payload};
+	struct seg g = { .far = FAR,
+			 .near = 0x0a001234u,
+			 .sport = 80,
+			 .dport = 40000,
+			 .seq = s->tcp_seq_sent,
+			 .ack = 1,
+			 .win = 1000,
+			 .flags = IPPKT_ACK,
+			 .payload = payload };
 	size_t len = pk_tcp(pkt, &g);
 
 	fill_payload(pkt + 40, n, payload);
@@ -195,14 +195,14 @@ static void send_down_tcp(struct sim *s, uint32_t n, size_t payload)
 
 static void setup(struct sim *s, uint64_t seed)
 {
-	struct simnet_cfg c = {.seed = seed,
-			       .start_us = 1000 * US_PER_S,
-			       .clock = {20 * MS, 200 * MS, 15 * MS, 15 * MS},
-			       .newest = seed % 3 ? IPR_V10 : IPR_V9,
-			       .recv = client_recv,
-			       .packet = model_packet,
-			       .event = event,
-			       .owner = s};
+	struct simnet_cfg c = { .seed = seed,
+				.start_us = 1000 * US_PER_S,
+				.clock = { 20 * MS, 200 * MS, 15 * MS, 15 * MS },
+				.newest = seed % 3 ? IPR_V10 : IPR_V9,
+				.recv = client_recv,
+				.packet = model_packet,
+				.event = event,
+				.owner = s };
 	struct rng_seeded dice;
 
 	memset(s, 0, sizeof(*s));

@@ -35,7 +35,7 @@ enum how { PACED, UNPACED, EXTRA };
 
 enum doing { IDLE, UPLOAD, DOWNLOAD, LOSSY, RECONNECTS, N_DOING };
 
-static const char *const names[N_DOING] = {"idle", "upload", "download", "loss", "reconnects"};
+static const char *const names[N_DOING] = { "idle", "upload", "download", "loss", "reconnects" };
 
 struct profile {
 	const char *name;
@@ -44,8 +44,8 @@ struct profile {
 };
 
 static const struct profile profiles[] = {
-	{"default", {20 * MS, 200 * MS, 15 * MS, 15 * MS}, 1e6 / 55},
-	{"fast", {4 * MS, 0, 10 * MS, 10 * MS}, 1e6 / 250},
+	{ "default", { 20 * MS, 200 * MS, 15 * MS, 15 * MS }, 1e6 / 55 },
+	{ "fast", { 4 * MS, 0, 10 * MS, 10 * MS }, 1e6 / 250 },
 };
 
 struct view {
@@ -117,8 +117,8 @@ static void done(void *owner, uint64_t token, bool acked)
 
 static void acknowledge(struct run *r, uint64_t now_us)
 {
-	uint8_t id[NYM_ID] = {(uint8_t)(r->n >> 24), (uint8_t)(r->n >> 16), (uint8_t)(r->n >> 8),
-			      (uint8_t)r->n, 1};
+	uint8_t id[NYM_ID] = { (uint8_t)(r->n >> 24), (uint8_t)(r->n >> 16), (uint8_t)(r->n >> 8),
+			       (uint8_t)r->n, 1 };
 
 	if (r->doing != LOSSY || r->n % 10)
 		shaper_ack(&r->s, now_us, id);
@@ -127,7 +127,7 @@ static void acknowledge(struct run *r, uint64_t now_us)
 /* At every hop, in place. */
 static bool version_everywhere(const struct testnet *t, uint8_t *packet, size_t len)
 {
-	struct sphinx_result r = {0};
+	struct sphinx_result r = { 0 };
 	int got = SPHINX_FORWARD;
 
 	for (int hop = 0; hop < 4 && got == SPHINX_FORWARD; hop++) {
@@ -201,7 +201,7 @@ static void wait(struct run *r)
 static bool observe(struct view *v, const struct profile *p, enum doing doing, enum how how)
 {
 	struct run *r = calloc(1, sizeof(*r));
-	struct shaper_source src = {fill, done, r};
+	struct shaper_source src = { fill, done, r };
 	size_t lost_at = 100;
 
 	memset(v, 0, sizeof(*v));

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What TCP gets out of the tunnel, without a machine in the way: lwIP with the device, the engines, a network that delays, a
- * model exit and a host behind it with a TCP of its own, all under a fake clock.
+ * What TCP gets out of the tunnel, without a machine in the way: lwIP with the device, the engines, a network
+ * that delays, a model exit and a host behind it with a TCP of its own, all under a fake clock.
  *
- * Theory of operation. Each case has some downloads, some uploads and perhaps an echo of one byte at a time, all from one
- * client. After WARM_S the bytes of MEASURE_S are counted. What is asked of it stands in the table: the rates, and how much may
- * be sent a second time though nothing was lost. No byte may be wrong.
+ * Theory of operation. Each case has some downloads, some uploads and perhaps an echo of one byte at a time,
+ * all from one client. After WARM_S the bytes of MEASURE_S are counted. What is asked of it stands in the
+ * table: the rates, and how much may be sent a second time though nothing was lost. No byte may be wrong.
  *
  * Usage: sim_rate [part of a case's name [seed]]. Exit code 1 when a case misses what is asked of it.
  */
@@ -46,55 +46,55 @@ struct client {
 	struct rcvwin win;
 };
 
-static const struct shaper_cfg fast = {4 * MS, 2000 * US_PER_S, 10 * MS, 15 * MS},
-			       normal = {20 * MS, 200 * MS, 15 * MS, 15 * MS};
+static const struct shaper_cfg fast = { 4 * MS, 2000 * US_PER_S, 10 * MS, 15 * MS },
+			       normal = { 20 * MS, 200 * MS, 15 * MS, 15 * MS };
 
 static const struct rate_case {
 	const char *name;
 	const struct shaper_cfg *clock;
 	uint64_t base_ms, jitter_ms, wander_ms; /* of one way, beside the mixing */
-	double loss;			       /* of a way, per cent */
+	double loss;				/* of a way, per cent */
 	unsigned down, up, echo;
 	double down_min, up_min; /* kB/s; 0: not asked for */
 	double again_max;	 /* per cent of the bytes sent twice; 100: not asked for */
 	double echo_max;	 /* ms, 1.5 times the idle one; 0: not asked for */
 } cases[] = {
-	{"default download 1", &normal, 5, 0, 0, 0, 1, 0, 0, 205, 0, 1, 0},
-	{"default download 4", &normal, 5, 0, 0, 0, 4, 0, 0, 205, 0, 1, 0},
-	{"default download 16", &normal, 5, 0, 0, 0, 16, 0, 0, 205, 0, 1, 0},
-	{"default upload 1", &normal, 5, 0, 0, 0, 0, 1, 0, 0, 62, 1, 0},
-	{"default upload 4", &normal, 5, 0, 0, 0, 0, 4, 0, 0, 62, 1, 0},
-	{"default upload 16", &normal, 5, 0, 0, 0, 0, 16, 0, 0, 62, 1, 0},
-	{"default both 2", &normal, 5, 0, 0, 0, 1, 1, 0, 80, 30, 1, 0},
-	{"fast download 1", &fast, 5, 0, 0, 0, 1, 0, 0, 900, 0, 1, 0},
-	{"fast download 4", &fast, 5, 0, 0, 0, 4, 0, 0, 900, 0, 1, 0},
-	{"fast download 16", &fast, 5, 0, 0, 0, 16, 0, 0, 900, 0, 1, 0},
-	{"fast upload 1", &fast, 5, 0, 0, 0, 0, 1, 0, 0, 270, 1, 0},
-	{"fast upload 4", &fast, 5, 0, 0, 0, 0, 4, 0, 0, 270, 1, 0},
-	{"fast both 2", &fast, 5, 0, 0, 0, 1, 1, 0, 400, 150, 1, 0},
+	{ "default download 1", &normal, 5, 0, 0, 0, 1, 0, 0, 205, 0, 1, 0 },
+	{ "default download 4", &normal, 5, 0, 0, 0, 4, 0, 0, 205, 0, 1, 0 },
+	{ "default download 16", &normal, 5, 0, 0, 0, 16, 0, 0, 205, 0, 1, 0 },
+	{ "default upload 1", &normal, 5, 0, 0, 0, 0, 1, 0, 0, 62, 1, 0 },
+	{ "default upload 4", &normal, 5, 0, 0, 0, 0, 4, 0, 0, 62, 1, 0 },
+	{ "default upload 16", &normal, 5, 0, 0, 0, 0, 16, 0, 0, 62, 1, 0 },
+	{ "default both 2", &normal, 5, 0, 0, 0, 1, 1, 0, 80, 30, 1, 0 },
+	{ "fast download 1", &fast, 5, 0, 0, 0, 1, 0, 0, 900, 0, 1, 0 },
+	{ "fast download 4", &fast, 5, 0, 0, 0, 4, 0, 0, 900, 0, 1, 0 },
+	{ "fast download 16", &fast, 5, 0, 0, 0, 16, 0, 0, 900, 0, 1, 0 },
+	{ "fast upload 1", &fast, 5, 0, 0, 0, 0, 1, 0, 0, 270, 1, 0 },
+	{ "fast upload 4", &fast, 5, 0, 0, 0, 0, 4, 0, 0, 270, 1, 0 },
+	{ "fast both 2", &fast, 5, 0, 0, 0, 1, 1, 0, 400, 150, 1, 0 },
 	/* five legs of 60 ms, with jitter */
-	{"default far download 4", &normal, 300, 60, 0, 0, 4, 0, 0, 0.8 * 205, 0, 1, 0},
-	{"default far upload 1", &normal, 300, 60, 0, 0, 0, 1, 0, 0, 0.8 * 62, 1, 0},
-	{"fast far download 4", &fast, 300, 60, 0, 0, 4, 0, 0, 0.8 * 900, 0, 1, 0},
-	{"fast far upload 1", &fast, 300, 60, 0, 0, 0, 1, 0, 0, 0.8 * 270, 1, 0},
+	{ "default far download 4", &normal, 300, 60, 0, 0, 4, 0, 0, 0.8 * 205, 0, 1, 0 },
+	{ "default far upload 1", &normal, 300, 60, 0, 0, 0, 1, 0, 0, 0.8 * 62, 1, 0 },
+	{ "fast far download 4", &fast, 300, 60, 0, 0, 4, 0, 0, 0.8 * 900, 0, 1, 0 },
+	{ "fast far upload 1", &fast, 300, 60, 0, 0, 0, 1, 0, 0, 0.8 * 270, 1, 0 },
 	/* round trips of 2 s, and 1 s more or less: all together, and each packet for itself */
-	{"wandering download 1", &normal, 450, 0, 1000, 0, 1, 0, 0, 100, 0, 1, 0},
-	{"wandering upload 1", &normal, 450, 0, 1000, 0, 0, 1, 0, 0, 50, 1, 0},
-	{"jittering download 1", &normal, 450, 1000, 0, 0, 1, 0, 0, 100, 0, 1, 0},
-	{"jittering upload 1", &normal, 450, 1000, 0, 0, 0, 1, 0, 0, 50, 1, 0},
-	{"loss 1% download 4", &normal, 100, 0, 0, 1, 4, 0, 0, 150, 0, 100, 0},
-	{"loss 1% upload 1", &normal, 100, 0, 0, 1, 0, 1, 0, 0, 60, 1, 0},
-	{"loss 3% upload 1", &normal, 100, 0, 0, 3, 0, 1, 0, 0, 50, 1, 0},
-	{"fast loss 1% upload 1", &fast, 100, 0, 0, 1, 0, 1, 0, 0, 200, 1, 0},
-	{"near echo alone", &normal, 5, 0, 0, 0, 0, 0, 1, 0, 0, 100, 140},
-	{"near echo beside download", &normal, 5, 0, 0, 0, 1, 0, 1, 200, 0, 5, 200},
-	{"near echo beside 4 downloads", &normal, 5, 0, 0, 0, 4, 0, 1, 200, 0, 5, 200},
-	{"echo alone", &normal, 100, 0, 0, 0, 0, 0, 1, 0, 0, 100, 340},
-	{"echo beside download", &normal, 100, 0, 0, 0, 1, 0, 1, 200, 0, 5, 490},
-	{"echo beside 4 downloads", &normal, 100, 0, 0, 0, 4, 0, 1, 200, 0, 5, 490},
-	{"echo beside upload", &normal, 100, 0, 0, 0, 0, 1, 1, 0, 55, 5, 490},
-	{"fast echo alone", &fast, 100, 0, 0, 0, 0, 0, 1, 0, 0, 100, 290},
-	{"fast echo beside 4 downloads", &fast, 100, 0, 0, 0, 4, 0, 1, 850, 0, 5, 417},
+	{ "wandering download 1", &normal, 450, 0, 1000, 0, 1, 0, 0, 100, 0, 1, 0 },
+	{ "wandering upload 1", &normal, 450, 0, 1000, 0, 0, 1, 0, 0, 50, 1, 0 },
+	{ "jittering download 1", &normal, 450, 1000, 0, 0, 1, 0, 0, 100, 0, 1, 0 },
+	{ "jittering upload 1", &normal, 450, 1000, 0, 0, 0, 1, 0, 0, 50, 1, 0 },
+	{ "loss 1% download 4", &normal, 100, 0, 0, 1, 4, 0, 0, 150, 0, 100, 0 },
+	{ "loss 1% upload 1", &normal, 100, 0, 0, 1, 0, 1, 0, 0, 60, 1, 0 },
+	{ "loss 3% upload 1", &normal, 100, 0, 0, 3, 0, 1, 0, 0, 50, 1, 0 },
+	{ "fast loss 1% upload 1", &fast, 100, 0, 0, 1, 0, 1, 0, 0, 200, 1, 0 },
+	{ "near echo alone", &normal, 5, 0, 0, 0, 0, 0, 1, 0, 0, 100, 140 },
+	{ "near echo beside download", &normal, 5, 0, 0, 0, 1, 0, 1, 200, 0, 5, 200 },
+	{ "near echo beside 4 downloads", &normal, 5, 0, 0, 0, 4, 0, 1, 200, 0, 5, 200 },
+	{ "echo alone", &normal, 100, 0, 0, 0, 0, 0, 1, 0, 0, 100, 340 },
+	{ "echo beside download", &normal, 100, 0, 0, 0, 1, 0, 1, 200, 0, 5, 490 },
+	{ "echo beside 4 downloads", &normal, 100, 0, 0, 0, 4, 0, 1, 200, 0, 5, 490 },
+	{ "echo beside upload", &normal, 100, 0, 0, 0, 0, 1, 1, 0, 55, 5, 490 },
+	{ "fast echo alone", &fast, 100, 0, 0, 0, 0, 0, 1, 0, 0, 100, 290 },
+	{ "fast echo beside 4 downloads", &fast, 100, 0, 0, 0, 4, 0, 1, 850, 0, 5, 417 },
 };
 
 struct sim {
@@ -275,10 +275,10 @@ static void on_err(void *arg, err_t err)
 static void dial(struct sim *s, enum role role)
 {
 	struct client *c = &s->client[s->clients++];
-	struct addr to = {.family = 4, .ip = {192, 88, 99, 80}};
+	struct addr to = { .family = 4, .ip = { 192, 88, 99, 80 } };
 	ip_addr_t ip;
 
-	*c = (struct client){.sim = s, .role = role, .pcb = tcp_new_ip_type(IPADDR_TYPE_V4)};
+	*c = (struct client){ .sim = s, .role = role, .pcb = tcp_new_ip_type(IPADDR_TYPE_V4) };
 	device_to_lwip(&ip, &to);
 	tcp_arg(c->pcb, c);
 	tcp_recv(c->pcb, on_recv);
@@ -328,20 +328,20 @@ static bool one(const struct rate_case *k, uint64_t seed)
 	static uint64_t start = START_US;
 	static struct sim s;
 	static struct rng_seeded dice;
-	struct device_ops ops = {dev_up, dev_nothing, dev_nothing, dev_icmp, dev_echo, NULL};
-	struct simnet_cfg c = {.seed = seed,
-			       .start_us = start,
-			       .clock = *k->clock,
-			       .newest = IPR_V10,
-			       .base_us = k->base_ms * MS,
-			       .hop_us = k->clock->hop_mean_us,
-			       .jitter_us = k->jitter_ms * MS,
-			       .wander_us = k->wander_ms * MS,
-			       .loss = k->loss / 100,
-			       .recv = at_client,
-			       .packet = at_exit,
-			       .event = session_event,
-			       .owner = &s};
+	struct device_ops ops = { dev_up, dev_nothing, dev_nothing, dev_icmp, dev_echo, NULL };
+	struct simnet_cfg c = { .seed = seed,
+				.start_us = start,
+				.clock = *k->clock,
+				.newest = IPR_V10,
+				.base_us = k->base_ms * MS,
+				.hop_us = k->clock->hop_mean_us,
+				.jitter_us = k->jitter_ms * MS,
+				.wander_us = k->wander_ms * MS,
+				.loss = k->loss / 100,
+				.recv = at_client,
+				.packet = at_exit,
+				.event = session_event,
+				.owner = &s };
 	uint64_t down, up_bytes, up_again, down_sent, down_again, slots, real, resent;
 	double down_rate, up_rate, again_up, again_down, echo_ms;
 	bool ok;
@@ -380,14 +380,16 @@ static bool one(const struct rate_case *k, uint64_t seed)
 	up_rate = (double)(s.far.up_bytes - up_bytes) / 1000 / MEASURE_S;
 	again_up = share(s.far.up_again - up_again, s.far.up_bytes - up_bytes);
 	again_down = share(s.far.down_again - down_again, s.far.down_bytes - down_sent);
-	ok = down_rate >= k->down_min && up_rate >= k->up_min && again_up <= k->again_max && again_down <= k->again_max &&
-	     !s.wrong && !s.far.wrong;
+	ok = down_rate >= k->down_min && up_rate >= k->up_min && again_up <= k->again_max &&
+	     again_down <= k->again_max && !s.wrong && !s.far.wrong;
 	qsort(s.echo_us, s.echoes, sizeof(s.echo_us[0]), ascending);
 	echo_ms = s.echoes ? (double)s.echo_us[s.echoes / 2] / 1000 : 0;
 	ok = ok && (!k->echo || (s.echoes && echo_ms <= k->echo_max));
-	printf("%-29s down %7.1f up %6.1f kB/s  twice %4.2f %4.2f %%  slots %3.0f %% resent %4.1f %%  echo %4.0f ms%s\n", k->name,
-	       down_rate, up_rate, again_down, again_up, 100.0 * (double)(s.net.shaper.stats.real - real) / (double)(s.net.slots - slots),
-	       share(s.net.shaper.stats.retransmissions - resent, s.net.shaper.stats.real - real), echo_ms, ok ? "" : "  MISSED");
+	printf("%-29s down %7.1f up %6.1f kB/s  twice %4.2f %4.2f %%  slots %3.0f %% resent %4.1f %%  echo %4.0f ms%s\n",
+	       k->name, down_rate, up_rate, again_down, again_up,
+	       100.0 * (double)(s.net.shaper.stats.real - real) / (double)(s.net.slots - slots),
+	       share(s.net.shaper.stats.retransmissions - resent, s.net.shaper.stats.real - real), echo_ms,
+	       ok ? "" : "  MISSED");
 	for (size_t i = 0; i < s.clients; i++) {
 		tcp_err(s.client[i].pcb, NULL);
 		tcp_abort(s.client[i].pcb);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Theory of operation. Events (packet at the exit, ack or reply at the client) wait in a heap with the time of their
- * arrival. simnet_serve() runs those that are due, then the engines' own deadlines. One simulation at a time is
- * allowed by nothing but its size.
+ * Theory of operation. Events (packet at the exit, ack or reply at the client) wait in a heap with the time
+ * of their arrival. simnet_serve() runs those that are due, then the engines' own deadlines. One simulation
+ * at a time is allowed by nothing but its size.
  */
 #include "tests/sim/simnet.h"
 
@@ -64,7 +64,7 @@ int __wrap_topology_route(const struct topology *t, const uint8_t egress[32], ui
 	(void)t, (void)egress, (void)rng;
 	route->n = 4;
 	memset(route->hop[0].addr, 0, sizeof(route->hop[0].addr));
-	memcpy(route->hop[0].addr, (uint8_t[7]){4, 0x06, 0xfe, 127, 0, 0, 1}, 7);
+	memcpy(route->hop[0].addr, (uint8_t[7]){ 4, 0x06, 0xfe, 127, 0, 0, 1 }, 7);
 	if (ret_expected_ns)
 		*ret_expected_ns = 3 * mean_delay_ns;
 	return 0;
@@ -104,7 +104,7 @@ int __wrap_surb_make(uint8_t *out, uint8_t ret_digest[32], const struct sphinx_r
 	(void)route, (void)dest;
 	rng_fill(rng, out, SURB_KEY);
 	memset(out + SURB_KEY, 0, SURB_LEN4 - SURB_KEY);
-	memcpy(out + SURB_KEY + SPHINX_HEADER, (uint8_t[7]){4, 0x06, 0xfe, 127, 0, 0, 1},
+	memcpy(out + SURB_KEY + SPHINX_HEADER, (uint8_t[7]){ 4, 0x06, 0xfe, 127, 0, 0, 1 },
 	       7); /* parsers look at it */
 	memset(ret_digest, 0, 32);
 	memcpy(ret_digest, out, SURB_KEY);
@@ -130,11 +130,15 @@ static uint64_t delay(struct simnet *n)
 	if (c->jitter_us)
 		d += rng_below(&n->net.rng, (uint32_t)c->jitter_us);
 	if (c->wander_us)
-		d += (uint64_t)((double)c->wander_us * (1 + sin((double)c->seed + (double)(n->now - c->start_us) / 1e6 * TWO_PI / WANDER_S)) / 2);
+		d += (uint64_t)((double)c->wander_us *
+				(1 + sin((double)c->seed +
+					 (double)(n->now - c->start_us) / 1e6 * TWO_PI / WANDER_S)) /
+				2);
 	return d;
 }
 
-static void put_event(struct simnet *n, enum ev_kind kind, const uint8_t *id, const uint8_t *key, const uint8_t *frag)
+static void put_event(struct simnet *n, enum ev_kind kind, const uint8_t *id, const uint8_t *key,
+		      const uint8_t *frag)
 {
 	struct simnet_ev *e = n->ev_free;
 
@@ -152,7 +156,8 @@ static void put_event(struct simnet *n, enum ev_kind kind, const uint8_t *id, co
 }
 
 /* One packet with the network's luck. */
-static bool carry(struct simnet *n, enum ev_kind kind, const uint8_t *id, const uint8_t *key, const uint8_t *frag)
+static bool carry(struct simnet *n, enum ev_kind kind, const uint8_t *id, const uint8_t *key,
+		  const uint8_t *frag)
 {
 	if (simnet_chance(n, n->cfg.loss))
 		return false;
@@ -178,7 +183,7 @@ static void model_packet(void *owner, const uint8_t *pkt, size_t len)
 
 static void client_reply(struct simnet *n, const struct simnet_ev *e)
 {
-	uint8_t digest[32] = {0}, key[SURB_KEY];
+	uint8_t digest[32] = { 0 }, key[SURB_KEY];
 	struct nym_msg m;
 	size_t len;
 	int got;
@@ -248,8 +253,8 @@ static void client_event(void *owner, enum exitsess_event ev)
 uint64_t simnet_next(const struct simnet *n)
 {
 	struct heap_node *first = heap_min(&n->events);
-	uint64_t at[] = {first ? first->key : TIME_NEVER, shaper_deadline(&n->shaper), exitsess_deadline(&n->exit),
-			 model_exit_deadline(&n->model), n->model_tick_us};
+	uint64_t at[] = { first ? first->key : TIME_NEVER, shaper_deadline(&n->shaper),
+			  exitsess_deadline(&n->exit), model_exit_deadline(&n->model), n->model_tick_us };
 	uint64_t next = TIME_NEVER;
 
 	for (size_t i = 0; i < sizeof(at) / sizeof(at[0]); i++)
@@ -278,11 +283,12 @@ void simnet_serve(struct simnet *n)
 
 void simnet_init(struct simnet *n, const struct simnet_cfg *cfg)
 {
-	struct nym_rx_limits lim = {512, 64, 8192, 1800 * US_PER_S, 600 * US_PER_S};
-	struct shaper_source src = {fill, done, n};
-	struct exitsess_ops ops = {client_recv, client_event, n};
-	struct exitsess_cfg ec = {
-		.connect_us = 60 * US_PER_S, .hop_mean_us = cfg->clock.hop_mean_us, .version = IPR_V10};
+	struct nym_rx_limits lim = { 512, 64, 8192, 1800 * US_PER_S, 600 * US_PER_S };
+	struct shaper_source src = { fill, done, n };
+	struct exitsess_ops ops = { client_recv, client_event, n };
+	struct exitsess_cfg ec = { .connect_us = 60 * US_PER_S,
+				   .hop_mean_us = cfg->clock.hop_mean_us,
+				   .version = IPR_V10 };
 	struct nym_self peer;
 
 	memset(n, 0, sizeof(*n));

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A client's engines (shaper, exit session and all under it) and a model exit with a network between them that delays,
- * loses, duplicates and reorders, under a fake clock. The functions that make and route Sphinx packets are replaced at link
- * time: a "packet" holds its acknowledgement's identifier and its fragment in the clear; a SURB holds its key. Everything
- * else is the product's code.
+ * A client's engines (shaper, exit session and all under it) and a model exit with a network between them
+ * that delays, loses, duplicates and reorders, under a fake clock. The functions that make and route Sphinx
+ * packets are replaced at link time: a "packet" holds its acknowledgement's identifier and its fragment in
+ * the clear; a SURB holds its key. Everything else is the product's code.
  */
 #ifndef TESTS_SIM_SIMNET_H
 #define TESTS_SIM_SIMNET_H
@@ -25,10 +25,10 @@ struct simnet_ev;
 struct simnet_cfg {
 	uint64_t seed, start_us;
 	struct shaper_cfg clock;
-	uint8_t newest;	     /* version of the exit */
+	uint8_t newest;		  /* version of the exit */
 	uint64_t base_us, hop_us; /* of a way: fixed, and the mean of each of three nodes */
-	uint64_t jitter_us;  /* uniform, added to each packet */
-	uint64_t wander_us;  /* added to all packets alike, up and down in a minute */
+	uint64_t jitter_us;	  /* uniform, added to each packet */
+	uint64_t wander_us;	  /* added to all packets alike, up and down in a minute */
 	double loss, dup, reorder;
 	/* towards the scenario */
 	void (*recv)(void *owner, const uint8_t *pkt, size_t len);   /* at the client */

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A host of a tunnel that is asked from all sides, for programs that watch threads (ThreadSanitizer, helgrind).
+ * A host of a tunnel that is asked from all sides, for programs that watch threads (ThreadSanitizer,
+ * helgrind).
  *
  * usage: host API CONTROL
  *
- * Theory of operation. smolmix-run installs the kernel guard, which valgrind does not know, and asks its tunnel now and then. This
- * one has no guard and does at once what a host may do: two threads read the statistics, a third waits for changes, a fourth stops the
- * tunnel while they go on. Programs use the tunnel by CONTROL meanwhile. "ready" is printed, the end of standard input begins the stop.
+ * Theory of operation. smolmix-run installs the kernel guard, which valgrind does not know, and asks its
+ * tunnel now and then. This one has no guard and does at once what a host may do: two threads read the
+ * statistics, a third waits for changes, a fourth stops the tunnel while they go on. Programs use the tunnel
+ * by CONTROL meanwhile. "ready" is printed, the end of standard input begins the stop.
  */
 #include <poll.h>
 #include <pthread.h>

@@ -9,9 +9,9 @@
 #include <stdarg.h>
 #include <stddef.h>
 
-#include <cmocka.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <cmocka.h>
 
 #include "base/clock.h"
 #include "mixnet/exitsess.h"
@@ -74,8 +74,8 @@ static inline void on_event(void *owner, enum exitsess_event ev)
 static inline int setup(void **state)
 {
 	struct fix *f = calloc(1, sizeof(*f));
-	struct nym_rx_limits lim = {64, 16, 4096, 1800 * S, 600 * S};
-	struct exitsess_ops ops = {on_recv, on_event, f};
+	struct nym_rx_limits lim = { 64, 16, 4096, 1800 * S, 600 * S };
+	struct exitsess_ops ops = { on_recv, on_event, f };
 
 	if (!f || prim_init())
 		return -1;
@@ -87,7 +87,8 @@ static inline int setup(void **state)
 	f->rx = nym_rx_new(&lim);
 	f->now = T0;
 	f->cfg = (struct exitsess_cfg){
-		.exit = f->peer.addr, .version = IPR_V10, .connect_us = 15 * S, .hop_mean_us = 15 * MS};
+		.exit = f->peer.addr, .version = IPR_V10, .connect_us = 15 * S, .hop_mean_us = 15 * MS
+	};
 	addr_parse(&f->cfg.probe, "9.9.9.9", 53);
 	*state = f;
 	if (exitsess_init(&f->e, &f->me, &f->keys, &f->rng.rng, &ops))
@@ -147,7 +148,7 @@ static inline void answer_on(struct fix *f, uint64_t stream, uint32_t seq, const
 {
 	uint8_t buf[4096];
 	struct wire_wr w;
-	struct nym_msg m = {.type = NYM_REPLY, .reply = NYM_REPLY_DATA};
+	struct nym_msg m = { .type = NYM_REPLY, .reply = NYM_REPLY_DATA };
 
 	wire_wr_init(&w, buf, sizeof(buf));
 	stream_put(&w, stream, STREAM_DATA, seq);
@@ -165,20 +166,20 @@ static inline void answer(struct fix *f, uint32_t seq, const struct ipr_response
 
 static inline struct ipr_response success(const struct fix *f)
 {
-	return (struct ipr_response){.version = f->r.version,
-				     .kind = IPR_CONNECT,
-				     .id = f->r.id,
-				     .result = IPR_OK,
-				     .ip4 = {10, 0, 18, 52},
-				     .ip6 = {0xfc, [15] = 0x34},
-				     .mtu = f->r.version == IPR_V10 ? 1500 : 0};
+	return (struct ipr_response){ .version = f->r.version,
+				      .kind = IPR_CONNECT,
+				      .id = f->r.id,
+				      .result = IPR_OK,
+				      .ip4 = { 10, 0, 18, 52 },
+				      .ip6 = { 0xfc, [15] = 0x34 },
+				      .mtu = f->r.version == IPR_V10 ? 1500 : 0 };
 }
 
 static inline void data_down(struct fix *f, uint32_t seq, const uint8_t *pkt, size_t len)
 {
 	uint8_t bundle[2048];
 	struct wire_wr w;
-	struct ipr_response r = {.version = f->e.version, .kind = IPR_DATA};
+	struct ipr_response r = { .version = f->e.version, .kind = IPR_DATA };
 
 	wire_wr_init(&w, bundle, sizeof(bundle));
 	ipr_bundle_put(&w, pkt, len);
@@ -190,14 +191,15 @@ static inline void data_down(struct fix *f, uint32_t seq, const uint8_t *pkt, si
 static inline void ask(struct fix *f, const struct recipient *who, uint32_t amount)
 {
 	struct nym_msg m = {
-		.type = NYM_REPLY, .reply = NYM_REPLY_SURB_REQUEST, .requester = *who, .amount = amount};
+		.type = NYM_REPLY, .reply = NYM_REPLY_SURB_REQUEST, .requester = *who, .amount = amount
+	};
 
 	exitsess_input(&f->e, f->now, &m);
 }
 
 static inline void pong(struct fix *f)
 {
-	struct ipr_response r = {.version = f->e.version, .kind = IPR_PING, .id = 1};
+	struct ipr_response r = { .version = f->e.version, .kind = IPR_PING, .id = 1 };
 
 	answer(f, 0, &r);
 }

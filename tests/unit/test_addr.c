@@ -7,18 +7,23 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <cmocka.h>
 #include <string.h>
+#include <cmocka.h>
 
 static void text(void **state)
 {
 	static const char *const good[][2] = {
-		{ "1.2.3.4", "1.2.3.4:53" },	  { "1.2.3.4:80", "1.2.3.4:80" }, { "::1", "[::1]:53" },
-		{ "[::1]:8080", "[::1]:8080" },	  { "[fe80::1%3]:5", "[fe80::1%3]:5" }, { "[2001:db8::1]", "[2001:db8::1]:53" },
+		{ "1.2.3.4", "1.2.3.4:53" },
+		{ "1.2.3.4:80", "1.2.3.4:80" },
+		{ "::1", "[::1]:53" },
+		{ "[::1]:8080", "[::1]:8080" },
+		{ "[fe80::1%3]:5", "[fe80::1%3]:5" },
+		{ "[2001:db8::1]", "[2001:db8::1]:53" },
 		{ "1.2.3.4:0", "1.2.3.4" },
 	};
-	static const char *const bad[] = { "",	    "1.2.3",	   "1.2.3.4:",	    "1.2.3.4:65536", "[::1", "[::1]x",
-					   "a.b.c", "1.2.3.4:8x", "fe80::1%eth0", "1.2.3.4%1",     "[1.2.3.4", "::1%" };
+	static const char *const bad[] = { "",	       "1.2.3", "1.2.3.4:",   "1.2.3.4:65536", "[::1",
+					   "[::1]x",   "a.b.c", "1.2.3.4:8x", "fe80::1%eth0",  "1.2.3.4%1",
+					   "[1.2.3.4", "::1%" };
 	char out[ADDR_TEXT];
 	struct addr a, b = { .port = 9 };
 
@@ -64,23 +69,57 @@ static void classes(void **state)
 		const char *text;
 		enum addr_class class;
 	} t[] = {
-		{ "0.0.0.0", ADDR_UNSPEC },	     { "0.0.0.1", ADDR_RESERVED },     { "9.255.255.255", ADDR_GLOBAL },
-		{ "10.0.0.0", ADDR_PRIVATE },	     { "10.255.255.255", ADDR_PRIVATE }, { "11.0.0.0", ADDR_GLOBAL },
-		{ "100.63.255.255", ADDR_GLOBAL },   { "100.64.0.0", ADDR_PRIVATE },   { "100.127.255.255", ADDR_PRIVATE },
-		{ "100.128.0.0", ADDR_GLOBAL },	     { "127.0.0.1", ADDR_LOOPBACK },   { "126.255.255.255", ADDR_GLOBAL },
-		{ "169.254.1.1", ADDR_LINKLOCAL },   { "172.15.255.255", ADDR_GLOBAL }, { "172.16.0.0", ADDR_PRIVATE },
-		{ "172.31.255.255", ADDR_PRIVATE },  { "172.32.0.0", ADDR_GLOBAL },    { "192.0.0.8", ADDR_RESERVED },
-		{ "192.0.0.9", ADDR_GLOBAL },	     { "192.0.2.1", ADDR_RESERVED },   { "192.88.99.80", ADDR_GLOBAL },
-		{ "192.168.0.1", ADDR_PRIVATE },     { "198.18.0.1", ADDR_RESERVED },  { "198.20.0.1", ADDR_GLOBAL },
-		{ "198.51.100.1", ADDR_RESERVED },   { "203.0.113.9", ADDR_RESERVED }, { "223.255.255.255", ADDR_GLOBAL },
-		{ "224.0.0.1", ADDR_MULTICAST },     { "239.255.255.255", ADDR_MULTICAST }, { "240.0.0.1", ADDR_RESERVED },
-		{ "255.255.255.254", ADDR_RESERVED }, { "255.255.255.255", ADDR_BROADCAST }, { "8.8.8.8", ADDR_GLOBAL },
-		{ "::", ADDR_UNSPEC },		     { "::1", ADDR_LOOPBACK },	       { "::2", ADDR_RESERVED },
-		{ "fc00::1", ADDR_PRIVATE },	     { "fdff::1", ADDR_PRIVATE },      { "fe00::1", ADDR_GLOBAL },
-		{ "fe80::1", ADDR_LINKLOCAL },	     { "febf::1", ADDR_LINKLOCAL },    { "fec0::1", ADDR_GLOBAL },
-		{ "ff02::1", ADDR_MULTICAST },	     { "2001:db8::1", ADDR_RESERVED }, { "2001:1::1", ADDR_GLOBAL },
-		{ "2001::1", ADDR_RESERVED },	     { "2002::1", ADDR_RESERVED },     { "2003::1", ADDR_GLOBAL },
-		{ "100::1", ADDR_RESERVED },	     { "2a00:1450::1", ADDR_GLOBAL },  { "::ffff:127.0.0.1", ADDR_LOOPBACK },
+		{ "0.0.0.0", ADDR_UNSPEC },
+		{ "0.0.0.1", ADDR_RESERVED },
+		{ "9.255.255.255", ADDR_GLOBAL },
+		{ "10.0.0.0", ADDR_PRIVATE },
+		{ "10.255.255.255", ADDR_PRIVATE },
+		{ "11.0.0.0", ADDR_GLOBAL },
+		{ "100.63.255.255", ADDR_GLOBAL },
+		{ "100.64.0.0", ADDR_PRIVATE },
+		{ "100.127.255.255", ADDR_PRIVATE },
+		{ "100.128.0.0", ADDR_GLOBAL },
+		{ "127.0.0.1", ADDR_LOOPBACK },
+		{ "126.255.255.255", ADDR_GLOBAL },
+		{ "169.254.1.1", ADDR_LINKLOCAL },
+		{ "172.15.255.255", ADDR_GLOBAL },
+		{ "172.16.0.0", ADDR_PRIVATE },
+		{ "172.31.255.255", ADDR_PRIVATE },
+		{ "172.32.0.0", ADDR_GLOBAL },
+		{ "192.0.0.8", ADDR_RESERVED },
+		{ "192.0.0.9", ADDR_GLOBAL },
+		{ "192.0.2.1", ADDR_RESERVED },
+		{ "192.88.99.80", ADDR_GLOBAL },
+		{ "192.168.0.1", ADDR_PRIVATE },
+		{ "198.18.0.1", ADDR_RESERVED },
+		{ "198.20.0.1", ADDR_GLOBAL },
+		{ "198.51.100.1", ADDR_RESERVED },
+		{ "203.0.113.9", ADDR_RESERVED },
+		{ "223.255.255.255", ADDR_GLOBAL },
+		{ "224.0.0.1", ADDR_MULTICAST },
+		{ "239.255.255.255", ADDR_MULTICAST },
+		{ "240.0.0.1", ADDR_RESERVED },
+		{ "255.255.255.254", ADDR_RESERVED },
+		{ "255.255.255.255", ADDR_BROADCAST },
+		{ "8.8.8.8", ADDR_GLOBAL },
+		{ "::", ADDR_UNSPEC },
+		{ "::1", ADDR_LOOPBACK },
+		{ "::2", ADDR_RESERVED },
+		{ "fc00::1", ADDR_PRIVATE },
+		{ "fdff::1", ADDR_PRIVATE },
+		{ "fe00::1", ADDR_GLOBAL },
+		{ "fe80::1", ADDR_LINKLOCAL },
+		{ "febf::1", ADDR_LINKLOCAL },
+		{ "fec0::1", ADDR_GLOBAL },
+		{ "ff02::1", ADDR_MULTICAST },
+		{ "2001:db8::1", ADDR_RESERVED },
+		{ "2001:1::1", ADDR_GLOBAL },
+		{ "2001::1", ADDR_RESERVED },
+		{ "2002::1", ADDR_RESERVED },
+		{ "2003::1", ADDR_GLOBAL },
+		{ "100::1", ADDR_RESERVED },
+		{ "2a00:1450::1", ADDR_GLOBAL },
+		{ "::ffff:127.0.0.1", ADDR_LOOPBACK },
 		{ "::ffff:8.8.8.8", ADDR_GLOBAL },
 	};
 	struct addr a;
@@ -97,7 +136,8 @@ static void classes(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(text), cmocka_unit_test(sockaddrs), cmocka_unit_test(classes) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(text), cmocka_unit_test(sockaddrs),
+					    cmocka_unit_test(classes) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,8 +6,8 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <cmocka.h>
 #include <string.h>
+#include <cmocka.h>
 
 #include "base/err.h"
 #include "base/rng.h"
@@ -77,8 +77,8 @@ static void hex(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(base58_known), cmocka_unit_test(base58_round_trip),
-					    cmocka_unit_test(hex) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(base58_known),
+					    cmocka_unit_test(base58_round_trip), cmocka_unit_test(hex) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

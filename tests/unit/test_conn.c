@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How a TCP connection of the tunnel ends on the wire, by what the program does with its end. The far side here is a few lines that
- * acknowledge everything and count what came: an exit of the test network would hide a reset.
+ * How a TCP connection of the tunnel ends on the wire, by what the program does with its end. The far side
+ * here is a few lines that acknowledge everything and count what came: an exit of the test network would hide
+ * a reset.
  */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include <cmocka.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/ip.h>
@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <cmocka.h>
 
 #include "base/fd.h"
 #include "base/list.h"
@@ -103,9 +104,16 @@ static int far_gets(struct pktlink *l, const uint8_t *pkt, size_t len, uint64_t 
 	far.bytes += data;
 	far.fins += p.tcp.fin;
 	far.acked = ntohl(p.tcp.seq) + (uint32_t)data + p.tcp.syn + p.tcp.fin;
-	far.last = (struct packet){ .ip = { .version = 4, .ihl = 5, .ttl = 64, .protocol = IPPROTO_TCP, .saddr = p.ip.daddr,
+	far.last = (struct packet){ .ip = { .version = 4,
+					    .ihl = 5,
+					    .ttl = 64,
+					    .protocol = IPPROTO_TCP,
+					    .saddr = p.ip.daddr,
 					    .daddr = p.ip.saddr },
-				    .tcp = { .source = p.tcp.dest, .dest = p.tcp.source, .doff = 5, .ack = 1,
+				    .tcp = { .source = p.tcp.dest,
+					     .dest = p.tcp.source,
+					     .doff = 5,
+					     .ack = 1,
 					     .window = htons(60000) } };
 	if (data || p.tcp.syn || p.tcp.fin)
 		far_says(p.tcp.syn, false, "");
@@ -153,8 +161,12 @@ static void none_icmp(void *owner, const struct device_icmp *e)
 
 static int connected(void **state)
 {
-	static const struct device_ops ops = { .up = none_up, .down = none, .writable = none, .icmp_error = none_icmp };
-	struct stack_cfg cfg = { .buffer = 65536, .connect_us = 5 * US_PER_S, .wait_ready_us = US_PER_S, .rng = rng_system() };
+	static const struct device_ops ops = {
+		.up = none_up, .down = none, .writable = none, .icmp_error = none_icmp
+	};
+	struct stack_cfg cfg = {
+		.buffer = 65536, .connect_us = 5 * US_PER_S, .wait_ready_us = US_PER_S, .rng = rng_system()
+	};
 	struct addr to;
 	int pair[2];
 
@@ -261,7 +273,8 @@ static void test_shut_both(void **state)
 	assert_int_equal(far.resets, 0);
 }
 
-/* A half-closed connection whose program goes: it does not wait for the far FIN here, and what still comes is refused. */
+/* A half-closed connection whose program goes: it does not wait for the far FIN here, and what still comes is
+ * refused. */
 static void test_shut_then_close(void **state)
 {
 	(void)state;
@@ -294,7 +307,8 @@ static void test_both_ends(void **state)
 	assert_false(forgotten());
 }
 
-/* splice and stdio reach the pair without a hook: what they wrote before connect is no part of the stream, nor of the gate. */
+/* splice and stdio reach the pair without a hook: what they wrote before connect is no part of the stream,
+ * nor of the gate. */
 static void test_written_before_gate(void **state)
 {
 	struct conn *c;
@@ -320,7 +334,8 @@ static void test_written_before_gate(void **state)
 	assert_null(socks_find(&socks, 78));
 }
 
-/* A request as it looks while the program's call is still writing the gate, without a descriptor, and when the rest has come. */
+/* A request as it looks while the program's call is still writing the gate, without a descriptor, and when
+ * the rest has come. */
 static void test_gate_in_pieces(void **state)
 {
 	const struct ctl_req wrong = { .op = CTL_CONNECT, .cookie = 79 };
@@ -354,7 +369,8 @@ static void test_gate_in_pieces(void **state)
 	turn();
 }
 
-/* tcp(7): transmitted data may remain unacknowledged for so long. Without the option lwIP goes on for minutes. */
+/* tcp(7): transmitted data may remain unacknowledged for so long. Without the option lwIP goes on for
+ * minutes. */
 static void test_user_timeout(void **state)
 {
 	int value = 0;

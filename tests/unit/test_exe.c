@@ -34,13 +34,18 @@ struct image {
 
 static struct image dynamic(const char *interp)
 {
-	struct image i = { .e = { .e_type = ET_DYN, .e_machine = OUR_MACHINE, .e_phoff = offsetof(struct image, p),
-				  .e_phentsize = sizeof(Elf64_Phdr), .e_phnum = 1 } };
+	struct image i = { .e = { .e_type = ET_DYN,
+				  .e_machine = OUR_MACHINE,
+				  .e_phoff = offsetof(struct image, p),
+				  .e_phentsize = sizeof(Elf64_Phdr),
+				  .e_phnum = 1 } };
 
 	memcpy(i.e.e_ident, ELFMAG, SELFMAG);
 	i.e.e_ident[EI_CLASS] = ELFCLASS64;
 	i.e.e_ident[EI_DATA] = ELFDATA2LSB;
-	i.p[0] = (Elf64_Phdr){ .p_type = PT_INTERP, .p_offset = offsetof(struct image, interp), .p_filesz = sizeof(i.interp) };
+	i.p[0] = (Elf64_Phdr){ .p_type = PT_INTERP,
+			       .p_offset = offsetof(struct image, interp),
+			       .p_filesz = sizeof(i.interp) };
 	snprintf(i.interp, sizeof(i.interp), "%s", interp);
 	return i;
 }
@@ -85,7 +90,9 @@ static void go(void **state)
 	struct image i = dynamic("/lib64/ld-linux-x86-64.so.2");
 
 	i.e.e_phnum = 2;
-	i.p[1] = (Elf64_Phdr){ .p_type = PT_NOTE, .p_offset = offsetof(struct image, note), .p_filesz = sizeof(i.note) };
+	i.p[1] = (Elf64_Phdr){ .p_type = PT_NOTE,
+			       .p_offset = offsetof(struct image, note),
+			       .p_filesz = sizeof(i.note) };
 	i.note[0].h = i.note[1].h = (Elf64_Nhdr){ .n_namesz = 4, .n_descsz = 4, .n_type = 4 };
 	memcpy(i.note[0].name, "GNU", 4);
 	memcpy(i.note[1].name, "Go\0", 4);
@@ -115,7 +122,8 @@ static void broken(void **state)
 
 static void scripts(void **state)
 {
-	static const char plain[] = "#!/bin/sh -e\n", spaced[] = "#! \t/usr/bin/env python3\n", none[] = "echo hi\n";
+	static const char plain[] = "#!/bin/sh -e\n", spaced[] = "#! \t/usr/bin/env python3\n",
+			  none[] = "echo hi\n";
 	char lengthy[600] = "#!/";
 	struct exe x = inspect(plain, sizeof(plain) - 1);
 

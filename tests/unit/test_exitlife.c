@@ -98,7 +98,8 @@ static void forgotten(void **state)
 	assert_non_null(strstr(f->e.cause, "forgotten"));
 }
 
-/* The exit forgets a client that was never idle before: packets go out all the time, nothing but pongs comes back. */
+/* The exit forgets a client that was never idle before: packets go out all the time, nothing but pongs comes
+ * back. */
 static void forgotten_while_busy(void **state)
 {
 	struct fix *f = *state;
@@ -156,7 +157,8 @@ static void resumed(void **state)
 	assert_true(slot_data(f));
 }
 
-/* The machine slept, or there was no gateway, for longer than the exit remembers anybody: asking it would be waiting for nothing. */
+/* The machine slept, or there was no gateway, for longer than the exit remembers anybody: asking it would be
+ * waiting for nothing. */
 static void slept(void **state)
 {
 	struct fix *f = *state;
@@ -224,8 +226,8 @@ static void rerouted(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(keepalive), T(exit_gone), T(forgotten), T(forgotten_while_busy), T(silent_host), T(resumed), T(slept),
-		T(missed), T(rerouted),
+		T(keepalive), T(exit_gone), T(forgotten), T(forgotten_while_busy), T(silent_host), T(resumed),
+		T(slept),     T(missed),    T(rerouted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -102,9 +102,9 @@ static void refusals(void **state)
 	struct {
 		int result;
 		const char *text, *cause;
-	} t[] = {{IPR_NO_IP, "", "no free address"},
-		 {IPR_ALREADY_CONNECTED, "", "connected already"},
-		 {IPR_CONNECT_OTHER, "go\naway", "go?away"}};
+	} t[] = { { IPR_NO_IP, "", "no free address" },
+		  { IPR_ALREADY_CONNECTED, "", "connected already" },
+		  { IPR_CONNECT_OTHER, "go\naway", "go?away" } };
 
 	for (size_t i = 0; i < 3; i++) {
 		struct ipr_response r;
@@ -113,7 +113,7 @@ static void refusals(void **state)
 		assert_true(slot(f));
 		r = success(f);
 		r.result = t[i].result;
-		r.text = (struct ipr_str){t[i].text, strlen(t[i].text)};
+		r.text = (struct ipr_str){ t[i].text, strlen(t[i].text) };
 		answer(f, 0, &r);
 		assert_int_equal(f->ends, i + 1);
 		assert_non_null(strstr(f->e.cause, t[i].cause));
@@ -128,8 +128,8 @@ static void mtu(void **state)
 		unsigned set;
 		uint16_t said;
 		unsigned is;
-	} t[] = {{0, 1500, 1500}, {0, 9000, 1500}, {0, 1280, 1280},
-		 {0, 0, 1420},	  {0, 100, 1420},  {1557, 1280, 1557}};
+	} t[] = { { 0, 1500, 1500 }, { 0, 9000, 1500 }, { 0, 1280, 1280 },
+		  { 0, 0, 1420 },    { 0, 100, 1420 },	{ 1557, 1280, 1557 } };
 
 	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
 		struct ipr_response r;
@@ -161,8 +161,8 @@ static void room(void **state)
 	struct {
 		size_t len;
 		unsigned surbs;
-	} t[] = {{40, 3},  {179, 3},  {180, 2},	 {637, 2},
-		 {638, 1}, {1097, 1}, {1098, 0}, {1420, 0}}; /* ipr.md 9 */
+	} t[] = { { 40, 3 },  { 179, 3 },  { 180, 2 },	{ 637, 2 },
+		  { 638, 1 }, { 1097, 1 }, { 1098, 0 }, { 1420, 0 } }; /* ipr.md 9 */
 	uint32_t seq;
 
 	up(f);
@@ -304,8 +304,8 @@ static void bulk(void **state)
 		unsigned waiting;
 		size_t len;
 		unsigned frags, packets, surbs;
-	} t[] = {{1, 1500, 1, 1, 0}, {2, 1500, 2, 2, 0}, {5, 1500, 5, 5, 1}, {9, 1500, 5, 5, 1},
-		 {3, 1420, 3, 3, 1}, {2, 900, 1, 1, 1},	 {3, 600, 1, 2, 0}};
+	} t[] = { { 1, 1500, 1, 1, 0 }, { 2, 1500, 2, 2, 0 }, { 5, 1500, 5, 5, 1 }, { 9, 1500, 5, 5, 1 },
+		  { 3, 1420, 3, 3, 1 }, { 2, 900, 1, 1, 1 },  { 3, 600, 1, 2, 0 } };
 
 	up(f);
 	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
@@ -353,7 +353,7 @@ static void bulk_gives_way(void **state)
 		assert_true(one_slot(f));
 		of_bulk[i] = f->item.frag[4] == 5;
 	}
-	assert_memory_equal(of_bulk, ((uint8_t[]){0, 1, 0, 1, 1, 1}), 6);
+	assert_memory_equal(of_bulk, ((uint8_t[]){ 0, 1, 0, 1, 1, 1 }), 6);
 	fill_bulk(f, 2, 1500);
 	assert_true(one_slot(f));
 	exitsess_stop(&f->e);
@@ -365,12 +365,13 @@ static void bulk_gives_way(void **state)
 	assert_true(exitsess_drained(&f->e));
 }
 
-/* Beside a download's ACKs SURBs go in sets, with an ACK between two of them; beside anything else by threes. */
+/* Beside a download's ACKs SURBs go in sets, with an ACK between two of them; beside anything
+ * else by threes. */
 static void sets(void **state)
 {
 	struct fix *f = *state;
 	uint8_t ack[64];
-	struct seg s = {.far = OURS, .near = FAR, .sport = 5000, .dport = 80, .win = 9, .flags = IPPKT_ACK};
+	struct seg s = { .far = OURS, .near = FAR, .sport = 5000, .dport = 80, .win = 9, .flags = IPPKT_ACK };
 
 	up(f);
 	for (unsigned i = 0; i < 3; i++) {
@@ -439,12 +440,12 @@ static void back_pressure(void **state)
 static void other_messages(void **state)
 {
 	struct fix *f = *state;
-	struct nym_msg m = {.type = NYM_REPLY, .reply = NYM_REPLY_DATA};
-	struct ipr_response r = {.version = IPR_V10,
-				 .kind = IPR_INFO,
-				 .result = IPR_INFO_EXIT_POLICY,
-				 .level = IPR_LEVEL_WARN,
-				 .text = {"192.168.1.1:80", 14}};
+	struct nym_msg m = { .type = NYM_REPLY, .reply = NYM_REPLY_DATA };
+	struct ipr_response r = { .version = IPR_V10,
+				  .kind = IPR_INFO,
+				  .result = IPR_INFO_EXIT_POLICY,
+				  .level = IPR_LEVEL_WARN,
+				  .text = { "192.168.1.1:80", 14 } };
 	uint8_t buf[64];
 	struct wire_wr w;
 
@@ -493,12 +494,12 @@ static void refused(void **state)
 {
 	struct fix *f = *state;
 	uint8_t pkt[128];
-	struct seg syn = {.far = OURS, .near = FAR, .sport = 40000, .dport = 25, .flags = IPPKT_SYN};
-	struct ipr_response r = {.version = IPR_V10,
-				 .kind = IPR_INFO,
-				 .result = IPR_INFO_EXIT_POLICY,
-				 .level = IPR_LEVEL_WARN,
-				 .text = {"1.1.1.1:25", 10}};
+	struct seg syn = { .far = OURS, .near = FAR, .sport = 40000, .dport = 25, .flags = IPPKT_SYN };
+	struct ipr_response r = { .version = IPR_V10,
+				  .kind = IPR_INFO,
+				  .result = IPR_INFO_EXIT_POLICY,
+				  .level = IPR_LEVEL_WARN,
+				  .text = { "1.1.1.1:25", 10 } };
 	size_t len = pk_tcp(pkt, &syn);
 
 	up(f);
@@ -527,7 +528,7 @@ static void refused(void **state)
 	pk16(pkt + 40, 5000);
 	pk16(pkt + 42, 443);
 	assert_int_equal(exitsess_send(&f->e, f->now, pkt, 50, 1), 0);
-	r.text = (struct ipr_str){"[2000::1]:443", 13};
+	r.text = (struct ipr_str){ "[2000::1]:443", 13 };
 	answer(f, 0, &r);
 	assert_int_equal(f->packets, 2);
 	assert_int_equal(f->last_len, 96);
@@ -570,10 +571,9 @@ static void no_route(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(connect_v10),	   T(fall_back), T(silence), T(refusals), T(mtu),
-		T(room),	   T(requests),	 T(supply),  T(bundles),  T(back_pressure),
-		T(bulk),	   T(bulk_gives_way), T(sets), T(tight),
-		T(other_messages), T(refused),	 T(stop),    T(no_route),
+		T(connect_v10), T(fall_back), T(silence),	 T(refusals),	   T(mtu),  T(room),
+		T(requests),	T(supply),    T(bundles),	 T(back_pressure), T(bulk), T(bulk_gives_way),
+		T(sets),	T(tight),     T(other_messages), T(refused),	   T(stop), T(no_route),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,10 +7,10 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <cmocka.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <cmocka.h>
 
 static void numbers(void **state)
 {
@@ -105,7 +105,8 @@ static void passing(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(numbers), cmocka_unit_test(cookies), cmocka_unit_test(passing) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(numbers), cmocka_unit_test(cookies),
+					    cmocka_unit_test(passing) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Fetching over real sockets of this machine: servers that end are gone at once, and a directory that says nothing does not
- * use up the time of the next one in the list.
+ * Fetching over real sockets of this machine: servers that end are gone at once, and a directory that says
+ * nothing does not use up the time of the next one in the list.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -122,7 +122,8 @@ static void server_ends(void **state)
 	ws_server_free(other);
 }
 
-static void fetched(void *owner, int err, struct topology *topo, const struct api_rotation *rot, const char *what)
+static void fetched(void *owner, int err, struct topology *topo, const struct api_rotation *rot,
+		    const char *what)
 {
 	struct fix *f = owner;
 

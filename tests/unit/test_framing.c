@@ -154,7 +154,10 @@ static void frames_refused(void **state)
 	/* A byte at a time, all values: version, size tag, type, rotation. */
 	for (unsigned at = 0; at < NODE_FRAME_HDR; at++)
 		for (unsigned v = 0; v < 256; v++) {
-			bool ok = at == 0 ? v == 7 || v == 8 : at == 1 ? v >= 1 && v <= 5 : at == 2 ? !v : v <= 2;
+			bool ok = at == 0   ? v == 7 || v == 8
+				  : at == 1 ? v >= 1 && v <= 5
+				  : at == 2 ? !v
+					    : v <= 2;
 
 			memcpy(hdr, (const uint8_t[]){ 8, 2, 0, 1 }, sizeof(hdr));
 			hdr[at] = (uint8_t)v;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The kernel guard: what it refuses, with which errno, and what it leaves alone. Each look runs in a child of its own. */
+/* The kernel guard: what it refuses, with which errno, and what it leaves alone. Each look runs in a child of
+ * its own. */
 #include <errno.h>
 #include <linux/netlink.h>
 #include <pthread.h>
@@ -44,7 +45,8 @@ static int try(long nr, long a, long b, long c)
 
 static int look_sockets(void)
 {
-	static const int refused[] = { AF_UNSPEC, AF_INET, AF_INET6, AF_PACKET, AF_VSOCK, AF_BLUETOOTH, AF_XDP, AF_ALG, 15, 17, 45 };
+	static const int refused[] = { AF_UNSPEC, AF_INET, AF_INET6, AF_PACKET, AF_VSOCK, AF_BLUETOOTH,
+				       AF_XDP,	  AF_ALG,  15,	     17,	45 };
 
 	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
 		for (int type = SOCK_STREAM; type <= SOCK_SEQPACKET; type++)
@@ -87,9 +89,11 @@ static int look_refused(void)
 		return 5;
 	if (try(SYS_userfaultfd, 0, 0, 0) != EPERM || try(SYS_setns, -1, 0, 0) != EPERM)
 		return 6;
-	if (try(SYS_unshare, CLONE_NEWNET, 0, 0) != EPERM || try(SYS_unshare, CLONE_NEWUSER | CLONE_NEWNS, 0, 0) != EPERM)
+	if (try(SYS_unshare, CLONE_NEWNET, 0, 0) != EPERM ||
+	    try(SYS_unshare, CLONE_NEWUSER | CLONE_NEWNS, 0, 0) != EPERM)
 		return 7;
-	if (try(SYS_clone, CLONE_NEWNET | SIGCHLD, 0, 0) != EPERM || try(SYS_clone, CLONE_NEWUSER | SIGCHLD, 0, 0) != EPERM)
+	if (try(SYS_clone, CLONE_NEWNET | SIGCHLD, 0, 0) != EPERM ||
+	    try(SYS_clone, CLONE_NEWUSER | SIGCHLD, 0, 0) != EPERM)
 		return 8;
 	if (try(SYS_unshare, CLONE_FILES, 0, 0) != 0)
 		return 9;
@@ -128,7 +132,10 @@ static int look_i386(void)
 	long ret;
 
 	/* int 0x80, number 359: socket of the 32-bit table */
-	__asm__ volatile("int $0x80" : "=a"(ret) : "a"(359), "b"(AF_INET), "c"(SOCK_STREAM), "d"(0) : "memory");
+	__asm__ volatile("int $0x80"
+			 : "=a"(ret)
+			 : "a"(359), "b"(AF_INET), "c"(SOCK_STREAM), "d"(0)
+			 : "memory");
 	return ret < 0 ? 1 : 2;
 }
 #endif
@@ -186,9 +193,9 @@ static int teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(refuses_sockets),  cmocka_unit_test(refuses_ways_round),
-		cmocka_unit_test(leaves_the_rest),  cmocka_unit_test(kills_foreign_calls),
-		cmocka_unit_test(probe),	    cmocka_unit_test(closes_inherited),
+		cmocka_unit_test(refuses_sockets), cmocka_unit_test(refuses_ways_round),
+		cmocka_unit_test(leaves_the_rest), cmocka_unit_test(kills_foreign_calls),
+		cmocka_unit_test(probe),	   cmocka_unit_test(closes_inherited),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -7,9 +7,9 @@
 #include <stdarg.h>
 #include <stddef.h>
 
-#include <cmocka.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <cmocka.h>
 
 #include "mixnet/ippkt.h"
 #include "mixnet/ipqueue.h"
@@ -41,13 +41,13 @@ static void drop_queue(struct ipqueue *q)
 static int push_ack(struct ipqueue *q, uint64_t flow, uint16_t port, uint32_t ack, uint16_t win)
 {
 	uint8_t pkt[64];
-	struct seg s = {.far = NEAR,
-			.near = FAR,
-			.sport = port,
-			.dport = 80,
-			.ack = ack,
-			.win = win,
-			.flags = IPPKT_ACK};
+	struct seg s = { .far = NEAR,
+			 .near = FAR,
+			 .sport = port,
+			 .dport = 80,
+			 .ack = ack,
+			 .win = win,
+			 .flags = IPPKT_ACK };
 
 	return ipq_push(q, pkt, pk_tcp(pkt, &s), flow);
 }
@@ -221,15 +221,15 @@ static void headers(void **state)
 {
 	uint8_t pkt[128];
 	struct ippkt p;
-	struct seg s = {.far = FAR,
-			.near = NEAR,
-			.sport = 1,
-			.dport = 2,
-			.seq = 3,
-			.ack = 4,
-			.flags = IPPKT_ACK,
-			.win = 5,
-			.payload = 6};
+	struct seg s = { .far = FAR,
+			 .near = NEAR,
+			 .sport = 1,
+			 .dport = 2,
+			 .seq = 3,
+			 .ack = 4,
+			 .flags = IPPKT_ACK,
+			 .win = 5,
+			 .payload = 6 };
 	size_t len = pk_tcp(pkt, &s);
 
 	(void)state;
@@ -272,8 +272,8 @@ static void headers(void **state)
 /* Checksums of the datagram written add up to all ones. */
 static void datagram(void **state)
 {
-	struct addr src = {.family = 4, .port = 700, .ip = {10, 0, 18, 52}};
-	struct addr dst = {.family = 4, .port = 53, .ip = {9, 9, 9, 9}};
+	struct addr src = { .family = 4, .port = 700, .ip = { 10, 0, 18, 52 } };
+	struct addr dst = { .family = 4, .port = 53, .ip = { 9, 9, 9, 9 } };
 	uint8_t out[64];
 	uint32_t sum = 0;
 	struct ippkt p;
@@ -302,8 +302,9 @@ static void datagram(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(bounds), cmocka_unit_test(one_flow), cmocka_unit_test(turns),   cmocka_unit_test(bundling),
-		cmocka_unit_test(acks),	  cmocka_unit_test(headers), cmocka_unit_test(datagram),
+		cmocka_unit_test(bounds),   cmocka_unit_test(one_flow), cmocka_unit_test(turns),
+		cmocka_unit_test(bundling), cmocka_unit_test(acks),	cmocka_unit_test(headers),
+		cmocka_unit_test(datagram),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,10 +18,16 @@
 #define ID UINT64_C(0x1122334455667788)
 #define ID_HEX "fd1122334455667788"
 #define TIME_HEX "fb0fd488061b34fc075bcd15000000" /* 2026-05-16 06:27:52.123456789 */
-#define TIME {.year = 2026, .ordinal = 136, .hour = 6, .minute = 27, .second = 52, .nanos = 123456789}
+#define TIME                                                                                                 \
+	{                                                                                                    \
+		.year = 2026, .ordinal = 136, .hour = 6, .minute = 27, .second = 52, .nanos = 123456789      \
+	}
 #define SYN "0028450000280001400040061c9a0a00123401010101c00001bb00000001000000005002ffffcff00000"
 #define MTU_HEX "fb05dc" /* 1500 */
-#define TEXT(s) {s, sizeof(s) - 1}
+#define TEXT(s)                                                                                              \
+	{                                                                                                    \
+		s, sizeof(s) - 1                                                                             \
+	}
 #define HEX_MAX 128 /* bytes of one hex string */
 #define N(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -43,9 +49,15 @@ static void integers(void **state)
 		uint64_t v;
 		const char *hex;
 	} cases[] = {
-		{0, "00"}, {250, "fa"}, {251, "fb00fb"}, {255, "fb00ff"}, {65535, "fbffff"},
-		{65536, "fc00010000"}, {UINT32_MAX, "fcffffffff"}, {UINT64_C(1) << 32, "fd0000000100000000"},
-		{UINT64_MAX, "fdffffffffffffffff"},
+		{ 0, "00" },
+		{ 250, "fa" },
+		{ 251, "fb00fb" },
+		{ 255, "fb00ff" },
+		{ 65535, "fbffff" },
+		{ 65536, "fc00010000" },
+		{ UINT32_MAX, "fcffffffff" },
+		{ UINT64_C(1) << 32, "fd0000000100000000" },
+		{ UINT64_MAX, "fdffffffffffffffff" },
 	};
 	uint8_t want[2 * HEX_MAX];
 	struct wire_wr w;
@@ -82,8 +94,10 @@ static void integers(void **state)
 /* Longer forms than needed are read; the markers 0xFE and 0xFF never are. */
 static void integer_forms(void **state)
 {
-	static const char *const forms[] = {"05", "fb0005", "fc00000005", "fd0000000000000005",
-					    "fe00000000000000000000000000000005", "ff05"};
+	static const char *const forms[] = {
+		"05",  "fb0005", "fc00000005", "fd0000000000000005", "fe00000000000000000000000000000005",
+		"ff05"
+	};
 	uint8_t in[2 * HEX_MAX];
 	struct wire_rd r;
 
@@ -101,9 +115,16 @@ static void signed_integers(void **state)
 		int64_t v;
 		const char *hex;
 	} cases[] = {
-		{0, "00"}, {-1, "01"}, {1, "02"}, {-2, "03"}, {125, "fa"}, {-126, "fb00fb"},
-		{INT32_MAX, "fcfffffffe"}, {INT32_MIN, "fcffffffff"}, {INT64_MAX, "fdfffffffffffffffe"},
-		{INT64_MIN, "fdffffffffffffffff"},
+		{ 0, "00" },
+		{ -1, "01" },
+		{ 1, "02" },
+		{ -2, "03" },
+		{ 125, "fa" },
+		{ -126, "fb00fb" },
+		{ INT32_MAX, "fcfffffffe" },
+		{ INT32_MIN, "fcffffffff" },
+		{ INT64_MAX, "fdfffffffffffffffe" },
+		{ INT64_MIN, "fdffffffffffffffff" },
 	};
 	uint8_t want[2 * HEX_MAX];
 	struct wire_wr w;
@@ -132,7 +153,7 @@ static void signed_integers(void **state)
 
 static void byte_strings(void **state)
 {
-	static const uint8_t in[] = {3, 'a', 'b', 'c'};
+	static const uint8_t in[] = { 3, 'a', 'b', 'c' };
 	struct wire_rd r;
 	size_t len;
 
@@ -150,12 +171,13 @@ static void byte_strings(void **state)
 /* RFC 3629: first and last of every length, what lies beside them is refused. */
 static void texts(void **state)
 {
-	static const char *const good[] = {"", "00", "7f", "c280", "dfbf", "e0a080", "ed9fbf", "ee8080",
-					   "efbfbf", "f0908080", "f48fbfbf", "63c3a9", "41e282ac5a"};
+	static const char *const good[] = { "",		"00",	  "7f",	       "c280",	 "dfbf",
+					    "e0a080",	"ed9fbf", "ee8080",    "efbfbf", "f0908080",
+					    "f48fbfbf", "63c3a9", "41e282ac5a" };
 	static const char *const bad[] = {
-		"80", "bf", "c080", "c1bf", "c3", "c328", "c3c3", "e0", "e282", "e09fbf", "eda080", "edbfbf",
-		"e28228", "f0908c", "f08fbfbf", "f4908080", "f09080", "fe", "f5808080", "f0288080",
-		"f0902880", "f0908028", "4180", "ff",
+		"80",	  "bf",	    "c080",	"c1bf",	    "c3",	"c328",	    "c3c3",	"e0",
+		"e282",	  "e09fbf", "eda080",	"edbfbf",   "e28228",	"f0908c",   "f08fbfbf", "f4908080",
+		"f09080", "fe",	    "f5808080", "f0288080", "f0902880", "f0908028", "4180",	"ff",
 	};
 	uint8_t in[2 * HEX_MAX];
 	struct wire_rd r;
@@ -183,17 +205,20 @@ static const struct {
 	const char *hex;
 	struct ipr_request r;
 } requests[] = {
-	{"09010100" ID_HEX "00" TIME_HEX, {.kind = IPR_CONNECT, .id = ID, .time = TIME}},
-	{"09010100" ID_HEX "0114" TIME_HEX,
-	 {.kind = IPR_CONNECT, .id = ID, .has_timeout = true, .buffer_timeout_ms = 20, .time = TIME}},
-	{"09010101" ID_HEX TIME_HEX, {.kind = IPR_DISCONNECT, .id = ID, .time = TIME}},
-	{"09010102" ID_HEX TIME_HEX, {.kind = IPR_PING, .id = ID, .time = TIME}},
-	{"09010103" ID_HEX TIME_HEX, {.kind = IPR_HEALTH, .id = ID, .time = TIME}},
-	{"09010100fdffffffffffffffff01fdffffffffffffffff" TIME_HEX,
-	 {.kind = IPR_CONNECT,
-	  .id = UINT64_MAX, .has_timeout = true, .buffer_timeout_ms = UINT64_MAX, .time = TIME}},
-	{"0901002a" SYN, {.kind = IPR_DATA, .bundle_len = 42}},
-	{"09010000", {.kind = IPR_DATA, .bundle_len = 0}},
+	{ "09010100" ID_HEX "00" TIME_HEX, { .kind = IPR_CONNECT, .id = ID, .time = TIME } },
+	{ "09010100" ID_HEX "0114" TIME_HEX,
+	  { .kind = IPR_CONNECT, .id = ID, .has_timeout = true, .buffer_timeout_ms = 20, .time = TIME } },
+	{ "09010101" ID_HEX TIME_HEX, { .kind = IPR_DISCONNECT, .id = ID, .time = TIME } },
+	{ "09010102" ID_HEX TIME_HEX, { .kind = IPR_PING, .id = ID, .time = TIME } },
+	{ "09010103" ID_HEX TIME_HEX, { .kind = IPR_HEALTH, .id = ID, .time = TIME } },
+	{ "09010100fdffffffffffffffff01fdffffffffffffffff" TIME_HEX,
+	  { .kind = IPR_CONNECT,
+	    .id = UINT64_MAX,
+	    .has_timeout = true,
+	    .buffer_timeout_ms = UINT64_MAX,
+	    .time = TIME } },
+	{ "0901002a" SYN, { .kind = IPR_DATA, .bundle_len = 42 } },
+	{ "09010000", { .kind = IPR_DATA, .bundle_len = 0 } },
 };
 
 enum { CONNECT, CONNECT_20MS, DISCONNECT, PING };
@@ -263,22 +288,28 @@ static void times(void **state)
 		struct ipr_time t;
 		bool ok;
 	} cases[] = {
-		{{.year = 2024, .ordinal = 1}, true},
-		{{.year = 2024, .ordinal = 0}, false},
-		{{.year = 2024, .ordinal = 366, .hour = 23, .minute = 59, .second = 59, .nanos = 999999999},
-		 true},
-		{{.year = 2024, .ordinal = 367}, false},
-		{{.year = 2024, .ordinal = 1, .hour = 24}, false},
-		{{.year = 2024, .ordinal = 1, .minute = 60}, false},
-		{{.year = 2024, .ordinal = 1, .second = 60}, false},
-		{{.year = 2024, .ordinal = 1, .nanos = 1000000000}, false},
-		{{.year = -44, .ordinal = 75, .off_h = -1, .off_m = -30, .off_s = -59}, true},
+		{ { .year = 2024, .ordinal = 1 }, true },
+		{ { .year = 2024, .ordinal = 0 }, false },
+		{ { .year = 2024,
+		    .ordinal = 366,
+		    .hour = 23,
+		    .minute = 59,
+		    .second = 59,
+		    .nanos = 999999999 },
+		  true },
+		{ { .year = 2024, .ordinal = 367 }, false },
+		{ { .year = 2024, .ordinal = 1, .hour = 24 }, false },
+		{ { .year = 2024, .ordinal = 1, .minute = 60 }, false },
+		{ { .year = 2024, .ordinal = 1, .second = 60 }, false },
+		{ { .year = 2024, .ordinal = 1, .nanos = 1000000000 }, false },
+		{ { .year = -44, .ordinal = 75, .off_h = -1, .off_m = -30, .off_s = -59 }, true },
 	};
 	/* Year, ordinal and nanoseconds in long forms: what the field holds, and 2^32 or 2^16 more. */
 	static const char *const forms[] = {
 		"0901010205fd0000000000000fd488061b3400000000",
 		"0901010205fd0000000100000fd488061b3400000000",
-		"0901010205fb0fd4fc00000088061b3400000000", "0901010205fb0fd4fc00010088061b3400000000",
+		"0901010205fb0fd4fc00000088061b3400000000",
+		"0901010205fb0fd4fc00010088061b3400000000",
 		"0901010205fb0fd488061b34fd0000000000000001000000",
 		"0901010205fb0fd488061b34fd0000000100000001000000",
 	};
@@ -287,7 +318,7 @@ static void times(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < N(cases); i++) {
-		struct ipr_request r = {.version = IPR_V9, .kind = IPR_PING, .id = 5, .time = cases[i].t};
+		struct ipr_request r = { .version = IPR_V9, .kind = IPR_PING, .id = 5, .time = cases[i].t };
 		int len = put_request(&r, sizeof(buf));
 
 		assert_true(len > 0);
@@ -308,9 +339,13 @@ static void wall_clock(void **state)
 		int64_t wall;
 		int year, ordinal, hour, minute, second;
 	} cases[] = {
-		{0, 1970, 1, 0, 0, 0}, {-1, 1969, 365, 23, 59, 59}, {1704113999, 2024, 1, 12, 59, 59},
-		{1709164800, 2024, 60, 0, 0, 0}, {1735689599, 2024, 366, 23, 59, 59},
-		{1778912872, 2026, 136, 6, 27, 52}, {4107542400, 2100, 60, 0, 0, 0},
+		{ 0, 1970, 1, 0, 0, 0 },
+		{ -1, 1969, 365, 23, 59, 59 },
+		{ 1704113999, 2024, 1, 12, 59, 59 },
+		{ 1709164800, 2024, 60, 0, 0, 0 },
+		{ 1735689599, 2024, 366, 23, 59, 59 },
+		{ 1778912872, 2026, 136, 6, 27, 52 },
+		{ 4107542400, 2100, 60, 0, 0, 0 },
 	};
 
 	(void)state;
@@ -329,8 +364,8 @@ static void wall_clock(void **state)
 /* The sizes of the reference's own tests (spec ipr.md 3.1). */
 static void reference_sizes(void **state)
 {
-	struct ipr_request r = {.version = IPR_V8, .kind = IPR_CONNECT, .id = 123};
-	uint8_t bundle[32] = {0};
+	struct ipr_request r = { .version = IPR_V8, .kind = IPR_CONNECT, .id = 123 };
+	uint8_t bundle[32] = { 0 };
 
 	(void)state;
 	ipr_time_from_wall(&r.time, 1704113999);
@@ -347,8 +382,8 @@ static void data_headers(void **state)
 	static const struct {
 		size_t len;
 		const char *hex;
-	} cases[] = {{0, "0a010000"},	     {250, "0a0100fa"},	      {251, "0a0100fb00fb"},
-		     {1500, "0a0100fb05dc"}, {65535, "0a0100fbffff"}, {65536, "0a0100fc00010000"}};
+	} cases[] = { { 0, "0a010000" },	{ 250, "0a0100fa" },	   { 251, "0a0100fb00fb" },
+		      { 1500, "0a0100fb05dc" }, { 65535, "0a0100fbffff" }, { 65536, "0a0100fc00010000" } };
 	uint8_t want[2 * HEX_MAX];
 	struct wire_wr w;
 
@@ -373,37 +408,48 @@ static const struct {
 	const char *hex;
 	struct ipr_response r;
 } responses[] = {
-	{"090100" ID_HEX "000a001234fc000000000000000000000000001234",
-	 {.kind = IPR_CONNECT, .id = ID, .ip4 = {10, 0, 18, 52}, .ip6 = {0xfc, [14] = 18, 52}}},
-	{"090100" ID_HEX "0100", {.kind = IPR_CONNECT, .id = ID, .result = IPR_ALREADY_CONNECTED}},
-	{"090100" ID_HEX "0101", {.kind = IPR_CONNECT, .id = ID, .result = IPR_NO_IP}},
-	{"0901000701020e6e6f206d6f72652c20736f727279",
-	 {.kind = IPR_CONNECT, .id = 7, .result = IPR_CONNECT_OTHER, .text = TEXT("no more, sorry")}},
-	{"090101" ID_HEX "00", {.kind = IPR_DISCONNECT, .id = ID, .result = IPR_DISC_OK}},
-	{"090101" ID_HEX "0100", {.kind = IPR_DISCONNECT, .id = ID, .result = IPR_DISC_NOT_CONNECTED}},
-	{"09010107010102686d",
-	 {.kind = IPR_DISCONNECT, .id = 7, .result = IPR_DISC_OTHER, .text = TEXT("hm")}},
-	{"09010200", {.kind = IPR_UNREQUESTED, .result = IPR_UNREQ_MIXNET_TIMEOUT}},
-	{"09010201", {.kind = IPR_UNREQUESTED, .result = IPR_UNREQ_TUN_TIMEOUT}},
-	{"0901020203627965", {.kind = IPR_UNREQUESTED, .result = IPR_UNREQ_OTHER, .text = TEXT("bye")}},
-	{"090103" ID_HEX, {.kind = IPR_PING, .id = ID}},
-	{"090105070005636166c3a900",
-	 {.kind = IPR_INFO, .id = 7, .result = IPR_INFO_GENERIC, .text = TEXT("caf\xc3\xa9")}},
-	{"090105070109fb02",
-	 {.kind = IPR_INFO, .id = 7, .result = IPR_INFO_VERSION,
-	  .ver_req = 9, .ver_resp = 251, .level = IPR_LEVEL_ERROR}},
-	{"09010500020e3139322e3136382e312e313a383001",
-	 {.kind = IPR_INFO, .result = IPR_INFO_EXIT_POLICY,
-	  .text = TEXT("192.168.1.1:80"), .level = IPR_LEVEL_WARN}},
-	{"090104050000000000000000000000", {.kind = IPR_HEALTH, .id = 5}},
-	{"0901040501610162000163000000000001640100",
-	 {.kind = IPR_HEALTH, .id = 5, .has_routable = true,
-	  .build = {TEXT("a"), TEXT("b"), TEXT(""), TEXT("c"), [9] = TEXT("d")}}},
-	{"09010405016101620001630000000000016d0101",
-	 {.kind = IPR_HEALTH, .id = 5, .has_routable = true, .routable = true,
-	  .build = {TEXT("a"), TEXT("b"), TEXT(""), TEXT("c"), [9] = TEXT("m")}}},
-	{"09002a" SYN, {.kind = IPR_DATA, .bundle_len = 42}},
-	{"090000", {.kind = IPR_DATA, .bundle_len = 0}},
+	{ "090100" ID_HEX "000a001234fc000000000000000000000000001234",
+	  { .kind = IPR_CONNECT, .id = ID, .ip4 = { 10, 0, 18, 52 }, .ip6 = { 0xfc, [14] = 18, 52 } } },
+	{ "090100" ID_HEX "0100", { .kind = IPR_CONNECT, .id = ID, .result = IPR_ALREADY_CONNECTED } },
+	{ "090100" ID_HEX "0101", { .kind = IPR_CONNECT, .id = ID, .result = IPR_NO_IP } },
+	{ "0901000701020e6e6f206d6f72652c20736f727279",
+	  { .kind = IPR_CONNECT, .id = 7, .result = IPR_CONNECT_OTHER, .text = TEXT("no more, sorry") } },
+	{ "090101" ID_HEX "00", { .kind = IPR_DISCONNECT, .id = ID, .result = IPR_DISC_OK } },
+	{ "090101" ID_HEX "0100", { .kind = IPR_DISCONNECT, .id = ID, .result = IPR_DISC_NOT_CONNECTED } },
+	{ "09010107010102686d",
+	  { .kind = IPR_DISCONNECT, .id = 7, .result = IPR_DISC_OTHER, .text = TEXT("hm") } },
+	{ "09010200", { .kind = IPR_UNREQUESTED, .result = IPR_UNREQ_MIXNET_TIMEOUT } },
+	{ "09010201", { .kind = IPR_UNREQUESTED, .result = IPR_UNREQ_TUN_TIMEOUT } },
+	{ "0901020203627965", { .kind = IPR_UNREQUESTED, .result = IPR_UNREQ_OTHER, .text = TEXT("bye") } },
+	{ "090103" ID_HEX, { .kind = IPR_PING, .id = ID } },
+	{ "090105070005636166c3a900",
+	  { .kind = IPR_INFO, .id = 7, .result = IPR_INFO_GENERIC, .text = TEXT("caf\xc3\xa9") } },
+	{ "090105070109fb02",
+	  { .kind = IPR_INFO,
+	    .id = 7,
+	    .result = IPR_INFO_VERSION,
+	    .ver_req = 9,
+	    .ver_resp = 251,
+	    .level = IPR_LEVEL_ERROR } },
+	{ "09010500020e3139322e3136382e312e313a383001",
+	  { .kind = IPR_INFO,
+	    .result = IPR_INFO_EXIT_POLICY,
+	    .text = TEXT("192.168.1.1:80"),
+	    .level = IPR_LEVEL_WARN } },
+	{ "090104050000000000000000000000", { .kind = IPR_HEALTH, .id = 5 } },
+	{ "0901040501610162000163000000000001640100",
+	  { .kind = IPR_HEALTH,
+	    .id = 5,
+	    .has_routable = true,
+	    .build = { TEXT("a"), TEXT("b"), TEXT(""), TEXT("c"), [9] = TEXT("d") } } },
+	{ "09010405016101620001630000000000016d0101",
+	  { .kind = IPR_HEALTH,
+	    .id = 5,
+	    .has_routable = true,
+	    .routable = true,
+	    .build = { TEXT("a"), TEXT("b"), TEXT(""), TEXT("c"), [9] = TEXT("m") } } },
+	{ "09002a" SYN, { .kind = IPR_DATA, .bundle_len = 42 } },
+	{ "090000", { .kind = IPR_DATA, .bundle_len = 0 } },
 };
 
 static int put_response(const struct ipr_response *r, size_t cap)
@@ -491,8 +537,8 @@ static void mtus(void **state)
 	static const struct {
 		const char *hex;
 		int mtu; /* -1: refused */
-	} cases[] = {{"00", 0},		{"fa", 250},	    {"fb00fb", 251}, {"fb0500", 1280},
-		     {"fbffff", 65535}, {"fc00010000", -1}, {"fe", -1}};
+	} cases[] = { { "00", 0 },	   { "fa", 250 },	 { "fb00fb", 251 }, { "fb0500", 1280 },
+		      { "fbffff", 65535 }, { "fc00010000", -1 }, { "fe", -1 } };
 	struct ipr_response r, got;
 	uint8_t in[2 * HEX_MAX];
 
@@ -512,7 +558,7 @@ static void mtus(void **state)
 /* Byte at of a message of version 9, every value: taken are those with their bit set in mask. */
 static void byte(bool request, const char *hex, size_t at, unsigned mask)
 {
-	struct ipr_request q = {0};
+	struct ipr_request q = { 0 };
 	struct ipr_response p;
 	uint8_t in[2 * HEX_MAX];
 	size_t len = bytes(in, hex);
@@ -521,8 +567,9 @@ static void byte(bool request, const char *hex, size_t at, unsigned mask)
 		int want = v < 8 && mask >> v & 1 ? 0 : SMX_EPROTO;
 
 		in[at] = (uint8_t)v;
-		assert_int_equal(request ? ipr_parse_request(&q, in, len) :
-						   ipr_parse_response(&p, in, len, true), want);
+		assert_int_equal(request ? ipr_parse_request(&q, in, len)
+					 : ipr_parse_response(&p, in, len, true),
+				 want);
 		if (request && at == 1 && !want)
 			assert_int_equal(q.provider, v);
 		if (!request && at == 2 && v > 5) /* unknown to every version */
@@ -563,8 +610,12 @@ static void response_tags(void **state)
 static void response_texts(void **state)
 {
 	static const char *const bad[] = {
-		"09010005010202c328", "09010105010102c328", "0901020202c328", "090105070002c32800",
-		"090105070202c32800", "0901040502c32800000000000000000000",
+		"09010005010202c328",
+		"09010105010102c328",
+		"0901020202c328",
+		"090105070002c32800",
+		"090105070202c32800",
+		"0901040502c32800000000000000000000",
 		"0901040500000000000000000002c32800",
 	};
 	struct ipr_response got;
@@ -586,12 +637,13 @@ static void response_texts(void **state)
 
 static void bundles(void **state)
 {
-	static const uint8_t in[] = {0, 1, 9, 0, 0, 0, 2, 1, 2, 0, 3, 1, 2};
+	static const uint8_t in[] = { 0, 1, 9, 0, 0, 0, 2, 1, 2, 0, 3, 1, 2 };
 	static const struct {
 		size_t cut;
 		int packets;
-	} cases[] = {{0, 0}, {1, 0}, {2, 0}, {3, 1}, {4, 1}, {5, 2}, {6, 2}, {8, 2}, {9, 3}, {13, 3}};
-	static const size_t at[] = {2, 5, 7}, lens[] = {1, 0, 2};
+	} cases[] = { { 0, 0 }, { 1, 0 }, { 2, 0 }, { 3, 1 }, { 4, 1 },
+		      { 5, 2 }, { 6, 2 }, { 8, 2 }, { 9, 3 }, { 13, 3 } };
+	static const size_t at[] = { 2, 5, 7 }, lens[] = { 1, 0, 2 };
 	const uint8_t *pkt;
 	struct wire_rd r;
 	size_t len;
@@ -614,7 +666,7 @@ static void bundles(void **state)
 
 static void bundle_bounds(void **state)
 {
-	static const size_t lens[] = {0, 1, 255, 256, 1498, 65535};
+	static const size_t lens[] = { 0, 1, 255, 256, 1498, 65535 };
 	static uint8_t pkt[65536];
 	struct wire_wr w;
 
@@ -637,7 +689,7 @@ static void bundle_bounds(void **state)
 
 static void no_such_request(void **state)
 {
-	struct ipr_request r = {.version = IPR_V9};
+	struct ipr_request r = { .version = IPR_V9 };
 
 	(void)state;
 	for (r.kind = IPR_UNREQUESTED; r.kind <= IPR_INFO; r.kind++)

@@ -80,7 +80,8 @@ static void heap_agrees_with_sorting(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(list_order), cmocka_unit_test(heap_agrees_with_sorting) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(list_order),
+					    cmocka_unit_test(heap_agrees_with_sorting) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,15 +3,15 @@
 #include "base/loop.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <cmocka.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <cmocka.h>
 
 #include "base/fd.h"
 
@@ -41,7 +41,8 @@ static int setup(void **state)
 	clock_fake_init(&r.clock, 1000, 0);
 	r.loop = loop_new(&r.clock.clock);
 	*state = &r;
-	return !r.loop || fd_pair(SOCK_STREAM | SOCK_NONBLOCK, r.pair) || fd_pair(SOCK_STREAM | SOCK_NONBLOCK, r.other);
+	return !r.loop || fd_pair(SOCK_STREAM | SOCK_NONBLOCK, r.pair) ||
+	       fd_pair(SOCK_STREAM | SOCK_NONBLOCK, r.other);
 }
 
 static int teardown(void **state)
@@ -281,9 +282,14 @@ static void real_time(void **state)
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-	const struct CMUnitTest tests[] = { T(level_triggered), T(edge_triggered), T(removal_in_a_batch),
-					    T(removal_after_close), T(timers), T(tasks),
-					    T(task_of_a_batch_wakes_nobody), T(wake_from_thread),
+	const struct CMUnitTest tests[] = { T(level_triggered),
+					    T(edge_triggered),
+					    T(removal_in_a_batch),
+					    T(removal_after_close),
+					    T(timers),
+					    T(tasks),
+					    T(task_of_a_batch_wakes_nobody),
+					    T(wake_from_thread),
 					    T(real_time) };
 
 	loop_free(NULL);

@@ -21,29 +21,30 @@ static void files(void **state)
 	static const struct {
 		const char *json, *why; /* NULL: taken */
 	} cases[] = {
-		{"{\"name\": \"x\", \"nym_api\": [\"https://a.example/\", \"http://127.0.0.1:8000/\"]}",
-		 NULL},
-		{"{\"name\": \"x\", \"nym_api\": [\"http://127.0.0.1:1/\"], \"ca_file\": null, "
-		 "\"allow_plain_ws\": true}",
-		 NULL},
-		{"{\"name\": \"x\", \"nym_api\": [\"http://127.0.0.1:1/\"], \"colour\": 1}",
-		 "unknown member \"colour\""},
-		{"{\"nym_api\": [\"http://127.0.0.1:1/\"]}", "missing \"name\""},
-		{"{\"name\": \"x\"}", "missing \"nym_api\""},
-		{"{\"name\": \"x\", \"nym_api\": []}", "no URL in \"nym_api\""},
-		{"{\"name\": \"x\", \"nym_api\": \"https://a/\"}", "no URL in \"nym_api\""},
-		{"{\"name\": \"x\", \"nym_api\": [1]}", "not an http or https URL in \"nym_api\""},
-		{"{\"name\": \"x\", \"nym_api\": [\"wss://a/\"]}", "not an http or https URL in \"nym_api\""},
-		{"{\"name\": \"x\", \"nym_api\": [\"https://a/?q\"]}",
-		 "not an http or https URL in \"nym_api\""},
-		{"{\"name\": 1, \"nym_api\": [\"https://a/\"]}", "not a short text: \"name\""},
-		{"{\"name\": \"x\", \"nym_api\": [\"https://a/\"], \"ca_file\": 1}",
-		 "not a path: \"ca_file\""},
-		{"{\"name\": \"x\", \"nym_api\": [\"https://a/\"], \"allow_plain_ws\": 1}",
-		 "neither true nor false: \"allow_plain_ws\""},
-		{"{\"name\": \"x\", \"name\": \"y\", \"nym_api\": [\"https://a/\"]}", "not a JSON object"},
-		{"[]", "not a JSON object"},
-		{"", "not a JSON object"},
+		{ "{\"name\": \"x\", \"nym_api\": [\"https://a.example/\", \"http://127.0.0.1:8000/\"]}",
+		  NULL },
+		{ "{\"name\": \"x\", \"nym_api\": [\"http://127.0.0.1:1/\"], \"ca_file\": null, "
+		  "\"allow_plain_ws\": true}",
+		  NULL },
+		{ "{\"name\": \"x\", \"nym_api\": [\"http://127.0.0.1:1/\"], \"colour\": 1}",
+		  "unknown member \"colour\"" },
+		{ "{\"nym_api\": [\"http://127.0.0.1:1/\"]}", "missing \"name\"" },
+		{ "{\"name\": \"x\"}", "missing \"nym_api\"" },
+		{ "{\"name\": \"x\", \"nym_api\": []}", "no URL in \"nym_api\"" },
+		{ "{\"name\": \"x\", \"nym_api\": \"https://a/\"}", "no URL in \"nym_api\"" },
+		{ "{\"name\": \"x\", \"nym_api\": [1]}", "not an http or https URL in \"nym_api\"" },
+		{ "{\"name\": \"x\", \"nym_api\": [\"wss://a/\"]}",
+		  "not an http or https URL in \"nym_api\"" },
+		{ "{\"name\": \"x\", \"nym_api\": [\"https://a/?q\"]}",
+		  "not an http or https URL in \"nym_api\"" },
+		{ "{\"name\": 1, \"nym_api\": [\"https://a/\"]}", "not a short text: \"name\"" },
+		{ "{\"name\": \"x\", \"nym_api\": [\"https://a/\"], \"ca_file\": 1}",
+		  "not a path: \"ca_file\"" },
+		{ "{\"name\": \"x\", \"nym_api\": [\"https://a/\"], \"allow_plain_ws\": 1}",
+		  "neither true nor false: \"allow_plain_ws\"" },
+		{ "{\"name\": \"x\", \"name\": \"y\", \"nym_api\": [\"https://a/\"]}", "not a JSON object" },
+		{ "[]", "not a JSON object" },
+		{ "", "not a JSON object" },
 	};
 	struct network n;
 	char err[160];
@@ -103,11 +104,11 @@ static void lengths(void **state)
 		const char *fmt;
 		size_t room;
 	} cases[] = {
-		{"{\"name\": \"%s\", \"nym_api\": [\"https://a/\"]}", sizeof(((struct network *)0)->name)},
-		{"{\"name\": \"x\", \"nym_api\": [\"https://a/\"], \"ca_file\": \"%s\"}",
-		 sizeof(((struct network *)0)->ca_file)},
-		{"{\"name\": \"x\", \"nym_api\": [\"https://a/%s\"]}",
-		 sizeof(((struct network *)0)->api[0]) - strlen("https://a/")},
+		{ "{\"name\": \"%s\", \"nym_api\": [\"https://a/\"]}", sizeof(((struct network *)0)->name) },
+		{ "{\"name\": \"x\", \"nym_api\": [\"https://a/\"], \"ca_file\": \"%s\"}",
+		  sizeof(((struct network *)0)->ca_file) },
+		{ "{\"name\": \"x\", \"nym_api\": [\"https://a/%s\"]}",
+		  sizeof(((struct network *)0)->api[0]) - strlen("https://a/") },
 	};
 	char text[600], json[700];
 	struct network n;
@@ -151,22 +152,22 @@ static void urls(void **state)
 	assert_false(n.allow_plain_ws);
 	assert_int_equal(network_from_url(&n, "http://[::1]:8000/"), 0);
 	assert_int_equal(network_from_url(&n, "http://localhost:8000/"), 0);
-	static const char *const bad[] = {"http://192.0.2.1/",
-					  "http://example.org/",
-					  "http://[2001:db8::1]/",
-					  "http://127.0.0.1.nip.io/",
-					  "http://localhost.example/",
-					  "ftp://x/",
-					  "ws://127.0.0.1/",
-					  "",
-					  "x"};
+	static const char *const bad[] = { "http://192.0.2.1/",
+					   "http://example.org/",
+					   "http://[2001:db8::1]/",
+					   "http://127.0.0.1.nip.io/",
+					   "http://localhost.example/",
+					   "ftp://x/",
+					   "ws://127.0.0.1/",
+					   "",
+					   "x" };
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		assert_int_equal(network_from_url(&n, bad[i]), SMX_ECONFIG);
 }
 
-/* A file may name a plain URL anywhere; whether it is asked is decided by allow_plain_ws when it is dialled.
- */
+/* A file may name a plain URL anywhere; whether it is asked is decided by allow_plain_ws when
+ * it is dialled. */
 static void plain_urls_of_a_file(void **state)
 {
 	struct network n;
@@ -202,7 +203,7 @@ static void pages(void **state)
 {
 	static const char fmt[] = "{\"metadata\":{\"absolute_epoch_id\":%d,\"rotation_id\":%d},\"nodes\":"
 				  "{\"pagination\":{\"total\":0,\"page\":0,\"size\":0},\"data\":[]}}";
-	struct api_skimmed s = {0};
+	struct api_skimmed s = { 0 };
 	size_t skipped = 0;
 	char json[256];
 
@@ -277,8 +278,8 @@ static void list_limits(void **state)
 {
 	(void)state;
 	for (int more = 0; more < 2; more++) {
-		struct api_skimmed s = {0};
-		struct api_rewarded w = {0};
+		struct api_skimmed s = { 0 };
+		struct api_rewarded w = { 0 };
 		size_t skipped = 0;
 		char *json = long_list("{\"metadata\":{\"absolute_epoch_id\":1,\"rotation_id\":1},\"nodes\":"
 				       "{\"pagination\":{\"total\":1},\"data\":[",
@@ -341,8 +342,8 @@ static const char described_77[] =
 
 static void described(void **state)
 {
-	static const char *const where[][2] = {{"CH", "CH"}, {"CHE", ""}, {"", ""}};
-	struct api_skimmed s = {0};
+	static const char *const where[][2] = { { "CH", "CH" }, { "CHE", "" }, { "", "" } };
+	struct api_skimmed s = { 0 };
 	size_t skipped = 0, total, n = 0;
 	char json[2048];
 
@@ -369,11 +370,12 @@ static void described(void **state)
  * route. */
 static void joined(void **state)
 {
-	struct topo_node node[8] = {{0}};
-	uint32_t layer[TOPO_LAYERS][2] = {{13, 99}, {12, 16}, {11, 12}}, entry[] = {14}, exit[] = {15};
-	static const uint8_t want[8] = {0, 3, 2, 1, 0, 0, 0, 0};
-	struct api_skimmed s = {.rotation_id = 334, .epoch_id = 30016, .node = node, .n = 8};
-	struct api_rewarded w = {.layer = {layer[0], layer[1], layer[2]}, .layer_n = {2, 2, 2}};
+	struct topo_node node[8] = { { 0 } };
+	uint32_t layer[TOPO_LAYERS][2] = { { 13, 99 }, { 12, 16 }, { 11, 12 } }, entry[] = { 14 },
+		 exit[] = { 15 };
+	static const uint8_t want[8] = { 0, 3, 2, 1, 0, 0, 0, 0 };
+	struct api_skimmed s = { .rotation_id = 334, .epoch_id = 30016, .node = node, .n = 8 };
+	struct api_rewarded w = { .layer = { layer[0], layer[1], layer[2] }, .layer_n = { 2, 2, 2 } };
 	struct topology *t;
 
 	(void)state;
@@ -413,13 +415,13 @@ static void joined(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(files),    cmocka_unit_test(members),
-		cmocka_unit_test(lengths),  cmocka_unit_test(nine_urls),
-		cmocka_unit_test(urls),	    cmocka_unit_test(plain_urls_of_a_file),
-		cmocka_unit_test(builtin),  cmocka_unit_test(pages),
-		cmocka_unit_test(nesting), cmocka_unit_test(bomb),  cmocka_unit_test(list_limits),
-		cmocka_unit_test(rotation), cmocka_unit_test(described),
-		cmocka_unit_test(joined),
+		cmocka_unit_test(files),       cmocka_unit_test(members),
+		cmocka_unit_test(lengths),     cmocka_unit_test(nine_urls),
+		cmocka_unit_test(urls),	       cmocka_unit_test(plain_urls_of_a_file),
+		cmocka_unit_test(builtin),     cmocka_unit_test(pages),
+		cmocka_unit_test(nesting),     cmocka_unit_test(bomb),
+		cmocka_unit_test(list_limits), cmocka_unit_test(rotation),
+		cmocka_unit_test(described),   cmocka_unit_test(joined),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

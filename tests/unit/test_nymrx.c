@@ -324,9 +324,11 @@ static void out_too_small(void **state)
 	struct nym_rx *rx = rx_with(4, 2, 8);
 
 	(void)state;
-	assert_int_equal(nym_rx_insert(rx, 0, frag(1, 1, 1, 0, 1), NYM_FRAG, out, NYM_FRAG_DATA, &out_len), 1);
-	assert_int_equal(nym_rx_insert(rx, 0, frag(2, 1, 1, 0, 1), NYM_FRAG, out, NYM_FRAG_DATA - 1, &out_len),
-			 SMX_ELIMIT);
+	assert_int_equal(nym_rx_insert(rx, 0, frag(1, 1, 1, 0, 1), NYM_FRAG, out, NYM_FRAG_DATA, &out_len),
+			 1);
+	assert_int_equal(
+		nym_rx_insert(rx, 0, frag(2, 1, 1, 0, 1), NYM_FRAG, out, NYM_FRAG_DATA - 1, &out_len),
+		SMX_ELIMIT);
 	assert_int_equal(put(rx, 0, frag(2, 1, 1, 0, 1)), 0);
 	assert_int_equal(put(rx, 0, frag(3, 2, 1, 0, 1)), 0);
 	assert_int_equal(nym_rx_insert(rx, 0, frag(3, 2, 2, 0, 1), NYM_FRAG, out, two, &out_len), 1);

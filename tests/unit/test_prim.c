@@ -10,8 +10,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include <cmocka.h>
 #include <sodium.h>
+#include <cmocka.h>
 
 /* Both have a helper of this name. */
 #define get_be32 sha_get_be32

@@ -7,8 +7,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 
-#include <cmocka.h>
 #include <stdlib.h>
+#include <cmocka.h>
 
 #include "base/clock.h"
 #include "base/rng.h"
@@ -35,7 +35,7 @@ static void deliver(void *owner, const uint8_t *pkt, size_t len)
 	assert_true(n_got < 4096);
 	memset(&got[n_got], 0, sizeof(got[0]));
 	if (ippkt_parse(&p, pkt, len))
-		got[n_got] = (struct got){p.seq, p.ack, p.dst.port, p.flags, p.proto, p.payload};
+		got[n_got] = (struct got){ p.seq, p.ack, p.dst.port, p.flags, p.proto, p.payload };
 	n_got++;
 }
 
@@ -65,15 +65,15 @@ static void in(struct reorder *r, uint64_t at, uint16_t port, uint32_t seq, size
 	       uint8_t flags)
 {
 	uint8_t pkt[2000];
-	struct seg s = {.far = FAR,
-			.near = NEAR,
-			.sport = 80,
-			.dport = port,
-			.seq = seq,
-			.ack = ack,
-			.win = 1000,
-			.flags = flags,
-			.payload = payload};
+	struct seg s = { .far = FAR,
+			 .near = NEAR,
+			 .sport = 80,
+			 .dport = port,
+			 .seq = seq,
+			 .ack = ack,
+			 .win = 1000,
+			 .flags = flags,
+			 .payload = payload };
 
 	reorder_packet(r, at, pkt, pk_tcp(pkt, &s));
 }
@@ -240,14 +240,14 @@ static void window_update(void **state)
 {
 	struct reorder *r = *state;
 	uint8_t pkt[64];
-	struct seg s = {.far = FAR,
-			.near = NEAR,
-			.sport = 80,
-			.dport = 1,
-			.seq = 100,
-			.ack = 500,
-			.win = 2000,
-			.flags = IPPKT_ACK};
+	struct seg s = { .far = FAR,
+			 .near = NEAR,
+			 .sport = 80,
+			 .dport = 1,
+			 .seq = 100,
+			 .ack = 500,
+			 .win = 2000,
+			 .flags = IPPKT_ACK };
 
 	syn(r, 1, 99, 500);
 	reorder_packet(r, 1 * MS, pkt, pk_tcp(pkt, &s));
@@ -302,7 +302,8 @@ static void wrap(void **state)
 	assert_int_equal(n_got, 2);
 }
 
-/* The hold follows the spread: it grows at once, shrinks when much has been seen; quiet 100 ms, wild 1.2 s. */
+/* The hold follows the spread: it grows at once, shrinks when much has been seen; quiet 100 ms,
+ * wild 1.2 s. */
 static void spread(void **state)
 {
 	struct reorder *r = *state;
@@ -362,9 +363,9 @@ static void shuffle(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(in_order), T(swapped),     T(gap),	 T(others_pass),   T(reset_and_fin),
-		T(damper),   T(damper_data), T(damper_repair), T(limits),	 T(window_update), T(reuse),
-		T(wrap),     T(spread),	     T(shuffle),
+		T(in_order), T(swapped),     T(gap),	       T(others_pass), T(reset_and_fin),
+		T(damper),   T(damper_data), T(damper_repair), T(limits),      T(window_update),
+		T(reuse),    T(wrap),	     T(spread),	       T(shuffle),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

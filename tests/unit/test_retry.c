@@ -11,11 +11,11 @@
 
 #define T0 (1000 * US_PER_S)
 
-/* The link is lost after it was up for up_us, its gateway is back away_us later. Returns how long after that it is
- * found. */
+/* The link is lost after it was up for up_us, its gateway is back away_us later. Returns how long after that
+ * it is found. */
 static uint64_t found_after(uint64_t up_us, uint64_t away_us, unsigned *tries)
 {
-	struct retry r = {0};
+	struct retry r = { 0 };
 	uint64_t now = T0;
 
 	retry_up(&r, now - up_us);
@@ -58,7 +58,7 @@ static void a_long_outage_costs_two_tries_a_minute(void **state)
 
 static void a_link_that_breaks_at_once_is_no_busy_loop(void **state)
 {
-	struct retry r = {0};
+	struct retry r = { 0 };
 	uint64_t now = T0;
 
 	(void)state;
@@ -71,8 +71,8 @@ static void a_link_that_breaks_at_once_is_no_busy_loop(void **state)
 
 static void who_refuses_is_asked_less_and_less(void **state)
 {
-	static const unsigned s[] = {1, 2, 5, 10, 30, 30};
-	struct retry r = {0};
+	static const unsigned s[] = { 1, 2, 5, 10, 30, 30 };
+	struct retry r = { 0 };
 
 	(void)state;
 	retry_up(&r, T0);

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Randomness: repeatable when seeded, unbiased below a bound, exponential with the right mean and variance. */
+/* Randomness: repeatable when seeded, unbiased below a bound, exponential with the right
+ * mean and variance. */
 #include "base/rng.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <cmocka.h>
 #include <string.h>
+#include <cmocka.h>
 
 #include "base/clock.h"
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* smolmix-run before the network: options on the command line and in the environment, finding the command, the statistics file. */
+/* smolmix-run before the network: options on the command line and in the environment, finding the command,
+ * the statistics file. */
 #include <fcntl.h>
 #include <jansson.h>
 #include <setjmp.h>
@@ -14,9 +15,9 @@
 
 #include <cmocka.h>
 
+#include "stack/statsfile.h"
 #include "tools/run/options.h"
 #include "tools/run/paths.h"
-#include "stack/statsfile.h"
 
 #define ARGS_MAX 16
 
@@ -81,12 +82,39 @@ static void accepted(void **state)
 static void refused(void **state)
 {
 	static const char *const bad[] = {
-		"", "--", "--frobnicate true", "-x true", "-vx true", "--exit", "--exit nonsense true", "--exit country:XYZ true",
-		"--exit country:1A true", "--gateway 0OIl true", "--dns example.org true", "--dns 1.2.3.4, true",
-		"--dns 1.1.1.1,1.1.1.2,1.1.1.3,1.1.1.4,1.1.1.5 true", "--mtu 575 true", "--mtu 1558 true", "--mtu abc true",
-		"--mtu -1 true", "--mtu= true", "--profile warp true", "--profile no-poisson true", "--unsafe-profile=1 true", "--network /nonexistent true", "--api ftp://x/ true",
-		"--quiet=1 true", "--rule= true", "--rule deny true", "--rule=direct\t1.1.1.1 true", "--rule=deny\t1.1.1.1/33 true",
-		"--rule=deny\texample.org:80 true", "--rule=deny\t*;tunnel\t127.0.0.1 true", "--config /nonexistent true", "--config /tmp true", "--localnet --api http://127.0.0.1:1/ true",
+		"",
+		"--",
+		"--frobnicate true",
+		"-x true",
+		"-vx true",
+		"--exit",
+		"--exit nonsense true",
+		"--exit country:XYZ true",
+		"--exit country:1A true",
+		"--gateway 0OIl true",
+		"--dns example.org true",
+		"--dns 1.2.3.4, true",
+		"--dns 1.1.1.1,1.1.1.2,1.1.1.3,1.1.1.4,1.1.1.5 true",
+		"--mtu 575 true",
+		"--mtu 1558 true",
+		"--mtu abc true",
+		"--mtu -1 true",
+		"--mtu= true",
+		"--profile warp true",
+		"--profile no-poisson true",
+		"--unsafe-profile=1 true",
+		"--network /nonexistent true",
+		"--api ftp://x/ true",
+		"--quiet=1 true",
+		"--rule= true",
+		"--rule deny true",
+		"--rule=direct\t1.1.1.1 true",
+		"--rule=deny\t1.1.1.1/33 true",
+		"--rule=deny\texample.org:80 true",
+		"--rule=deny\t*;tunnel\t127.0.0.1 true",
+		"--config /nonexistent true",
+		"--config /tmp true",
+		"--localnet --api http://127.0.0.1:1/ true",
 	};
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
@@ -168,8 +196,10 @@ static void config(const char *text, const char *words, int want)
 
 static void configuration(void **state)
 {
-	static const char *const bad[] = { "mtu 1300", "mtu =", "mtu = 9", "= 1300", "no-such = 1", "help", "config = /x", "localnet on",
-					   "rule = direct *", "mtu = 1300\nrule = deny x y\n" };
+	static const char *const bad[] = {
+		"mtu 1300", "mtu =",	   "mtu = 9",	  "= 1300",	     "no-such = 1",
+		"help",	    "config = /x", "localnet on", "rule = direct *", "mtu = 1300\nrule = deny x y\n"
+	};
 	char dir[] = "/tmp/smolmix-home-XXXXXX", file[64];
 	int fd;
 
@@ -270,15 +300,51 @@ static void private_dir(void **state)
 static void statistics(void **state)
 {
 	static const char *const keys[] = {
-		"state", "cause", "profile", "exit", "exit_version", "gateway", "address4", "address6", "mtu", "bootstrap_ms",
-		"uptime_ms", "packets_real", "packets_cover", "packets_received", "acks_received", "retransmissions",
-		"replies_received", "surbs_sent", "surbs_stock", "bytes_up", "bytes_down", "rtt_ms", "connections_open",
-		"connections_total", "dns_queries", "udp_dropped", "frames_dropped", "reconnects",
-		"given_up", "unknown_acks", "keys_evicted", "gaps_given_up", "rx_dropped", "acks_awaited", "packets_kept",
-		"reply_keys", "fragments_held", "packets_held", "packets_queued",
+		"state",
+		"cause",
+		"profile",
+		"exit",
+		"exit_version",
+		"gateway",
+		"address4",
+		"address6",
+		"mtu",
+		"bootstrap_ms",
+		"uptime_ms",
+		"packets_real",
+		"packets_cover",
+		"packets_received",
+		"acks_received",
+		"retransmissions",
+		"replies_received",
+		"surbs_sent",
+		"surbs_stock",
+		"bytes_up",
+		"bytes_down",
+		"rtt_ms",
+		"connections_open",
+		"connections_total",
+		"dns_queries",
+		"udp_dropped",
+		"frames_dropped",
+		"reconnects",
+		"given_up",
+		"unknown_acks",
+		"keys_evicted",
+		"gaps_given_up",
+		"rx_dropped",
+		"acks_awaited",
+		"packets_kept",
+		"reply_keys",
+		"fragments_held",
+		"packets_held",
+		"packets_queued",
 	};
 	char dir[] = "/tmp/smolmix-stats-XXXXXX", file[64];
-	struct tunnel_stats s = { .bridge = { .state = BRIDGE_READY, .profile = "fast", .mtu = 1420, .bootstrap_us = 1999,
+	struct tunnel_stats s = { .bridge = { .state = BRIDGE_READY,
+					      .profile = "fast",
+					      .mtu = 1420,
+					      .bootstrap_us = 1999,
 					      .cause = "a \"cause\"" },
 				  .stack = { .connections_open = 3 } };
 	json_t *o;
@@ -309,9 +375,9 @@ int main(void)
 	setenv("HOME", "/nonexistent", 1);
 	unsetenv("XDG_CONFIG_HOME");
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(accepted), cmocka_unit_test(refused),	   cmocka_unit_test(environment),
-		cmocka_unit_test(ruled),    cmocka_unit_test(configuration),
-		cmocka_unit_test(commands), cmocka_unit_test(private_dir), cmocka_unit_test(statistics),
+		cmocka_unit_test(accepted),    cmocka_unit_test(refused),	cmocka_unit_test(environment),
+		cmocka_unit_test(ruled),       cmocka_unit_test(configuration), cmocka_unit_test(commands),
+		cmocka_unit_test(private_dir), cmocka_unit_test(statistics),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,9 +7,9 @@
 #include <stdarg.h>
 #include <stddef.h>
 
-#include <cmocka.h>
 #include <math.h>
 #include <stdlib.h>
+#include <cmocka.h>
 
 #include "base/clock.h"
 #include "mixnet/framing.h"
@@ -75,8 +75,8 @@ static void done(void *owner, uint64_t token, bool acked)
 static int setup(void **state)
 {
 	struct fix *f = calloc(1, sizeof(*f));
-	struct shaper_cfg cfg = {20 * MS, 200 * MS, 15 * MS, 15 * MS};
-	struct shaper_source src = {fill, done, f};
+	struct shaper_cfg cfg = { 20 * MS, 200 * MS, 15 * MS, 15 * MS };
+	struct shaper_source src = { fill, done, f };
 
 	if (!f || prim_init())
 		return -1;
@@ -129,8 +129,8 @@ static bool next_real(struct fix *f, uint64_t end)
 
 static void ack_set(struct fix *f, uint32_t set)
 {
-	uint8_t id[NYM_ID] = {(uint8_t)(set >> 24), (uint8_t)(set >> 16), (uint8_t)(set >> 8), (uint8_t)set,
-			      1};
+	uint8_t id[NYM_ID] = { (uint8_t)(set >> 24), (uint8_t)(set >> 16), (uint8_t)(set >> 8), (uint8_t)set,
+			       1 };
 
 	shaper_ack(&f->s, f->now, id);
 }
@@ -305,7 +305,8 @@ static void retransmission(void **state)
 	assert_int_equal(f->s.stats.retransmissions, 2);
 }
 
-/* What is in a hurry is sent again when its acknowledgement is late by the measure of others, not after 1.5 s. */
+/* What is in a hurry is sent again when its acknowledgement is late by the measure of others, not after 1.5
+ * s. */
 static void hurry(void **state)
 {
 	struct fix *f = *state;
@@ -314,7 +315,8 @@ static void hurry(void **state)
 	f->limit = 1;
 	f->hurry = true;
 	shaper_start(&f->s, f->now);
-	for (uint32_t i = 1; i <= 200; i++) { /* the network takes 100 ms, the nodes what was drawn for them */
+	for (uint32_t i = 1; i <= 200;
+	     i++) { /* the network takes 100 ms, the nodes what was drawn for them */
 		uint64_t expected;
 
 		f->data = 1;
@@ -494,8 +496,19 @@ static void flood(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(packet), T(cover),	T(law),	      T(lost_once), T(hurry), T(no_clock), T(retransmission), T(acked_while_waiting),
-		T(shares), T(lateness), T(slow_down), T(no_route),  T(flood),
+		T(packet),
+		T(cover),
+		T(law),
+		T(lost_once),
+		T(hurry),
+		T(no_clock),
+		T(retransmission),
+		T(acked_while_waiting),
+		T(shares),
+		T(lateness),
+		T(slow_down),
+		T(no_route),
+		T(flood),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

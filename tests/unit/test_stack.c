@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * TCP sockets when the link under them goes, comes back, comes back with another address, or swallows everything: asked over
- * the control socket as the shim asks, with a link of the test's own and a fake clock.
+ * TCP sockets when the link under them goes, comes back, comes back with another address, or swallows
+ * everything: asked over the control socket as the shim asks, with a link of the test's own and a fake clock.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -99,7 +99,9 @@ static void down(struct fix *f)
 static int setup(void **state)
 {
 	struct fix *f = calloc(1, sizeof(*f));
-	struct stack_cfg cfg = { .buffer = STACK_BUFFER_DEFAULT, .connect_us = 60 * US_PER_S, .wait_ready_us = 30 * US_PER_S,
+	struct stack_cfg cfg = { .buffer = STACK_BUFFER_DEFAULT,
+				 .connect_us = 60 * US_PER_S,
+				 .wait_ready_us = 30 * US_PER_S,
 				 .n_dns = 1 };
 
 	if (!f)
@@ -195,8 +197,14 @@ static uint32_t sum16(const uint8_t *p, size_t len, uint32_t acc)
 /* The server answers the last SYN, and takes segments of 1460 bytes. */
 static void accepted(struct fix *f)
 {
-	struct seg s = { .far = SERVER, .near = get32(f->last + 12), .sport = 80, .seq = 7000, .win = 60000,
-			 .ack = get32(f->last + 24) + 1, .flags = IPPKT_SYN | IPPKT_ACK, .payload = 4 };
+	struct seg s = { .far = SERVER,
+			 .near = get32(f->last + 12),
+			 .sport = 80,
+			 .seq = 7000,
+			 .win = 60000,
+			 .ack = get32(f->last + 24) + 1,
+			 .flags = IPPKT_SYN | IPPKT_ACK,
+			 .payload = 4 };
 	uint8_t pkt[64];
 	size_t len;
 
@@ -311,7 +319,8 @@ static void segments(struct fix *f, unsigned mtu_up, unsigned longest)
 	begin(f);
 	assert_int_equal(f->last[40], 2);
 	assert_int_equal(f->last[42] << 8 | f->last[43], 1380);
-	assert_int_equal(sum16(f->last + 12, f->last_len - 12, IPPKT_TCP + (uint32_t)f->last_len - 20), 0xffff);
+	assert_int_equal(sum16(f->last + 12, f->last_len - 12, IPPKT_TCP + (uint32_t)f->last_len - 20),
+			 0xffff);
 	accepted(f);
 	assert_int_equal(write(f->fd, data, sizeof(data)), sizeof(data));
 	run(f, US_PER_S);
@@ -328,7 +337,8 @@ static void segments_longer_out(void **state)
 	segments(*state, 1500, 1500);
 }
 
-/* A SYN that had to be sent again does not make the connection slow: as many bytes are under way after some round trips. */
+/* A SYN that had to be sent again does not make the connection slow: as many bytes are under way after some
+ * round trips. */
 static void slow_start_after_lost_syn(void **state)
 {
 	struct fix *f = *state;
@@ -373,8 +383,8 @@ static void attempt_waits_for_link(void **state)
 	assert_int_equal(f->syns, 0);
 }
 
-/* What happened to a socket before somebody asks about it has its effect before the answer: here a shutdown, which ends an attempt. The
- * listener, ready a moment ago, stands first in the kernel's list once more. */
+/* What happened to a socket before somebody asks about it has its effect before the answer: here a shutdown,
+ * which ends an attempt. The listener, ready a moment ago, stands first in the kernel's list once more. */
 static void events_before_requests(void **state)
 {
 	struct fix *f = *state;
@@ -423,10 +433,18 @@ static void refused_at_once(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(attempt_survives_new_address), T(connection_ends_with_address), T(connection_survives_outage),
-		T(sent_again_after_stall),	 T(attempt_lasts_its_time),	  T(attempt_waits_for_link),
-		T(segments_as_the_link),	 T(segments_longer_out),	  T(slow_start_after_lost_syn),
-		T(patience),			 T(events_before_requests),	  T(names_after_connect),
+		T(attempt_survives_new_address),
+		T(connection_ends_with_address),
+		T(connection_survives_outage),
+		T(sent_again_after_stall),
+		T(attempt_lasts_its_time),
+		T(attempt_waits_for_link),
+		T(segments_as_the_link),
+		T(segments_longer_out),
+		T(slow_start_after_lost_syn),
+		T(patience),
+		T(events_before_requests),
+		T(names_after_connect),
 		T(refused_at_once),
 	};
 

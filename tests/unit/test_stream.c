@@ -11,7 +11,10 @@
 #include "base/err.h"
 
 /* Spec ipr.md 3.8: stream id 0123456789abcdef. */
-#define HDR(type, seq) {3, 0, 0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef, type, 0, 0, 0, seq, 0}
+#define HDR(type, seq)                                                                                       \
+	{                                                                                                    \
+		3, 0, 0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef, type, 0, 0, 0, seq, 0                  \
+	}
 
 static const uint8_t open_hdr[STREAM_HDR] = HDR(0, 0), data_hdr[STREAM_HDR] = HDR(1, 1);
 
@@ -56,7 +59,7 @@ static void fields(void **state)
 		uint64_t id = bit < 64 ? UINT64_C(1) << bit : 0;
 		uint32_t seq = bit < 64 ? 0 : UINT32_C(1) << (bit - 64);
 		unsigned at = bit < 64 ? 9 - bit / 8 : 14 - (bit - 64) / 8;
-		uint8_t want[STREAM_HDR] = {3, 0};
+		uint8_t want[STREAM_HDR] = { 3, 0 };
 
 		want[at] = (uint8_t)(1u << bit % 8);
 		wire_wr_init(&w, buf, sizeof(buf));
@@ -68,7 +71,7 @@ static void fields(void **state)
 		assert_int_equal(f.type, STREAM_OPEN);
 	}
 	memset(buf, 0xff, sizeof(buf));
-	memcpy(buf, (const uint8_t[]){3, 0}, 2);
+	memcpy(buf, (const uint8_t[]){ 3, 0 }, 2);
 	buf[10] = STREAM_PONG;
 	assert_int_equal(stream_parse(&f, buf, STREAM_HDR), 0);
 	assert_true(f.id == UINT64_MAX);
@@ -165,7 +168,7 @@ static void reserved_byte_is_not_read(void **state)
 /* A refusal leaves what the caller had. */
 static void outputs_stay(void **state)
 {
-	struct stream_frame f = {.id = 99, .seq = 98, .len = 97};
+	struct stream_frame f = { .id = 99, .seq = 98, .len = 97 };
 	uint8_t buf[STREAM_HDR];
 
 	(void)state;
@@ -181,12 +184,9 @@ static void outputs_stay(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(headers),
-		cmocka_unit_test(fields),
-		cmocka_unit_test(just_enough_room),
-		cmocka_unit_test(every_length),
-		cmocka_unit_test(kinds_and_types),
-		cmocka_unit_test(reserved_byte_is_not_read),
+		cmocka_unit_test(headers),	    cmocka_unit_test(fields),
+		cmocka_unit_test(just_enough_room), cmocka_unit_test(every_length),
+		cmocka_unit_test(kinds_and_types),  cmocka_unit_test(reserved_byte_is_not_read),
 		cmocka_unit_test(outputs_stay),
 	};
 

@@ -5,8 +5,8 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <cmocka.h>
 #include <string.h>
+#include <cmocka.h>
 
 #define EACH 200
 
@@ -14,7 +14,9 @@ static void clients_that_are_gone(void **state)
 {
 	static uint8_t surbs[EACH * SURB_LEN(SPHINX_HOPS_MAX)];
 	static struct surb_store s;
-	struct nym_msg m = { .content = NYM_SURBS_V2, .surb_count = EACH, .surb_hops = SPHINX_HOPS_MAX, .surbs = surbs };
+	struct nym_msg m = {
+		.content = NYM_SURBS_V2, .surb_count = EACH, .surb_hops = SPHINX_HOPS_MAX, .surbs = surbs
+	};
 	uint8_t tag[NYM_TAG] = { 0 };
 
 	(void)state;

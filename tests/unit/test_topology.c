@@ -38,8 +38,9 @@ static void net_init(struct net *n)
 		memset(d->sphinx_key, 0x40 + (int)i, 32);
 		d->sphinx_key[0] = (uint8_t)i;
 		d->performance = 100;
-		d->mix = (struct addr){
-			.family = 4, .port = (uint16_t)(1000 + i), .ip = {192, 0, 2, (uint8_t)i}};
+		d->mix = (struct addr){ .family = 4,
+					.port = (uint16_t)(1000 + i),
+					.ip = { 192, 0, 2, (uint8_t)i } };
 		d->n_ips = 1;
 		d->ips[0] = d->mix;
 		d->ips[0].port = 0;
@@ -74,8 +75,8 @@ static void versions(void **state)
 	assert_false(topo_version_at_least(&v, 1, 38) || topo_version_at_least(&v, 2, 0));
 	topo_version_parse(&v, "1.37.2+build", 12);
 	assert_true(v.known);
-	static const char *const bad[] = {"",	    "1",	 "1.2",	   "1.2.",  "1.2.3-rc.1",
-					  "01.2.3", "1.2.70000", "v1.2.3", "1.2.3 "};
+	static const char *const bad[] = { "",	     "1",	  "1.2",    "1.2.",  "1.2.3-rc.1",
+					   "01.2.3", "1.2.70000", "v1.2.3", "1.2.3 " };
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		topo_version_parse(&v, bad[i], strlen(bad[i]));
@@ -101,13 +102,13 @@ static void index_sorts_and_drops(void **state)
 		assert_true(memcmp(n.node[i - 1].identity, n.node[i].identity, 32) < 0);
 	for (size_t i = 0; i < n.t.n; i++)
 		assert_ptr_equal(topology_by_identity(&n.t, n.node[i].identity), &n.node[i]);
-	assert_null(topology_by_identity(&n.t, (uint8_t[32]){199}));
+	assert_null(topology_by_identity(&n.t, (uint8_t[32]){ 199 }));
 	assert_int_equal(topology_check(&n.t), 0);
 }
 
 static void not_routable(void **state)
 {
-	static const uint8_t nobody[32] = {1};
+	static const uint8_t nobody[32] = { 1 };
 	struct sphinx_route route;
 	struct net n;
 
@@ -143,7 +144,7 @@ static unsigned check_hop(struct net *n, const struct sphinx_hop *h)
 
 static void routes_go_by_layer(void **state)
 {
-	unsigned seen[NODES] = {0}, below_median = 0;
+	unsigned seen[NODES] = { 0 }, below_median = 0;
 	struct sphinx_route route;
 	uint64_t expected, sum, total = 0;
 	struct net n;
@@ -234,13 +235,13 @@ static void exits(void **state)
 	assert_null(topology_pick_exit(&n.t, EXIT_COUNTRY, "XX", none, NULL, 0, &n.rng.rng));
 	/* The own entry gateway's exit only when there is no other. */
 	assert_false(exit_drawn(&n, EXIT_RANDOM, NULL, node(&n, 113)->identity, 113));
-	uint32_t tried[] = {114, 115};
+	uint32_t tried[] = { 114, 115 };
 
 	assert_int_equal(
 		topology_pick_exit(&n.t, EXIT_RANDOM, NULL, node(&n, 113)->identity, tried, 2, &n.rng.rng)
 			->id,
 		113);
-	uint32_t all[] = {113, 114, 115};
+	uint32_t all[] = { 113, 114, 115 };
 
 	assert_null(topology_pick_exit(&n.t, EXIT_AUTO, NULL, none, all, 3, &n.rng.rng));
 }
@@ -265,7 +266,7 @@ static void newer_exits_first(void **state)
 static void weights(void **state)
 {
 	static const uint8_t none[32];
-	unsigned low[2] = {0, 0};
+	unsigned low[2] = { 0, 0 };
 	struct net n;
 
 	(void)state;

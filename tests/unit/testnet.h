@@ -38,7 +38,7 @@ static inline void testnet_init(struct testnet *t, struct rng *rng)
 		n->id = i;
 		n->performance = 100;
 		n->layer = (uint8_t)(i < 3 ? i + 1 : 0);
-		n->mix = (struct addr){.family = 4, .port = (uint16_t)(1789 + i), .ip = {127, 0, 0, 1}};
+		n->mix = (struct addr){ .family = 4, .port = (uint16_t)(1789 + i), .ip = { 127, 0, 0, 1 } };
 		n->has_entry = n->entry_role = i == 3;
 		if (i == 3)
 			memcpy(t->gateway, n->identity, 32);

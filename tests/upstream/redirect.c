@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Preloaded before the shim: what a program connects to on this machine's loopback address is moved to an address behind the exit, where
- * the same servers are found. So a suite that knows nothing of a tunnel tests its clients through one.
+ * Preloaded before the shim: what a program connects to on this machine's loopback address is moved to an
+ * address behind the exit, where the same servers are found. So a suite that knows nothing of a tunnel tests
+ * its clients through one.
  *
  * SMOLMIX_TEST_MOVED: the address. Only IPv4 streams; getpeername() keeps up the appearance.
  */

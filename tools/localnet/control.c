@@ -2,9 +2,10 @@
 /*
  * Commands that disturb the network.
  *
- * Theory of operation. One table: the words of a command, the numbers it takes, what it does. Commands set a field that a part of the
- * network looks at (struct misbehaviour, struct faults), or call the part. Gateways and exits are counted from 1 in the order of the
- * ready line; without a number all of them are meant. Mix nodes are named by the id the directory gives them.
+ * Theory of operation. One table: the words of a command, the numbers it takes, what it does. Commands set a
+ * field that a part of the network looks at (struct misbehaviour, struct faults), or call the part. Gateways
+ * and exits are counted from 1 in the order of the ready line; without a number all of them are meant. Mix
+ * nodes are named by the id the directory gives them.
  *
  * The socket is a stream; a connection may send any number of lines and gets one line for each, in order.
  */
@@ -41,7 +42,7 @@ struct order {
 
 struct command {
 	const char *words, *args, *help;
-	unsigned min, max; /* numbers it takes */
+	unsigned min, max;		   /* numbers it takes */
 	int (*run)(const struct order *o); /* 0 or negative; NULL world: only looks at the numbers */
 	size_t value;
 };
@@ -129,8 +130,18 @@ static int chosen(const struct order *o, unsigned which, unsigned count, unsigne
 	return o->n > which && (at < 1 || at > count) ? -ERANGE : 0;
 }
 
-enum { GATEWAY_OK, GATEWAY_STOP, GATEWAY_START, GATEWAY_RESET, GATEWAY_FORGET, GATEWAY_STALL, GATEWAY_HALF, GATEWAY_CREDENTIALS, GATEWAY_CLOSE,
-       GATEWAY_SKEW };
+enum {
+	GATEWAY_OK,
+	GATEWAY_STOP,
+	GATEWAY_START,
+	GATEWAY_RESET,
+	GATEWAY_FORGET,
+	GATEWAY_STALL,
+	GATEWAY_HALF,
+	GATEWAY_CREDENTIALS,
+	GATEWAY_CLOSE,
+	GATEWAY_SKEW
+};
 
 static int one_gateway(const struct order *o, unsigned i)
 {
@@ -158,7 +169,8 @@ static int one_gateway(const struct order *o, unsigned i)
 }
 
 /* What a command does to each of those it means; which is the position of their number. */
-static int each(const struct order *o, unsigned which, unsigned count, int (*one)(const struct order *o, unsigned i))
+static int each(const struct order *o, unsigned which, unsigned count,
+		int (*one)(const struct order *o, unsigned i))
 {
 	unsigned i, to;
 	int r;
@@ -269,7 +281,8 @@ static const struct command commands[] = {
 	{ "api bomb", "", "answers ten million empty nodes", 0, 0, api_answers, API_BOMB },
 	{ "api lies", "", "answers with wrong values", 0, 0, api_answers, API_LIES },
 	{ "node ok", "ID", "the mix node works", 1, 1, mix_node, NODE_OK },
-	{ "node dead", "ID", "packets to it vanish; the directory gives it no performance", 1, 1, mix_node, NODE_DEAD },
+	{ "node dead", "ID", "packets to it vanish; the directory gives it no performance", 1, 1, mix_node,
+	  NODE_DEAD },
 	{ "node slow", "ID MS", "it delays each packet so much more", 2, 2, mix_node, NODE_SLOW },
 	{ "node flip", "ID", "it turns bits of what it sends", 1, 1, mix_node_spoils, SPOIL_FLIP },
 	{ "node cut", "ID", "it sends less than it says", 1, 1, mix_node_spoils, SPOIL_CUT },
@@ -278,31 +291,43 @@ static const struct command commands[] = {
 	{ "gateway stop", "[N]", "does not listen; connections end", 0, 1, gateways, GATEWAY_STOP },
 	{ "gateway start", "[N]", "listens again", 0, 1, gateways, GATEWAY_START },
 	{ "gateway reset", "[N]", "ends its connections", 0, 1, gateways, GATEWAY_RESET },
-	{ "gateway forget", "[N]", "ends its connections and knows nobody any more", 0, 1, gateways, GATEWAY_FORGET },
+	{ "gateway forget", "[N]", "ends its connections and knows nobody any more", 0, 1, gateways,
+	  GATEWAY_FORGET },
 	{ "gateway stall", "[N]", "keeps its connections but does nothing", 0, 1, gateways, GATEWAY_STALL },
-	{ "gateway half", "[N]", "takes what comes on its connections, but its answers get lost", 0, 1, gateways, GATEWAY_HALF },
+	{ "gateway half", "[N]", "takes what comes on its connections, but its answers get lost", 0, 1,
+	  gateways, GATEWAY_HALF },
 	{ "gateway skew", "SECONDS [N]", "its clock is ahead", 1, 2, gateways, GATEWAY_SKEW },
-	{ "gateway credentials", "[N]", "wants to be paid by new connections", 0, 1, gateways, GATEWAY_CREDENTIALS },
-	{ "gateway close", "STEP [N]", "closes new connections at step 1..4 of the handshake", 1, 2, gateways, GATEWAY_CLOSE },
+	{ "gateway credentials", "[N]", "wants to be paid by new connections", 0, 1, gateways,
+	  GATEWAY_CREDENTIALS },
+	{ "gateway close", "STEP [N]", "closes new connections at step 1..4 of the handshake", 1, 2, gateways,
+	  GATEWAY_CLOSE },
 	{ "gateway flip", "[N]", "turns bits of what it pushes", 0, 1, gateways_spoil, SPOIL_FLIP },
 	{ "gateway cut", "[N]", "pushes less than it should", 0, 1, gateways_spoil, SPOIL_CUT },
-	{ "gateway junk", "[N]", "pushes random frames and texts of every type", 0, 1, gateways_spoil, SPOIL_JUNK },
+	{ "gateway junk", "[N]", "pushes random frames and texts of every type", 0, 1, gateways_spoil,
+	  SPOIL_JUNK },
 	{ "gateway flood", "[N]", "forty of them with each packet", 0, 1, gateways_spoil, SPOIL_FLOOD },
-	{ "gateway replay", "[N]", "pushes acknowledgements and replies again", 0, 1, gateways_spoil, SPOIL_REPLAY },
-	{ "gateway text", "[N]", "spoils every third text, of handshakes too", 0, 1, gateways_spoil, SPOIL_TEXT },
+	{ "gateway replay", "[N]", "pushes acknowledgements and replies again", 0, 1, gateways_spoil,
+	  SPOIL_REPLAY },
+	{ "gateway text", "[N]", "spoils every third text, of handshakes too", 0, 1, gateways_spoil,
+	  SPOIL_TEXT },
 	{ "exit ok", "[N]", "works", 0, 1, exit_behaves, EXIT_WELL },
 	{ "exit silent", "[N]", "does nothing at all", 0, 1, exit_behaves, EXIT_SILENT },
 	{ "exit ignore", "[N]", "does not answer connect requests", 0, 1, exit_behaves, EXIT_IGNORE },
 	{ "exit refuse", "[N]", "refuses new clients", 0, 1, exit_behaves, EXIT_REFUSE },
 	{ "exit starve", "[N]", "behaves as if it never had a SURB", 0, 1, exit_behaves, EXIT_STARVE },
 	{ "exit rubbish", "[N]", "answers random bytes", 0, 1, exit_behaves, EXIT_RUBBISH },
-	{ "exit flip", "[N]", "turns bits of its answers and their fragments", 0, 1, exit_behaves, EXIT_FLIP },
+	{ "exit flip", "[N]", "turns bits of its answers and their fragments", 0, 1, exit_behaves,
+	  EXIT_FLIP },
 	{ "exit cut", "[N]", "ends its answers anywhere", 0, 1, exit_behaves, EXIT_CUT },
-	{ "exit sets", "[N]", "adds fragments of large messages that never become whole", 0, 1, exit_behaves, EXIT_SETS },
-	{ "exit bundles", "[N]", "adds bundles and IP packets that are malformed", 0, 1, exit_behaves, EXIT_BUNDLES },
-	{ "exit nonsense", "[N]", "adds messages of wrong versions and kinds", 0, 1, exit_behaves, EXIT_NONSENSE },
+	{ "exit sets", "[N]", "adds fragments of large messages that never become whole", 0, 1, exit_behaves,
+	  EXIT_SETS },
+	{ "exit bundles", "[N]", "adds bundles and IP packets that are malformed", 0, 1, exit_behaves,
+	  EXIT_BUNDLES },
+	{ "exit nonsense", "[N]", "adds messages of wrong versions and kinds", 0, 1, exit_behaves,
+	  EXIT_NONSENSE },
 	{ "exit unasked", "[N]", "adds answers to nothing", 0, 1, exit_behaves, EXIT_UNASKED },
-	{ "exit requests", "[N]", "adds requests for any number of SURBs", 0, 1, exit_behaves, EXIT_REQUESTS },
+	{ "exit requests", "[N]", "adds requests for any number of SURBs", 0, 1, exit_behaves,
+	  EXIT_REQUESTS },
 	{ "exit replay", "[N]", "answers everything three times", 0, 1, exit_behaves, EXIT_REPLAY },
 	{ "exit flood", "[N]", "adds twelve answers to each", 0, 1, exit_behaves, EXIT_FLOOD },
 	{ "exit forget", "[N]", "forgets its clients without a word", 0, 1, exit_forgets, false },
@@ -410,8 +435,9 @@ static void peer_free(void *owner)
 static bool answer(struct peer *p, const char *line)
 {
 	char why[2 * CONTROL_LINE], out[sizeof(why) + 16];
-	int n = control_do(p->control->w, line, why, sizeof(why)) == 0 ? snprintf(out, sizeof(out), "ok\n") :
-									  snprintf(out, sizeof(out), "error: %s\n", why);
+	int n = control_do(p->control->w, line, why, sizeof(why)) == 0
+			? snprintf(out, sizeof(out), "ok\n")
+			: snprintf(out, sizeof(out), "error: %s\n", why);
 
 	log_info("command: %s", line);
 	return send(p->fd, out, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT) == n;
@@ -489,7 +515,8 @@ static int listen_at(struct control *c, const char *path)
 		c->at.sun_path[0] = '\0'; /* not ours */
 		return -errno;
 	}
-	return listen(c->fd, 8) < 0 ? -errno : loop_watch_add(c->w->loop, &c->watch, c->fd, LOOP_IN, accept_event, c);
+	return listen(c->fd, 8) < 0 ? -errno
+				    : loop_watch_add(c->w->loop, &c->watch, c->fd, LOOP_IN, accept_event, c);
 }
 
 struct control *control_new(struct world *w, const char *path)

@@ -18,7 +18,8 @@ void control_help(void);
 int control_check(const char *line, char *why, size_t cap);
 int control_do(struct world *w, const char *line, char *why, size_t cap);
 
-/* Listens at path, whose folder must be ours alone. Each line is a command; each is answered by "ok" or "error: why". NULL: errno. */
+/* Listens at path, whose folder must be ours alone. Each line is a command; each is answered by "ok" or
+ * "error: why". NULL: errno. */
 struct control *control_new(struct world *w, const char *path);
 void control_free(struct control *c);
 

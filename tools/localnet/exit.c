@@ -2,24 +2,27 @@
 /*
  * Exit interface over libslirp.
  *
- * Theory of operation. One libslirp instance plays the network 10.0.0.0/16 and fc00::/64 with the host address .1; every
- * client of the router is a guest on that virtual ethernet under its own tunnel address, so no addresses of clients need
- * translation. Packets to libslirp get an ethernet header; its ARP requests and neighbour solicitations are answered here
- * for every guest. libslirp opens ordinary sockets of this host for TCP, UDP and ICMP echo.
+ * Theory of operation. One libslirp instance plays the network 10.0.0.0/16 and fc00::/64 with the host
+ * address .1; every client of the router is a guest on that virtual ethernet under its own tunnel address, so
+ * no addresses of clients need translation. Packets to libslirp get an ethernet header; its ARP requests and
+ * neighbour solicitations are answered here for every guest. libslirp opens ordinary sockets of this host for
+ * TCP, UDP and ICMP echo.
  *
- * --map: a destination in the table is rewritten (checksums updated incrementally, RFC 1624) before libslirp sees it, and
- * the source of the answers is rewritten back by an entry in a small table of flows. 127.0.0.1 and ::1 as targets are
- * presented as libslirp's host address, which it connects to the loopback. Inner headers of ICMP errors are rewritten too, so that
- * a port-unreachable finds its socket. Echo requests to an address that any entry names go to that entry's host; libslirp has no
- * way to send ICMPv6 out, so its own address is all that can be pinged over IPv6.
+ * --map: a destination in the table is rewritten (checksums updated incrementally, RFC 1624) before libslirp
+ * sees it, and the source of the answers is rewritten back by an entry in a small table of flows. 127.0.0.1
+ * and ::1 as targets are presented as libslirp's host address, which it connects to the loopback. Inner
+ * headers of ICMP errors are rewritten too, so that a port-unreachable finds its socket. Echo requests to an
+ * address that any entry names go to that entry's host; libslirp has no way to send ICMPv6 out, so its own
+ * address is all that can be pinged over IPv6.
  *
  * TTL: packets that arrive with TTL 1 end here, answered by ICMP time exceeded, as on a real exit host.
  *
- * Polling: after every batch of the loop, each libslirp names its descriptors and events; they are kept as watches. Events that fired
- * are handed to it in the same place. Nothing wakes up while nothing happens but libslirp's own timers, which count from the last time it
- * was polled.
+ * Polling: after every batch of the loop, each libslirp names its descriptors and events; they are kept as
+ * watches. Events that fired are handed to it in the same place. Nothing wakes up while nothing happens but
+ * libslirp's own timers, which count from the last time it was polled.
  *
- * Limits: FLOWS translations, oldest replaced; POLL_MAX sockets; IP fragments are dropped by the router before.
+ * Limits: FLOWS translations, oldest replaced; POLL_MAX sockets; IP fragments are dropped by the router
+ * before.
  */
 #include "tools/localnet/exit.h"
 
@@ -124,7 +127,7 @@ static void ck_update(uint8_t *ck, const uint8_t *old, const uint8_t *new, size_
 	put16(ck, fold(acc));
 }
 
-struct ip_view { /* of one packet: where the parts are */
+struct ip_view {	    /* of one packet: where the parts are */
 	uint8_t *src, *dst; /* addresses */
 	size_t addr_len;
 	uint8_t *l4; /* NULL: too short or a fragment */
@@ -226,7 +229,8 @@ static uint32_t flow_hash(uint8_t proto, const struct addr *client, const struct
 	return (h ^ client->port ^ (uint32_t)target->port << 16) * 16777619u;
 }
 
-static struct flow *flow_find(struct exit_if *e, uint8_t proto, const struct addr *client, const struct addr *target)
+static struct flow *flow_find(struct exit_if *e, uint8_t proto, const struct addr *client,
+			      const struct addr *target)
 {
 	uint32_t h = flow_hash(proto, client, target);
 
@@ -434,7 +438,8 @@ static void answer_arp(struct exit_if *e, const uint8_t *arp, size_t len)
 	e->fired = true; /* what waited for the answer is sent by the next poll only */
 }
 
-/* RFC 4861 neighbour advertisement for the target of a solicitation. True when pkt was neighbour discovery. */
+/* RFC 4861 neighbour advertisement for the target of a solicitation. True when pkt
+ * was neighbour discovery. */
 static bool answer_ndp(struct exit_if *e, const uint8_t *pkt, size_t len)
 {
 	uint8_t mac[6], *r = e->frame + ETH_HDR;
@@ -466,8 +471,8 @@ static bool answer_ndp(struct exit_if *e, const uint8_t *pkt, size_t len)
 }
 
 /*
- * libslirp ends a connection it could not make with FIN and sequence number 0, which says nothing to a side that still waits for
- * its SYN to be answered. A reset does.
+ * libslirp ends a connection it could not make with FIN and sequence number 0, which says nothing to a side
+ * that still waits for its SYN to be answered. A reset does.
  */
 static void refuse_failed(struct ip_view *v)
 {
@@ -483,16 +488,17 @@ static void refuse_failed(struct ip_view *v)
 }
 
 /*
- * libslirp offers segments of its own interface's size. Servers on the internet offer those of theirs, and an exit host changes nothing
- * about that (ipr.md 6.8).
+ * libslirp offers segments of its own interface's size. Servers on the internet offer those of theirs, and an
+ * exit host changes nothing about that (ipr.md 6.8).
  */
 static void offer_ethernet(struct ip_view *v)
 {
 	uint16_t mss = v->addr_len == 4 ? 1460 : 1440;
 	uint8_t offer[2], *opt = v->l4 + 20;
 
-	if (v->proto != IPPROTO_TCP || !v->l4 || v->l4_len < 24 || (v->l4[13] & (TH_SYN | TH_ACK)) != (TH_SYN | TH_ACK) ||
-	    opt[0] != TCPOPT_MAXSEG || opt[1] != TCPOLEN_MAXSEG)
+	if (v->proto != IPPROTO_TCP || !v->l4 || v->l4_len < 24 ||
+	    (v->l4[13] & (TH_SYN | TH_ACK)) != (TH_SYN | TH_ACK) || opt[0] != TCPOPT_MAXSEG ||
+	    opt[1] != TCPOLEN_MAXSEG)
 		return;
 	put16(offer, mss);
 	ck_update(v->l4 + 16, opt + 2, offer, 2);
@@ -695,7 +701,8 @@ static void poll_one(struct exit_if *e)
 		if (e->fds[i].in_use && !e->fds[i].named)
 			poll_drop(e, &e->fds[i]);
 	/* From the last poll on: batches without an event for libslirp must not put its timers off. */
-	loop_timer_set(&e->timer, timeout_ms == UINT32_MAX ? TIME_NEVER : e->polled_us + timeout_ms * US_PER_MS);
+	loop_timer_set(&e->timer,
+		       timeout_ms == UINT32_MAX ? TIME_NEVER : e->polled_us + timeout_ms * US_PER_MS);
 }
 
 static void after_batch(void *owner)
@@ -723,8 +730,12 @@ struct exit_if *exit_if_new(struct loop *loop, const struct localnet_cfg *cfg, c
 			    void (*recv)(void *owner, const uint8_t *pkt, size_t len), void *owner)
 {
 	struct exit_if *e = calloc(1, sizeof(*e));
-	SlirpConfig sc = { .version = 4, .in_enabled = true, .in6_enabled = true, .disable_dns = true,
-			   .disable_dhcp = true, .vprefix_len = 64 };
+	SlirpConfig sc = { .version = 4,
+			   .in_enabled = true,
+			   .in6_enabled = true,
+			   .disable_dns = true,
+			   .disable_dhcp = true,
+			   .vprefix_len = 64 };
 
 	if (!e)
 		return NULL;

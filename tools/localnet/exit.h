@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The exit's interface to the internet: libslirp turns IP packets into sockets of this host (TCP, UDP, ICMP echo; IPv4 and
- * IPv6). The only file pair that includes libslirp. Addresses are translated: a client's 10.0/16 and fc00::/112 pair to the guest address
- * libslirp knows, and destinations by the --map table.
+ * The exit's interface to the internet: libslirp turns IP packets into sockets of this host (TCP, UDP, ICMP
+ * echo; IPv4 and IPv6). The only file pair that includes libslirp. Addresses are translated: a
+ * client's 10.0/16 and fc00::/112 pair to the guest address libslirp knows, and destinations by the --map
+ * table.
  */
 #ifndef TOOLS_LOCALNET_EXIT_H
 #define TOOLS_LOCALNET_EXIT_H
@@ -11,8 +12,8 @@
 
 struct exit_if;
 
-/* source: where its connections come from, family 0 = anywhere. recv: one IP packet from the internet, destination = the client's
- * tunnel address. NULL: errno. */
+/* source: where its connections come from, family 0 = anywhere. recv: one IP packet from the internet,
+ * destination = the client's tunnel address. NULL: errno. */
 struct exit_if *exit_if_new(struct loop *loop, const struct localnet_cfg *cfg, const struct addr *source,
 			    void (*recv)(void *owner, const uint8_t *pkt, size_t len), void *owner);
 void exit_if_free(struct exit_if *e);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Faults of a hop: loss, duplication, constant delay with uniform jitter, and reordering by holding a packet back. Drawn
- * independently for every packet and hop.
+ * Faults of a hop: loss, duplication, constant delay with uniform jitter, and reordering by holding a packet
+ * back. Drawn independently for every packet and hop.
  */
 #include "tools/localnet/faults.h"
 

@@ -2,19 +2,20 @@
 /*
  * Gateway of the local network.
  *
- * Theory of operation. Clients connect by websocket; each connection has a gwproto server engine. Registered clients live in
- * a fixed table (key, balance, last login) with a short queue of messages stored while they are away. A client's binary
- * frame is opened, charged and its Sphinx packet handed to the node half for the first mix (the entry does not unwrap). Final
- * packets come from the node half: the first 405 bytes are the SURB-ACK, released at once with the rotation of the packet
- * it came in; the rest is pushed to the client, or stored (spec nymsphinx.md 7.3, gateway.md 14).
+ * Theory of operation. Clients connect by websocket; each connection has a gwproto server engine. Registered
+ * clients live in a fixed table (key, balance, last login) with a short queue of messages stored while they
+ * are away. A client's binary frame is opened, charged and its Sphinx packet handed to the node half for the
+ * first mix (the entry does not unwrap). Final packets come from the node half: the first 405 bytes are the
+ * SURB-ACK, released at once with the rotation of the packet it came in; the rest is pushed to the client, or
+ * stored (spec nymsphinx.md 7.3, gateway.md 14).
  *
- * A second login of a connected client pings the old connection in a real gateway; here the old one is simply replaced
- * when its socket has not answered, that is: a login while a session is open is refused, as with a live old session
- * (gateway.md 10).
+ * A second login of a connected client pings the old connection in a real gateway; here the old one is simply
+ * replaced when its socket has not answered, that is: a login while a session is open is refused, as with a
+ * live old session (gateway.md 10).
  *
- * Misbehaviour (node_info.bad): closing at a chosen handshake step, enforcing credentials; stalled, nothing that comes over websockets is
- * looked at and nothing is sent on them. Stopped, it does not listen, its sessions are gone and packets to it vanish; who is registered
- * is kept, as a real gateway keeps it on disk.
+ * Misbehaviour (node_info.bad): closing at a chosen handshake step, enforcing credentials; stalled, nothing
+ * that comes over websockets is looked at and nothing is sent on them. Stopped, it does not listen, its
+ * sessions are gone and packets to it vanish; who is registered is kept, as a real gateway keeps it on disk.
  */
 #include "tools/localnet/gateway.h"
 
@@ -31,7 +32,7 @@
 #define CLIENTS_MAX 256
 #define STORED_MAX 64
 #define OLD_FRAMES 32
-#define JUNK_MAX (4 * GW_FRAME_MAX) /* the client takes a quarter of it */
+#define JUNK_MAX (4 * GW_FRAME_MAX)	 /* the client takes a quarter of it */
 #define FIRST_REQUEST_US (10 * US_PER_S) /* gateway.md 2: server timers */
 
 struct session;
@@ -154,10 +155,22 @@ static void push_junk(struct session *s)
 {
 	struct gateway *g = s->gw;
 	struct rng *r = g->cfg->hostile;
-	static const size_t usual[] = { 0, 1, NYM_ACK, NYM_ACK + 1, 32, 40, NYM_BLOB - 1, NYM_BLOB, NYM_BLOB + 1, GW_FRAME_MAX - GW_FRAME_OVERHEAD };
+	static const size_t usual[] = { 0,
+					1,
+					NYM_ACK,
+					NYM_ACK + 1,
+					32,
+					40,
+					NYM_BLOB - 1,
+					NYM_BLOB,
+					NYM_BLOB + 1,
+					GW_FRAME_MAX - GW_FRAME_OVERHEAD };
 
 	switch (rng_below(r, 4)) {
-	case 0: ws_send(s->conn, false, g->junk, hostile_junk(r, g->junk, hostile_chance(r, 20) ? JUNK_MAX : GW_FRAME_MAX)); break;
+	case 0:
+		ws_send(s->conn, false, g->junk,
+			hostile_junk(r, g->junk, hostile_chance(r, 20) ? JUNK_MAX : GW_FRAME_MAX));
+		break;
 	case 1: ws_send(s->conn, true, g->junk, hostile_text(r, (char *)g->junk, GW_TEXT_MAX)); break;
 	default:
 		rng_fill(r, g->junk, GW_FRAME_MAX);
@@ -291,13 +304,18 @@ static void on_text(void *owner, const char *msg, size_t len)
 	struct session *s = owner;
 	struct gateway *g = s->gw;
 	const struct gw_server_ops ops = {
-		.lookup = op_lookup, .active = op_active, .store = op_store, .forget = op_forget, .owner = g,
+		.lookup = op_lookup,
+		.active = op_active,
+		.store = op_store,
+		.forget = op_forget,
+		.owner = g,
 	};
 	int out;
 
 	if (g->info->bad.stalled || misbehaves(s, ++s->texts))
 		return;
-	out = gw_server_text(&s->eng, &ops, loop_clock(g->loop)->wall_s(loop_clock(g->loop)) + g->info->bad.skew_s, msg, len,
+	out = gw_server_text(&s->eng, &ops,
+			     loop_clock(g->loop)->wall_s(loop_clock(g->loop)) + g->info->bad.skew_s, msg, len,
 			     g->text, g->text2);
 	if (out < 0) {
 		ws_close(s->conn, true);

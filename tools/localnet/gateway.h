@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The entry (and egress) gateway: websocket sessions by gwproto's server side, entry relay into the mix nodes, final hop
- * with ack release, storage for absent clients. Spec gateway.md 14.
+ * The entry (and egress) gateway: websocket sessions by gwproto's server side, entry relay into the mix
+ * nodes, final hop with ack release, storage for absent clients. Spec gateway.md 14.
  */
 #ifndef TOOLS_LOCALNET_GATEWAY_H
 #define TOOLS_LOCALNET_GATEWAY_H

@@ -2,12 +2,13 @@
 /*
  * Hostile answers.
  *
- * Theory of operation. Random bytes alone are refused by the first check. So most answers here are right but for one thing: a true message
- * with bits turned or its end missing, a well-formed message that nobody asked for, a fragment of a set that never becomes whole, an IP
- * packet with a wrong length. What is drawn by chance comes from one seeded generator, so a failure can be repeated.
+ * Theory of operation. Random bytes alone are refused by the first check. So most answers here are right but
+ * for one thing: a true message with bits turned or its end missing, a well-formed message that nobody asked
+ * for, a fragment of a set that never becomes whole, an IP packet with a wrong length. What is drawn by
+ * chance comes from one seeded generator, so a failure can be repeated.
  *
- * Sizes: a huge body is larger than any the client takes; a bomb is small enough to be taken and costs most when it is unpacked into
- * values.
+ * Sizes: a huge body is larger than any the client takes; a bomb is small enough to be taken and costs most
+ * when it is unpacked into values.
  */
 #include "tools/localnet/hostile.h"
 
@@ -79,18 +80,39 @@ static json_t *odd_value(struct rng *r)
 
 size_t hostile_text(struct rng *r, char *out, size_t cap)
 {
-	static const char *const types[] = { "send", "bandwidth", "error", "typedError", "register", "authenticate", "handshakePayload",
-					     "handshakeError", "supportedProtocol", "encryptedResponse", "unheardOf" };
-	static const char *const members[] = { "remaining_bandwidth", "available_total", "message", "error", "protocol_version", "status",
-					       "bandwidth_remaining", "data", "version", "upgrade_mode", "ciphertext", "nonce" };
+	static const char *const types[] = { "send",
+					     "bandwidth",
+					     "error",
+					     "typedError",
+					     "register",
+					     "authenticate",
+					     "handshakePayload",
+					     "handshakeError",
+					     "supportedProtocol",
+					     "encryptedResponse",
+					     "unheardOf" };
+	static const char *const members[] = { "remaining_bandwidth",
+					       "available_total",
+					       "message",
+					       "error",
+					       "protocol_version",
+					       "status",
+					       "bandwidth_remaining",
+					       "data",
+					       "version",
+					       "upgrade_mode",
+					       "ciphertext",
+					       "nonce" };
 	json_t *j = json_object();
 	size_t len;
 
 	json_object_set_new(j, "type", json_string(types[rng_below(r, sizeof(types) / sizeof(types[0]))]));
 	for (uint32_t i = rng_below(r, 5); i; i--)
-		json_object_set_new(j, members[rng_below(r, sizeof(members) / sizeof(members[0]))], odd_value(r));
+		json_object_set_new(j, members[rng_below(r, sizeof(members) / sizeof(members[0]))],
+				    odd_value(r));
 	if (hostile_chance(r, 4))
-		json_object_set_new(j, "error", json_pack("{s:{s:o}}", "out_of_bandwidth", "available", odd_value(r)));
+		json_object_set_new(j, "error",
+				    json_pack("{s:{s:o}}", "out_of_bandwidth", "available", odd_value(r)));
 	len = json_dumpb(j, out, cap, JSON_COMPACT);
 	json_decref(j);
 	if (len > cap)
@@ -125,7 +147,8 @@ void hostile_json(struct rng *r, json_t *j)
 	}
 }
 
-/* What a small answer becomes when each of its bytes is repeated: unit after unit, inside the list of nodes. */
+/* What a small answer becomes when each of its bytes is repeated: unit after unit, inside the
+ * list of nodes. */
 static char *repeat(const char *before, const char *unit, const char *after, size_t total, size_t *len)
 {
 	size_t n = strlen(unit), at = strlen(before), end = strlen(after);
@@ -225,7 +248,8 @@ static size_t first_packet(uint8_t *out, const uint8_t *right, size_t len)
 	const uint8_t *p;
 	size_t n = 0;
 
-	if (stream_parse(&f, right, len) < 0 || ipr_parse_response(&resp, f.payload, f.len, false) < 0 || resp.kind != IPR_DATA)
+	if (stream_parse(&f, right, len) < 0 || ipr_parse_response(&resp, f.payload, f.len, false) < 0 ||
+	    resp.kind != IPR_DATA)
 		return 0;
 	wire_rd_init(&rd, resp.bundle, resp.bundle_len);
 	if (ipr_bundle_next(&rd, &p, &n) != 1 || n > PACKET_MAX)
@@ -253,10 +277,11 @@ static void odd_bundle(struct rng *r, struct wire_wr *w, const uint8_t *right, s
 		for (unsigned i = 0; i < 400; i++)
 			ipr_bundle_put(w, pkt, rng_below(r, 3));
 		break;
-	case 2: rng_fill(r, pkt, n); wire_put_bytes(w, pkt, n); break;
-	default:
-		ipr_bundle_put(w, pkt, odd_packet(r, pkt, n));
+	case 2:
+		rng_fill(r, pkt, n);
+		wire_put_bytes(w, pkt, n);
 		break;
+	default: ipr_bundle_put(w, pkt, odd_packet(r, pkt, n)); break;
 	}
 }
 
@@ -269,7 +294,8 @@ static void unasked(struct rng *r, struct wire_wr *w)
 	struct ipr_response resp = { .version = (uint8_t)(IPR_V9 + rng_below(r, 2)), .id = rng_u64(r) };
 
 	memset(text, '%', sizeof(text)); /* whoever prints it had better not take it for a format */
-	resp.kind = (enum ipr_kind[]){ IPR_CONNECT, IPR_PING, IPR_HEALTH, IPR_INFO, IPR_DISCONNECT }[rng_below(r, 5)];
+	resp.kind = (enum ipr_kind[]){ IPR_CONNECT, IPR_PING, IPR_HEALTH, IPR_INFO,
+				       IPR_DISCONNECT }[rng_below(r, 5)];
 	resp.result = (int)rng_below(r, resp.kind == IPR_CONNECT ? 4 : 3);
 	rng_fill(r, resp.ip4, sizeof(resp.ip4));
 	rng_fill(r, resp.ip6, sizeof(resp.ip6));
@@ -293,7 +319,8 @@ static void nonsense(struct rng *r, struct wire_wr *w)
 	wire_put_bytes(w, junk, n);
 }
 
-/* Its stream frame: of the right stream, but for one in four, with a number near the right one or anywhere. */
+/* Its stream frame: of the right stream, but for one in four, with a number near the right
+ * one or anywhere. */
 static void frame_like(struct rng *r, struct wire_wr *w, const uint8_t *right, size_t len)
 {
 	struct stream_frame f = { .id = rng_u64(r) };
@@ -326,7 +353,8 @@ unsigned hostile_more(enum exit_fault how)
 	return 0;
 }
 
-void hostile_message(struct rng *r, enum exit_fault how, struct wire_wr *w, const uint8_t *right, size_t len, const struct recipient *me)
+void hostile_message(struct rng *r, enum exit_fault how, struct wire_wr *w, const uint8_t *right, size_t len,
+		     const struct recipient *me)
 {
 	uint8_t bundle[4 * PACKET_MAX];
 	struct ipr_response data = { .version = IPR_V9, .kind = IPR_DATA, .bundle = bundle };

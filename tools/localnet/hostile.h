@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Peers that lie: what a gateway, an exit, a node or the nym-api makes of an answer before it leaves, so that tests see what the client
- * makes of it. All draws come from one generator (localnet_cfg.hostile), which the command "seed" begins anew.
+ * Peers that lie: what a gateway, an exit, a node or the nym-api makes of an answer before it leaves, so that
+ * tests see what the client makes of it. All draws come from one generator (localnet_cfg.hostile), which the
+ * command "seed" begins anew.
  */
 #ifndef TOOLS_LOCALNET_HOSTILE_H
 #define TOOLS_LOCALNET_HOSTILE_H
@@ -30,7 +31,8 @@ char *hostile_body(struct rng *r, enum api_fault how, char *body, size_t *len);
 /* Number of messages an exit sends beside the one it should. */
 unsigned hostile_more(enum exit_fault how);
 /* One of them; right: the message it should send (a stream frame). me: the exit. */
-void hostile_message(struct rng *r, enum exit_fault how, struct wire_wr *w, const uint8_t *right, size_t len, const struct recipient *me);
+void hostile_message(struct rng *r, enum exit_fault how, struct wire_wr *w, const uint8_t *right, size_t len,
+		     const struct recipient *me);
 /* What becomes of the right message, w.start..w.len, and of a fragment. */
 void hostile_right(struct rng *r, enum exit_fault how, struct wire_wr *w);
 void hostile_frag(struct rng *r, enum exit_fault how, uint8_t frag[NYM_FRAG]);

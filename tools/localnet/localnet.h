@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The local test network: what its parts share. One process, one loop; every part is a protocol endpoint of its own on a
- * loopback port (or on --address) and talks to the others only through sockets.
+ * The local test network: what its parts share. One process, one loop; every part is a protocol endpoint of
+ * its own on a loopback port (or on --address) and talks to the others only through sockets.
  *
  * It gives no anonymity: one machine knows everything.
  */
@@ -33,24 +33,52 @@ struct faults {
 };
 
 /* Misbehaviour on purpose: set by commands (control.h). */
-enum api_fault { API_WELL, API_503, API_RUBBISH, API_HALF, API_STALE, API_FLIP, API_CUT, API_HUGE, API_DEEP, API_BOMB, API_LIES };
-enum exit_fault { EXIT_WELL, EXIT_SILENT, EXIT_IGNORE, EXIT_REFUSE, EXIT_STARVE, EXIT_RUBBISH, EXIT_FLIP, EXIT_CUT, EXIT_SETS, EXIT_BUNDLES,
-		  EXIT_NONSENSE, EXIT_UNASKED, EXIT_REQUESTS, EXIT_REPLAY, EXIT_FLOOD };
+enum api_fault {
+	API_WELL,
+	API_503,
+	API_RUBBISH,
+	API_HALF,
+	API_STALE,
+	API_FLIP,
+	API_CUT,
+	API_HUGE,
+	API_DEEP,
+	API_BOMB,
+	API_LIES
+};
+enum exit_fault {
+	EXIT_WELL,
+	EXIT_SILENT,
+	EXIT_IGNORE,
+	EXIT_REFUSE,
+	EXIT_STARVE,
+	EXIT_RUBBISH,
+	EXIT_FLIP,
+	EXIT_CUT,
+	EXIT_SETS,
+	EXIT_BUNDLES,
+	EXIT_NONSENSE,
+	EXIT_UNASKED,
+	EXIT_REQUESTS,
+	EXIT_REPLAY,
+	EXIT_FLOOD
+};
 /* What a node or gateway does to what it sends (hostile.h). */
 enum spoil { SPOIL_NOT, SPOIL_FLIP, SPOIL_CUT, SPOIL_JUNK, SPOIL_FLOOD, SPOIL_REPLAY, SPOIL_TEXT };
 
-struct misbehaviour { /* of one node */
-	bool dead;	  /* packets to it vanish */
-	uint64_t slow_us; /* each packet waits so much longer here */
-	bool stalled;	  /* gateway: connections stay, nothing is said or done on them */
-	int64_t skew_s;	  /* gateway: its clock is so much ahead */
-	bool credentials; /* gateway: wants to be paid */
-	unsigned close_step; /* gateway: 0 none; 1 version query, 2 first handshake message, 3 second, 4 bandwidth claim */
+struct misbehaviour {	     /* of one node */
+	bool dead;	     /* packets to it vanish */
+	uint64_t slow_us;    /* each packet waits so much longer here */
+	bool stalled;	     /* gateway: connections stay, nothing is said or done on them */
+	int64_t skew_s;	     /* gateway: its clock is so much ahead */
+	bool credentials;    /* gateway: wants to be paid */
+	unsigned close_step; /* gateway: 0 none; 1 version query, 2 first handshake message, 3 second, 4
+				bandwidth claim */
 	enum spoil spoil;
 	enum exit_fault exit; /* of the IP packet router behind this gateway */
 };
 
-struct map { /* --map ADDR[:PORT]=HOST:PORT */
+struct map {		  /* --map ADDR[:PORT]=HOST:PORT */
 	struct addr from; /* port 0: any */
 	struct addr to;
 };
@@ -62,7 +90,7 @@ struct localnet_cfg {
 	unsigned gateways, exits; /* exit i is a client of gateway i */
 	struct faults faults;
 	enum api_fault api_fault;
-	struct rng *hostile;	  /* draws of hostile.h */
+	struct rng *hostile; /* draws of hostile.h */
 	struct map map[LOCALNET_MAPS_MAX];
 	unsigned n_maps;
 	struct addr exit_address; /* source of the first exit's connections; the others' follow */
@@ -77,11 +105,11 @@ struct node_info {
 	uint8_t identity_pk[32], identity_sk[64];
 	uint8_t sphinx_pk[32];	  /* of the current rotation */
 	uint8_t sphinx_sk[2][32]; /* even and odd rotation: the one before stays good */
-	struct addr mix;    /* filled when the node listens */
-	unsigned layer;	    /* 1..3, 0 = gateway */
-	uint16_t ws_port;   /* gateway */
-	bool has_ipr;	    /* gateway */
-	struct recipient ipr; /* address of its IP packet router */
+	struct addr mix;	  /* filled when the node listens */
+	unsigned layer;		  /* 1..3, 0 = gateway */
+	uint16_t ws_port;	  /* gateway */
+	bool has_ipr;		  /* gateway */
+	struct recipient ipr;	  /* address of its IP packet router */
 	struct misbehaviour bad;
 };
 

@@ -2,16 +2,18 @@
 /*
  * Mix node.
  *
- * Theory of operation. Nodes talk over TCP connections that carry frames in one direction only (spec nymsphinx.md 7.1): the
- * sender connects, nothing comes back. Each accepted connection has a read buffer of two largest frames; complete frames are
- * copied into a block and unwrapped at once (sphinx.md 11). A forward packet waits in a heap until its delay (at most
- * 10 s) plus what the wire's faults add is over, and then goes to the queue of the peer it is addressed to. A final packet goes
- * to the owner (the gateway) without delay. Bad packets are counted and dropped; a bad frame ends its connection.
+ * Theory of operation. Nodes talk over TCP connections that carry frames in one direction only (spec
+ * nymsphinx.md 7.1): the sender connects, nothing comes back. Each accepted connection has a read buffer of
+ * two largest frames; complete frames are copied into a block and unwrapped at once (sphinx.md 11). A forward
+ * packet waits in a heap until its delay (at most 10 s) plus what the wire's faults add is over, and then
+ * goes to the queue of the peer it is addressed to. A final packet goes to the owner (the gateway) without
+ * delay. Bad packets are counted and dropped; a bad frame ends its connection.
  *
- * Replays are found by the replay tag in a ring of the last REPLAY_MAX tags: longer than a packet can live in a test network.
+ * Replays are found by the replay tag in a ring of the last REPLAY_MAX tags: longer than a packet can live in
+ * a test network.
  *
- * Limits: blocks come from two pools (ordinary and large packets); when they are empty packets are dropped and counted. A
- * peer that cannot be reached loses its queue and is tried again with the next packet.
+ * Limits: blocks come from two pools (ordinary and large packets); when they are empty packets are dropped
+ * and counted. A peer that cannot be reached loses its queue and is tried again with the next packet.
  */
 #include "tools/localnet/node.h"
 
@@ -84,7 +86,7 @@ struct node {
 	struct list inbound, peers;
 	struct pool small, large;
 	struct node_stats stats;
-	uint64_t *replay_slot;	    /* open-addressed set of short tags, 2 * REPLAY_MAX */
+	uint64_t *replay_slot; /* open-addressed set of short tags, 2 * REPLAY_MAX */
 	uint64_t replay_ring[REPLAY_MAX];
 	size_t replay_n;
 	uint8_t scratch[SPHINX_PACKET_MAX];
@@ -293,8 +295,8 @@ static void delays_over(void *owner)
 	rearm(n);
 }
 
-static void send_copy(struct node *n, const struct addr *to, const uint8_t *packet, size_t len, uint8_t rotation,
-		      uint64_t delay_us)
+static void send_copy(struct node *n, const struct addr *to, const uint8_t *packet, size_t len,
+		      uint8_t rotation, uint64_t delay_us)
 {
 	struct block *b = block_new(n, len);
 	int hdr;
@@ -375,7 +377,8 @@ static void process(struct node *n, const uint8_t *packet, size_t len, uint8_t r
 		return;
 	}
 	delay_us = res.delay_ns / 1000;
-	node_send(n, &next, n->scratch, len, rotation, delay_us < NODE_MAX_DELAY_US ? delay_us : NODE_MAX_DELAY_US);
+	node_send(n, &next, n->scratch, len, rotation,
+		  delay_us < NODE_MAX_DELAY_US ? delay_us : NODE_MAX_DELAY_US);
 }
 
 static void inbound_free(void *owner)
@@ -463,8 +466,8 @@ static int listen_at(struct node *n)
 	return addr_from_sockaddr(&n->info->mix, (struct sockaddr *)&ss, len);
 }
 
-struct node *node_new(struct loop *loop, struct rng *rng, const struct localnet_cfg *cfg, const struct directory *dir,
-		      struct node_info *info, node_final_fn *final, void *owner)
+struct node *node_new(struct loop *loop, struct rng *rng, const struct localnet_cfg *cfg,
+		      const struct directory *dir, struct node_info *info, node_final_fn *final, void *owner)
 {
 	struct node *n = calloc(1, sizeof(*n));
 	int r;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * nym-api of the local network: four GET paths, answered from the directory (spec bootstrap.md 2, 4). Everything is in page
- * 0, as with the real server of this version. Lists: skimmed (all), skimmed/mixnodes/active, skimmed/entry-gateways,
- * skimmed/exit-gateways; rewarded-set; key-rotation-info; described.
+ * nym-api of the local network: four GET paths, answered from the directory (spec bootstrap.md 2, 4).
+ * Everything is in page 0, as with the real server of this version. Lists: skimmed (all),
+ * skimmed/mixnodes/active, skimmed/entry-gateways, skimmed/exit-gateways; rewarded-set; key-rotation-info;
+ * described.
  */
 #include "tools/localnet/nymapi.h"
 
@@ -58,7 +59,8 @@ static json_t *roles(const struct node_info *n)
 {
 	bool gw = n->layer == 0;
 
-	return json_pack("{s:b,s:b,s:b,s:b}", "mixnode", !gw, "entry", gw, "exit_nr", gw, "exit_ipr", (int)n->has_ipr);
+	return json_pack("{s:b,s:b,s:b,s:b}", "mixnode", !gw, "entry", gw, "exit_nr", gw, "exit_ipr",
+			 (int)n->has_ipr);
 }
 
 static json_t *pagination(size_t n)
@@ -68,14 +70,16 @@ static json_t *pagination(size_t n)
 
 static json_t *skimmed_node(const struct node_info *n)
 {
-	json_t *role = n->layer ? json_pack("{s:{s:i}}", "Mixnode", "layer", (int)n->layer) :
-				  json_string("EntryGateway");
-	json_t *entry = n->layer ? json_null() :
-				   json_pack("{s:n,s:i,s:n}", "hostname", "ws_port", (int)n->ws_port, "wss_port");
+	json_t *role = n->layer ? json_pack("{s:{s:i}}", "Mixnode", "layer", (int)n->layer)
+				: json_string("EntryGateway");
+	json_t *entry =
+		n->layer ? json_null()
+			 : json_pack("{s:n,s:i,s:n}", "hostname", "ws_port", (int)n->ws_port, "wss_port");
 
-	return json_pack("{s:i,s:o,s:o,s:i,s:o,s:o,s:o,s:o,s:s}", "node_id", (int)n->id, "ed25519_identity_pubkey",
-			 key(n->identity_pk), "ip_addresses", ip(n), "mix_port", (int)n->mix.port, "x25519_sphinx_pubkey",
-			 key(n->sphinx_pk), "role", role, "supported_roles", roles(n), "entry", entry, "performance", n->bad.dead ? "0" : "1");
+	return json_pack("{s:i,s:o,s:o,s:i,s:o,s:o,s:o,s:o,s:s}", "node_id", (int)n->id,
+			 "ed25519_identity_pubkey", key(n->identity_pk), "ip_addresses", ip(n), "mix_port",
+			 (int)n->mix.port, "x25519_sphinx_pubkey", key(n->sphinx_pk), "role", role,
+			 "supported_roles", roles(n), "entry", entry, "performance", n->bad.dead ? "0" : "1");
 }
 
 static json_t *skimmed(const struct nymapi *a, enum selection sel)
@@ -91,8 +95,8 @@ static json_t *skimmed(const struct nymapi *a, enum selection sel)
 	}
 	n = json_array_size(data);
 	return json_pack("{s:{s:n,s:i,s:i,s:o},s:{s:o,s:o}}", "metadata", "status", "absolute_epoch_id",
-			 (int)a->dir->epoch, "rotation_id", (int)a->dir->rotation, "refreshed_at", rfc3339(a->started),
-			 "nodes", "pagination", pagination(n), "data", data);
+			 (int)a->dir->epoch, "rotation_id", (int)a->dir->rotation, "refreshed_at",
+			 rfc3339(a->started), "nodes", "pagination", pagination(n), "data", data);
 }
 
 static json_t *ids(const struct nymapi *a, unsigned layer)
@@ -107,10 +111,12 @@ static json_t *ids(const struct nymapi *a, unsigned layer)
 
 static json_t *rewarded(const struct nymapi *a)
 {
-	int epoch = (int)a->dir->epoch - (a->cfg->api_fault == API_STALE); /* not the one of the other answers */
+	int epoch =
+		(int)a->dir->epoch - (a->cfg->api_fault == API_STALE); /* not the one of the other answers */
 
 	return json_pack("{s:i,s:o,s:[],s:o,s:o,s:o,s:[]}", "epoch_id", epoch, "entry_gateways", ids(a, 0),
-			 "exit_gateways", "layer1", ids(a, 1), "layer2", ids(a, 2), "layer3", ids(a, 3), "standby");
+			 "exit_gateways", "layer1", ids(a, 1), "layer2", ids(a, 2), "layer3", ids(a, 3),
+			 "standby");
 }
 
 static json_t *rotation(const struct nymapi *a)
@@ -120,23 +126,27 @@ static json_t *rotation(const struct nymapi *a)
 				     "current_rotation_ending_epoch", (int)a->dir->epoch);
 
 	return json_pack("{s:{s:i,s:i},s:i,s:o,s:{s:i,s:i},s:o}", "key_rotation_state", "validity_epochs", 1,
-			 "initial_epoch_id", 0, "current_absolute_epoch_id", (int)a->dir->epoch, "current_epoch_start",
-			 rfc3339(a->started), "epoch_duration", "secs", 3600, "nanos", 0, "progress", progress);
+			 "initial_epoch_id", 0, "current_absolute_epoch_id", (int)a->dir->epoch,
+			 "current_epoch_start", rfc3339(a->started), "epoch_duration", "secs", 3600, "nanos",
+			 0, "progress", progress);
 }
 
 static json_t *host(const struct nymapi *a, const struct node_info *n)
 {
-	json_t *sphinx = json_pack("{s:i,s:o}", "rotation_id", (int)a->dir->rotation, "public_key", key(n->sphinx_pk));
+	json_t *sphinx =
+		json_pack("{s:i,s:o}", "rotation_id", (int)a->dir->rotation, "public_key", key(n->sphinx_pk));
 
 	return json_pack("{s:o,s:n,s:{s:o,s:o,s:o}}", "ip_address", ip(n), "hostname", "keys", "ed25519",
-			 key(n->identity_pk), "x25519", key(n->sphinx_pk), "current_x25519_sphinx_key", sphinx);
+			 key(n->identity_pk), "x25519", key(n->sphinx_pk), "current_x25519_sphinx_key",
+			 sphinx);
 }
 
 /* The reference reads a node only if all ten are there (bootstrap.md 4.5). */
 static json_t *build(const struct nymapi *a)
 {
-	static const char *const unknown[] = { "build_timestamp", "commit_sha", "commit_timestamp", "commit_branch",
-					       "rustc_version", "rustc_channel", "cargo_profile", "cargo_triple" };
+	static const char *const unknown[] = { "build_timestamp", "commit_sha",	   "commit_timestamp",
+					       "commit_branch",	  "rustc_version", "rustc_channel",
+					       "cargo_profile",	  "cargo_triple" };
 	json_t *b = json_pack("{s:s,s:s}", "binary_name", "smolmix-localnet", "build_version",
 			      a->cfg->exit_version >= 10 ? "1.37.0" : "1.31.0");
 
@@ -151,10 +161,11 @@ static json_t *described_node(const struct nymapi *a, const struct node_info *n)
 	json_t *ipr = n->has_ipr ? json_pack("{s:s}", "address", recipient_text(&n->ipr, text)) : json_null();
 
 	return json_pack("{s:i,s:s,s:{s:o,s:o,s:{s:n,s:b},s:o,s:o,s:{s:i,s:n}}}", "node_id", (int)n->id,
-			 "contract_node_type", "nym_node", "description", "host_information", host(a, n), "declared_role",
-			 roles(n), "auxiliary_details", "location", "accepted_operator_terms_and_conditions", 1,
-			 "build_information", build(a), "ip_packet_router", ipr, "mixnet_websockets", "ws_port",
-			 (int)n->ws_port, "wss_port");
+			 "contract_node_type", "nym_node", "description", "host_information", host(a, n),
+			 "declared_role", roles(n), "auxiliary_details", "location",
+			 "accepted_operator_terms_and_conditions", 1, "build_information", build(a),
+			 "ip_packet_router", ipr, "mixnet_websockets", "ws_port", (int)n->ws_port,
+			 "wss_port");
 }
 
 static json_t *described(const struct nymapi *a)

@@ -2,13 +2,14 @@
 /*
  * Nym client of the exit.
  *
- * Theory of operation. One websocket to the gateway, driven by gwproto's client engine (registration first, login after a
- * loss). Pushed blobs are acks (end a pending retransmission) or fragments; repliable messages feed the SURB store and go
- * to the owner. A reply is padded and split; each fragment takes one SURB, or waits in its sender's queue until SURBs
- * come. When the stock is low a SURB request goes out on a SURB of its own (spec traffic.md 8.2).
+ * Theory of operation. One websocket to the gateway, driven by gwproto's client engine (registration first,
+ * login after a loss). Pushed blobs are acks (end a pending retransmission) or fragments; repliable messages
+ * feed the SURB store and go to the owner. A reply is padded and split; each fragment takes one SURB, or
+ * waits in its sender's queue until SURBs come. When the stock is low a SURB request goes out on a SURB of
+ * its own (spec traffic.md 8.2).
  *
- * Retransmission: control replies and SURB requests are kept until their ack comes, timeout 1.5 x expected + 1.5 s, ten
- * times at most, each with another SURB. Data replies are sent once (ipr.md 6.5).
+ * Retransmission: control replies and SURB requests are kept until their ack comes, timeout 1.5 x expected
+ * + 1.5 s, ten times at most, each with another SURB. Data replies are sent once (ipr.md 6.5).
  */
 #include "tools/localnet/nymlink.h"
 
@@ -26,7 +27,7 @@
 #include "tools/localnet/surbstore.h"
 
 #define HOP_MEAN_NS UINT64_C(15000000)
-#define ACK_WAIT_US(expected_us) ((expected_us) * 3 / 2 + 1500 * US_PER_MS)
+#define ACK_WAIT_US(expected_us) ((expected_us)*3 / 2 + 1500 * US_PER_MS)
 #define MESSAGE_MAX (256 * NYM_FRAG_DATA)
 #define REPLY_MAX (4 * NYM_FRAG)
 #define RECONNECT_US (1 * US_PER_S)
@@ -76,7 +77,8 @@ static void gateway_out(struct nymlink *l, int out, size_t len)
 {
 	if (out & GW_OUT_SEND)
 		send_text(l, len);
-	if (gw_client_wants_claim(&l->gw) && gw_client_claim(&l->gw, l->text, sizeof(l->text), &len) == GW_OUT_SEND)
+	if (gw_client_wants_claim(&l->gw) &&
+	    gw_client_claim(&l->gw, l->text, sizeof(l->text), &len) == GW_OUT_SEND)
 		send_text(l, len);
 	if (out & GW_OUT_OPEN)
 		l->ops.ready(l->ops.owner);
@@ -122,7 +124,10 @@ static void on_closed(void *owner, int err)
 static void on_binary(void *owner, uint8_t *msg, size_t len);
 
 static const struct ws_conn_ops link_ops = {
-	.open = on_open, .text = on_text, .binary = on_binary, .closed = on_closed,
+	.open = on_open,
+	.text = on_text,
+	.binary = on_binary,
+	.closed = on_closed,
 };
 
 static void connect_gateway(void *owner)
@@ -199,7 +204,8 @@ static void keep(struct nymlink *l, const uint8_t tag[NYM_TAG], struct out_frag 
 	list_init(&p->link);
 	list_push_back(&l->pending, &p->link);
 	/* The forward part through a SURB is unknown: three hops of the mean (traffic.md 7.1). */
-	heap_insert(&l->timers, &p->timer, loop_now(l->loop) + ACK_WAIT_US((3 * HOP_MEAN_NS + expected_ns) / 1000));
+	heap_insert(&l->timers, &p->timer,
+		    loop_now(l->loop) + ACK_WAIT_US((3 * HOP_MEAN_NS + expected_ns) / 1000));
 	rearm(l);
 }
 
@@ -231,7 +237,8 @@ static void pump(struct nymlink *l, struct sender *t)
 }
 
 /* Splits a message into fragments of the store. Number queued. */
-static void queue_message(struct nymlink *l, struct sender *t, struct wire_wr *w, unsigned limit, bool request)
+static void queue_message(struct nymlink *l, struct sender *t, struct wire_wr *w, unsigned limit,
+			  bool request)
 {
 	struct nym_split sp;
 	struct out_frag *f;
@@ -268,7 +275,8 @@ static void want_more(struct nymlink *l, struct sender *t)
 	pump(l, t);
 }
 
-void nymlink_reply(struct nymlink *l, const uint8_t tag[NYM_TAG], const void *data, size_t len, unsigned limit)
+void nymlink_reply(struct nymlink *l, const uint8_t tag[NYM_TAG], const void *data, size_t len,
+		   unsigned limit)
 {
 	struct sender *t = surb_store_find(&l->store, tag);
 	enum exit_fault bad = l->gateway->bad.exit;
@@ -378,8 +386,8 @@ static void on_binary(void *owner, uint8_t *msg, size_t len)
 	kind = nym_blob_open(blob, blob_len, &l->self, NULL, NULL, id, &frag, &frag_len);
 	if (kind == NYM_BLOB_ACK)
 		on_ack(l, id);
-	if (kind == NYM_BLOB_FRAG &&
-	    nym_rx_insert(l->rx, loop_now(l->loop), frag, frag_len, l->message, sizeof(l->message), &out_len) == 1)
+	if (kind == NYM_BLOB_FRAG && nym_rx_insert(l->rx, loop_now(l->loop), frag, frag_len, l->message,
+						   sizeof(l->message), &out_len) == 1)
 		on_message(l, l->message, out_len);
 }
 
@@ -412,10 +420,13 @@ void nymlink_rotated(struct nymlink *l)
 }
 
 struct nymlink *nymlink_new(struct loop *loop, struct ws *ws, struct rng *rng, const struct localnet_cfg *cfg,
-			    const struct directory *dir, const struct node_info *gateway, const struct nym_self *self,
-			    const struct nymlink_ops *ops)
+			    const struct directory *dir, const struct node_info *gateway,
+			    const struct nym_self *self, const struct nymlink_ops *ops)
 {
-	const struct nym_rx_limits lim = { .frags = 2048, .sets = 128, .recent = 4096, .stale_us = 1800 * US_PER_S,
+	const struct nym_rx_limits lim = { .frags = 2048,
+					   .sets = 128,
+					   .recent = 4096,
+					   .stale_us = 1800 * US_PER_S,
 					   .recent_us = 600 * US_PER_S };
 	struct nymlink *l = calloc(1, sizeof(*l));
 
@@ -436,7 +447,8 @@ struct nymlink *nymlink_new(struct loop *loop, struct ws *ws, struct rng *rng, c
 	gw_client_init(&l->gw, self->addr.identity, self->identity_sk, self->addr.gateway, rng);
 	nymlink_rotated(l);
 	l->rx = nym_rx_new(&lim);
-	if (!l->rx || surb_store_init(&l->store) < 0 || pool_init(&l->pending_pool, sizeof(struct pending), 256) < 0) {
+	if (!l->rx || surb_store_init(&l->store) < 0 ||
+	    pool_init(&l->pending_pool, sizeof(struct pending), 256) < 0) {
 		nymlink_free(l);
 		errno = ENOMEM;
 		return NULL;

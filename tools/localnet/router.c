@@ -2,17 +2,19 @@
 /*
  * IP packet router.
  *
- * Theory of operation. Messages come from the Nym client with the sender's tag. A stream frame (16-byte header, kind 3) holds an IPR
- * message of version 9 or 10; a bare message must be version 8 (transport rule, spec ipr.md 6.1). Control requests are
- * answered in line, in a stream always as Data frame with sequence 0. A connected client owns an address pair 10.0.x.y /
- * fc00::xy; its packets are checked (source, policy) and handed to the exit interface. Packets from the internet are
- * looked up by destination, bundled (1500 bytes, 20 ms or what the client asked for) and sent as data responses with
- * sequence 1, 2, ..., never retransmitted (6.5).
+ * Theory of operation. Messages come from the Nym client with the sender's tag. A stream frame (16-byte
+ * header, kind 3) holds an IPR message of version 9 or 10; a bare message must be version 8 (transport rule,
+ * spec ipr.md 6.1). Control requests are answered in line, in a stream always as Data frame with sequence 0.
+ * A connected client owns an address pair 10.0.x.y / fc00::xy; its packets are checked (source, policy) and
+ * handed to the exit interface. Packets from the internet are looked up by destination, bundled (1500 bytes,
+ * 20 ms or what the client asked for) and sent as data responses with sequence 1, 2, ..., never retransmitted
+ * (6.5).
  *
  * Clients that sent no packet for 60 s are forgotten without a word, checked every 10 s (6.7).
  *
- * Policy: only destinations in global address space, unless --map names them or --allow-local is given; a denial is answered
- * once per packet by an info message. IP fragments are dropped, as by the reference (ipr.md 11, 3).
+ * Policy: only destinations in global address space, unless --map names them or --allow-local is given; a
+ * denial is answered once per packet by an info message. IP fragments are dropped, as by the reference
+ * (ipr.md 11, 3).
  */
 #include "tools/localnet/router.h"
 
@@ -129,8 +131,8 @@ static struct client *client_add(struct router *r, const uint8_t tag[NYM_TAG])
 
 /* ---- answers ---- */
 
-static void send_frame(struct router *r, const uint8_t tag[NYM_TAG], const struct ipr_response *resp, bool framed,
-		       uint64_t stream_id, uint32_t seq, unsigned limit)
+static void send_frame(struct router *r, const uint8_t tag[NYM_TAG], const struct ipr_response *resp,
+		       bool framed, uint64_t stream_id, uint32_t seq, unsigned limit)
 {
 	struct wire_wr w;
 	int len;
@@ -152,8 +154,9 @@ static void answer(struct router *r, const struct asked *a, const struct ipr_res
 static void flush(void *owner)
 {
 	struct client *c = owner;
-	struct ipr_response resp = { .version = c->version, .kind = IPR_DATA, .bundle = c->bundle,
-				     .bundle_len = c->bundle_len };
+	struct ipr_response resp = {
+		.version = c->version, .kind = IPR_DATA, .bundle = c->bundle, .bundle_len = c->bundle_len
+	};
 
 	if (!c->bundle_len)
 		return;
@@ -206,7 +209,9 @@ static bool allowed(const struct router *r, const struct addr *dst)
 static void deny(struct router *r, struct client *c, const struct addr *dst)
 {
 	char text[ADDR_TEXT];
-	struct ipr_response resp = { .version = c->version, .kind = IPR_INFO, .result = IPR_INFO_EXIT_POLICY,
+	struct ipr_response resp = { .version = c->version,
+				     .kind = IPR_INFO,
+				     .result = IPR_INFO_EXIT_POLICY,
 				     .level = IPR_LEVEL_WARN };
 	size_t len;
 
@@ -296,7 +301,9 @@ static void do_connect(struct router *r, const struct asked *a, const struct ipr
 static void do_disconnect(struct router *r, const struct asked *a, const struct ipr_request *req)
 {
 	struct client *c = by_tag(r, a->tag);
-	struct ipr_response resp = { .version = req->version, .kind = IPR_DISCONNECT, .id = req->id,
+	struct ipr_response resp = { .version = req->version,
+				     .kind = IPR_DISCONNECT,
+				     .id = req->id,
 				     .result = c ? IPR_DISC_OK : IPR_DISC_NOT_CONNECTED };
 
 	if (c)
@@ -396,8 +403,9 @@ static void on_ready(void *owner)
 }
 
 struct router *router_new(struct loop *loop, struct ws *ws, struct rng *rng, const struct localnet_cfg *cfg,
-			  const struct directory *dir, const struct node_info *gateway, const struct nym_self *self,
-			  const struct addr *source, void (*ready)(void *owner), void *owner)
+			  const struct directory *dir, const struct node_info *gateway,
+			  const struct nym_self *self, const struct addr *source, void (*ready)(void *owner),
+			  void *owner)
 {
 	struct router *r = calloc(1, sizeof(*r));
 	struct nymlink_ops ops = { .ready = on_ready, .message = on_message };

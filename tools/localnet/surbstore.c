@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * SURB store. SURBs and fragments come from two pools shared by all senders; a sender that floods us with SURBs only fills
- * its share of the pool (new ones are dropped and counted when it is empty). A malformed SURB in a list drops that SURB.
+ * SURB store. SURBs and fragments come from two pools shared by all senders; a sender that floods us with
+ * SURBs only fills its share of the pool (new ones are dropped and counted when it is empty). A malformed
+ * SURB in a list drops that SURB.
  */
 #include "tools/localnet/surbstore.h"
 
@@ -78,7 +79,8 @@ void surb_store_drop(struct surb_store *s, struct sender *t)
 	t->in_use = false;
 }
 
-/* A SURB for t; when there is none left, all of the sender that heard from its client longest ago are. NULL: t has them all. */
+/* A SURB for t; when there is none left, all of the sender that heard from its client longest ago are. NULL:
+ * t has them all. */
 static struct stored_surb *make_surb(struct surb_store *s, const struct sender *t)
 {
 	struct stored_surb *b = pool_get(&s->surbs);
@@ -87,7 +89,8 @@ static struct stored_surb *make_surb(struct surb_store *s, const struct sender *
 	for (unsigned i = 0; i < STORE_SENDERS && !b; i++) {
 		struct sender *o = &s->sender[i];
 
-		if (o != t && o->in_use && !list_empty(&o->surbs) && (!oldest || o->last_us < oldest->last_us))
+		if (o != t && o->in_use && !list_empty(&o->surbs) &&
+		    (!oldest || o->last_us < oldest->last_us))
 			oldest = o;
 	}
 	if (oldest)
@@ -168,7 +171,8 @@ bool surb_store_take(struct surb_store *s, struct sender *t, struct surb *ret, u
 	return false;
 }
 
-struct out_frag *surb_store_next(struct surb_store *s, struct sender *t, struct surb *ret, uint8_t *ret_rotation)
+struct out_frag *surb_store_next(struct surb_store *s, struct sender *t, struct surb *ret,
+				 uint8_t *ret_rotation)
 {
 	struct list *it;
 	struct out_frag *f;

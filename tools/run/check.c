@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * smolmix-run --check. One line per fact; what is needed and missing says so. Each kernel feature is tried, not concluded from a version
- * number.
+ * smolmix-run --check. One line per fact; what is needed and missing says so. Each kernel feature is tried,
+ * not concluded from a version number.
  */
 #include "tools/run/check.h"
 

@@ -2,10 +2,11 @@
 /*
  * Starting and watching the command.
  *
- * Theory of operation. The tunnel runs in a thread of this process, so the child of fork() only makes system calls on what was
- * prepared before: environment, filter, signal mask. It stays in our process group: the terminal's signals reach it directly, and
- * we only outlive them. A signal that somebody sent to smolmix-run itself is passed on. When the command stops (Ctrl-Z), smolmix-run stops
- * as well, so that the shell sees the job stop; both continue together.
+ * Theory of operation. The tunnel runs in a thread of this process, so the child of fork() only makes system
+ * calls on what was prepared before: environment, filter, signal mask. It stays in our process group: the
+ * terminal's signals reach it directly, and we only outlive them. A signal that somebody sent to smolmix-run
+ * itself is passed on. When the command stops (Ctrl-Z), smolmix-run stops as well, so that the shell sees the
+ * job stop; both continue together.
  *
  * This process is a subreaper: daemons of the command become our children and are collected here.
  */
@@ -45,7 +46,8 @@ static char *assign(const char *name, const char *value)
 
 static int replaced(const char *var)
 {
-	static const char *const names[] = { "LD_PRELOAD=", "SMOLMIX_SOCKET=", "SMOLMIX_VERBOSE=", "SMOLMIX_RULE=" };
+	static const char *const names[] = { "LD_PRELOAD=", "SMOLMIX_SOCKET=", "SMOLMIX_VERBOSE=",
+					     "SMOLMIX_RULE=" };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (!strncmp(var, names[i], strlen(names[i])))
@@ -103,7 +105,8 @@ static char **make_env(const struct child_cfg *cfg, size_t *ret_n)
 static void complain(const char *what, int err)
 {
 	char line[600];
-	int n = snprintf(line, sizeof(line), "smolmix-run: %.300s: cannot be started: %s\n", what, err_str(err));
+	int n = snprintf(line, sizeof(line), "smolmix-run: %.300s: cannot be started: %s\n", what,
+			 err_str(err));
 
 	if (n > 0 && write(STDERR_FILENO, line, (size_t)n) < 0)
 		return;

@@ -28,8 +28,8 @@ void child_signals(sigset_t *set);
 int child_start(struct child *c, const struct child_cfg *cfg);
 /* Handles one signal that arrived for smolmix-run: passes it on when the terminal has not already done so. */
 void child_signal(const struct child *c, const struct signalfd_siginfo *si);
-/* Collects what has ended or stopped. 1: the command has ended. 0: not yet. When it was stopped, this process stops too and returns when both
- * are continued. */
+/* Collects what has ended or stopped. 1: the command has ended. 0: not yet. When it was stopped, this process
+ * stops too and returns when both are continued. */
 int child_reap(struct child *c);
 
 #endif

@@ -2,13 +2,15 @@
 /*
  * The seccomp filter.
  *
- * Theory of operation. Every socket a covered program needs is AF_UNIX, so the filter only looks at scalar arguments: there is nothing to
- * race with. libseccomp compiles it in the parent; the child, which may be a fork of a threaded process, only makes two system calls.
+ * Theory of operation. Every socket a covered program needs is AF_UNIX, so the filter only looks at scalar
+ * arguments: there is nothing to race with. libseccomp compiles it in the parent; the child, which may be a
+ * fork of a threaded process, only makes two system calls.
  *
- * Points of interposition.md 3.2: (1) no_new_privs; (2) native architecture only, x32 and 32-bit calls kill; (3) socket() for AF_UNIX and
- * routing netlink; (4) no io_uring, which would make sockets past the filter; (5) no ways to borrow another process's sockets or to
- * get a network of one's own; (6) inherited descriptors. clone3 takes its flags from memory and is therefore "unknown": libc falls back to
- * clone. ptrace is refused too: it would reach processes outside the tree.
+ * Points of interposition.md 3.2: (1) no_new_privs; (2) native architecture only, x32 and 32-bit calls kill;
+ * (3) socket() for AF_UNIX and routing netlink; (4) no io_uring, which would make sockets past the filter;
+ * (5) no ways to borrow another process's sockets or to get a network of one's own; (6) inherited
+ * descriptors. clone3 takes its flags from memory and is therefore "unknown": libc falls back to clone.
+ * ptrace is refused too: it would reach processes outside the tree.
  */
 #include "tools/run/guard.h"
 
@@ -44,12 +46,12 @@ struct refused {
 static int add_refused(scmp_filter_ctx ctx)
 {
 	static const struct refused all[] = {
-		{ SCMP_SYS(io_uring_setup), ENOSYS },	  { SCMP_SYS(io_uring_enter), ENOSYS },
-		{ SCMP_SYS(io_uring_register), ENOSYS },  { SCMP_SYS(clone3), ENOSYS },
-		{ SCMP_SYS(pidfd_getfd), EPERM },	  { SCMP_SYS(ptrace), EPERM },
-		{ SCMP_SYS(process_vm_writev), EPERM },	  { SCMP_SYS(bpf), EPERM },
-		{ SCMP_SYS(userfaultfd), EPERM },	  { SCMP_SYS(setns), EPERM },
-		{ SCMP_SYS(kexec_load), EPERM },	  { SCMP_SYS(kexec_file_load), EPERM },
+		{ SCMP_SYS(io_uring_setup), ENOSYS },	 { SCMP_SYS(io_uring_enter), ENOSYS },
+		{ SCMP_SYS(io_uring_register), ENOSYS }, { SCMP_SYS(clone3), ENOSYS },
+		{ SCMP_SYS(pidfd_getfd), EPERM },	 { SCMP_SYS(ptrace), EPERM },
+		{ SCMP_SYS(process_vm_writev), EPERM },	 { SCMP_SYS(bpf), EPERM },
+		{ SCMP_SYS(userfaultfd), EPERM },	 { SCMP_SYS(setns), EPERM },
+		{ SCMP_SYS(kexec_load), EPERM },	 { SCMP_SYS(kexec_file_load), EPERM },
 	};
 	int r = 0;
 
@@ -77,7 +79,8 @@ static int add_socket(scmp_filter_ctx ctx)
 	return r;
 }
 
-/* The loopback sockets the tunnel's host gives out stay bound to the loopback device, whoever runs the program. */
+/* The loopback sockets the tunnel's host gives out stay bound to the loopback device, whoever runs the
+ * program. */
 static int add_device(scmp_filter_ctx ctx)
 {
 	static const scmp_datum_t names[] = { SO_BINDTODEVICE, OPT_BINDTOIFINDEX };

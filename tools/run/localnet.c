@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The local test network for --localnet: the program of the same folder, in a process group of its own so that Ctrl-C ends the command first and
- * the network last; the kernel ends it when smolmix-run dies.
+ * The local test network for --localnet: the program of the same folder, in a process group of its own so
+ * that Ctrl-C ends the command first and the network last; the kernel ends it when smolmix-run dies.
  */
 #include "tools/run/localnet.h"
 

@@ -2,13 +2,14 @@
 /*
  * Options of smolmix-run.
  *
- * Theory of operation. What concerns the tunnel are rows of stack/settings; rows of the same kind for what concerns this command stand here. The
- * configuration file and then the environment are read first with the same functions, so that the command line wins. Which file that is
- * only the whole command line can tell, so it is read once for that, and once more over the others. Parsing stops at the first word
- * that is no option, or after "--": the rest is the command. A value may follow "=" or be the next word.
+ * Theory of operation. What concerns the tunnel are rows of stack/settings; rows of the same kind for what
+ * concerns this command stand here. The configuration file and then the environment are read first with the
+ * same functions, so that the command line wins. Which file that is only the whole command line can tell, so
+ * it is read once for that, and once more over the others. Parsing stops at the first word that is no option,
+ * or after "--": the rest is the command. A value may follow "=" or be the next word.
  *
- * The file: lines of "name = value", "name" alone for a switch, "#" begins a comment line. Without --config it is smolmix.conf in
- * $XDG_CONFIG_HOME or $HOME/.config, which need not exist.
+ * The file: lines of "name = value", "name" alone for a switch, "#" begins a comment line. Without --config
+ * it is smolmix.conf in $XDG_CONFIG_HOME or $HOME/.config, which need not exist.
  */
 #include "tools/run/options.h"
 
@@ -89,17 +90,31 @@ static const char *set_help(struct options *o, const char *value)
 
 /* ---- the table ---- */
 
+/* clang-format off: a table */
 static const struct row own[] = {
-	{ 0, true, set_localnet,
-	  { "localnet", NULL, "start a Nym network on this machine and use it (no anonymity)", "0 or 1", NULL } },
-	{ 0, true, set_config,
-	  { "config", "FILE", "read these options from FILE (~/.config/smolmix.conf)", "name a file", NULL } },
+	{ 0,
+	  true,
+	  set_localnet,
+	  { "localnet", NULL, "start a Nym network on this machine and use it (no anonymity)", "0 or 1",
+	    NULL } },
+	{ 0,
+	  true,
+	  set_config,
+	  { "config", "FILE", "read these options from FILE (~/.config/smolmix.conf)", "name a file",
+	    NULL } },
 	{ 0, false, set_check, { "check", NULL, "say what this machine supports, and end", "", NULL } },
-	{ 'v', true, set_verbose, { "verbose", NULL, "say more; twice for every destination", "use 0 to 3", NULL } },
-	{ 'q', false, set_quiet, { "quiet", NULL, "say nothing but why the command could not be run", "", NULL } },
+	{ 'v',
+	  true,
+	  set_verbose,
+	  { "verbose", NULL, "say more; twice for every destination", "use 0 to 3", NULL } },
+	{ 'q',
+	  false,
+	  set_quiet,
+	  { "quiet", NULL, "say nothing but why the command could not be run", "", NULL } },
 	{ 0, false, set_version, { "version", NULL, "print the version, and end", "", NULL } },
 	{ 'h', false, set_help, { "help", NULL, "print this, and end", "", NULL } },
 };
+/* clang-format on */
 #define N_OWN (sizeof(own) / sizeof(own[0]))
 #define OWN_FIRST 1 /* of them stand before the settings in --help */
 
@@ -128,10 +143,11 @@ void options_help(void)
 	for (size_t i = 0; row_at(i, &r); i++) {
 		const char comma[] = { '-', r.letter, ',', ' ', '\0' };
 
-		snprintf(left, sizeof(left), "%s--%s%s%s", r.letter ? comma : "    ", r.s.name, r.s.value ? " " : "",
-			 r.s.value ? r.s.value : "");
+		snprintf(left, sizeof(left), "%s--%s%s%s", r.letter ? comma : "    ", r.s.name,
+			 r.s.value ? " " : "", r.s.value ? r.s.value : "");
 		settings_env_name(r.s.name, env);
-		printf("  %-26s %s%s%s%s\n", left, r.s.help, r.env ? " [" : "", r.env ? env : "", r.env ? "]" : "");
+		printf("  %-26s %s%s%s%s\n", left, r.s.help, r.env ? " [" : "", r.env ? env : "",
+		       r.env ? "]" : "");
 	}
 	puts("\nRules are tried in order, the first that matches wins: \"deny D\" (as if it could not be reached), \"tunnel D\"\n"
 	     "(through the mixnet, private networks behind the exit too), \"loopback D\" (this machine itself). D is an address,\n"
@@ -154,7 +170,8 @@ struct error {
 	size_t cap;
 };
 
-static int apply(struct options *o, const struct row *r, const char *origin, const char *value, struct error *e)
+static int apply(struct options *o, const struct row *r, const char *origin, const char *value,
+		 struct error *e)
 {
 	const char *reason;
 
@@ -205,9 +222,11 @@ static const struct row *row_by_letter(char c)
 }
 
 /* One line of the configuration file: "name = value" or "name". */
-static int config_line(struct options *o, const char origin[FILE_NAME_MAX + SETTINGS_ENV_MAX], char *text, struct error *e)
+static int config_line(struct options *o, const char origin[FILE_NAME_MAX + SETTINGS_ENV_MAX], char *text,
+		       struct error *e)
 {
-	char *name = text + strspn(text, BLANKS), *end = name + strcspn(name, BLANKS "="), *value = end + strspn(end, BLANKS);
+	char *name = text + strspn(text, BLANKS), *end = name + strcspn(name, BLANKS "="),
+	     *value = end + strspn(end, BLANKS);
 	struct row r;
 	bool known = row_by_name(name, (size_t)(end - name), &r), given = *value == '=';
 	char at[FILE_NAME_MAX + 2 * SETTINGS_ENV_MAX];
@@ -217,7 +236,8 @@ static int config_line(struct options *o, const char origin[FILE_NAME_MAX + SETT
 	*end = '\0';
 	snprintf(at, sizeof(at), "%s: %.60s", origin, name);
 	if (!known || !r.env || r.set == set_config) {
-		snprintf(e->text, e->cap, "%s: no such option in a configuration file; see smolmix-run --help", at);
+		snprintf(e->text, e->cap,
+			 "%s: no such option in a configuration file; see smolmix-run --help", at);
 		return -1;
 	}
 	value += given;
@@ -270,8 +290,8 @@ static int from_config(struct options *o, const char *named, struct error *e)
 		named = secure_getenv("SMOLMIX_CONFIG");
 	if (named && *named)
 		return from_file(o, named, true, e);
-	n = dir && *dir ? snprintf(path, sizeof(path), "%s/smolmix.conf", dir) :
-			  snprintf(path, sizeof(path), "%s/.config/smolmix.conf", home ? home : "");
+	n = dir && *dir ? snprintf(path, sizeof(path), "%s/smolmix.conf", dir)
+			: snprintf(path, sizeof(path), "%s/.config/smolmix.conf", home ? home : "");
 	return n < (int)sizeof(path) ? from_file(o, path, false, e) : 0;
 }
 
@@ -366,7 +386,8 @@ int options_parse(struct options *o, int argc, char **argv, char *err, size_t er
 		return -1;
 	}
 	if (o->localnet && o->tunnel.network_given) {
-		snprintf(err, err_cap, "--localnet: another network was named too; leave --network and --api out");
+		snprintf(err, err_cap,
+			 "--localnet: another network was named too; leave --network and --api out");
 		return -1;
 	}
 	return 0;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the user asked for: one table feeds the configuration file, the environment (SMOLMIX_NAME), the command line and --help. The
- * later one wins; rules of the later one stand before those of the earlier, so that they win too.
+ * What the user asked for: one table feeds the configuration file, the environment (SMOLMIX_NAME), the
+ * command line and --help. The later one wins; rules of the later one stand before those of the earlier, so
+ * that they win too.
  */
 #ifndef TOOLS_RUN_OPTIONS_H
 #define TOOLS_RUN_OPTIONS_H

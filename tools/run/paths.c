@@ -2,9 +2,10 @@
 /*
  * Paths of smolmix-run.
  *
- * Theory of operation. The command is looked for before anything is started, so that a typing error costs nothing and has the exit codes
- * of env(1). A file that the preload library cannot cover is refused by name: under the guard it would fail at its first socket, and less
- * clearly. Scripts are judged by their interpreter.
+ * Theory of operation. The command is looked for before anything is started, so that a typing error costs
+ * nothing and has the exit codes of env(1). A file that the preload library cannot cover is refused by name:
+ * under the guard it would fail at its first socket, and less clearly. Scripts are judged by their
+ * interpreter.
  */
 #include "tools/run/paths.h"
 
@@ -94,15 +95,16 @@ static int judge(const char *first, char *err, size_t err_cap)
 			return 0; /* executable but not readable: the kernel's business */
 		if (gains_privilege(fd)) {
 			close(fd);
-			return refuse(path, "is set-user-id or set-group-id", "run it as that user, or use another program",
-				      err, err_cap);
+			return refuse(path, "is set-user-id or set-group-id",
+				      "run it as that user, or use another program", err, err_cap);
 		}
 		if (exe_inspect(fd, &exe) < 0)
 			exe.kind = EXE_UNKNOWN;
 		close(fd);
 		why = exe_refusal(exe.kind);
 		if (why)
-			return refuse(path, why, "use a build that is linked dynamically with this system's glibc", err,
+			return refuse(path, why,
+				      "use a build that is linked dynamically with this system's glibc", err,
 				      err_cap);
 		if (exe.kind != EXE_SCRIPT || !exe.interp[0])
 			break;
@@ -114,13 +116,11 @@ static int judge(const char *first, char *err, size_t err_cap)
 int paths_command(const char *command, char out[PATHS_MAX], char *err, size_t err_cap)
 {
 	switch (search(command, out)) {
-	case FOUND:
-		return judge(out, err, err_cap);
+	case FOUND: return judge(out, err, err_cap);
 	case FOUND_DENIED:
 		snprintf(err, err_cap, "%.300s: not executable; check its permissions", command);
 		return 126;
-	case FOUND_NOT:
-		break;
+	case FOUND_NOT: break;
 	}
 	snprintf(err, err_cap, "%.300s: command not found; check its name and PATH", command);
 	return 127;
