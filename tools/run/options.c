@@ -90,27 +90,15 @@ static const char *set_help(struct options *o, const char *value)
 
 /* ---- the table ---- */
 
-/* clang-format off: a table */
+/* clang-format off */
 static const struct row own[] = {
-	{ 0,
-	  true,
-	  set_localnet,
-	  { "localnet", NULL, "start a Nym network on this machine and use it (no anonymity)", "0 or 1",
-	    NULL } },
-	{ 0,
-	  true,
-	  set_config,
-	  { "config", "FILE", "read these options from FILE (~/.config/smolmix.conf)", "name a file",
-	    NULL } },
+	{ 0, true, set_localnet,
+	  { "localnet", NULL, "start a Nym network on this machine and use it (no anonymity)", "0 or 1", NULL } },
+	{ 0, true, set_config,
+	  { "config", "FILE", "read these options from FILE (~/.config/smolmix.conf)", "name a file", NULL } },
 	{ 0, false, set_check, { "check", NULL, "say what this machine supports, and end", "", NULL } },
-	{ 'v',
-	  true,
-	  set_verbose,
-	  { "verbose", NULL, "say more; twice for every destination", "use 0 to 3", NULL } },
-	{ 'q',
-	  false,
-	  set_quiet,
-	  { "quiet", NULL, "say nothing but why the command could not be run", "", NULL } },
+	{ 'v', true, set_verbose, { "verbose", NULL, "say more; twice for every destination", "use 0 to 3", NULL } },
+	{ 'q', false, set_quiet, { "quiet", NULL, "say nothing but why the command could not be run", "", NULL } },
 	{ 0, false, set_version, { "version", NULL, "print the version, and end", "", NULL } },
 	{ 'h', false, set_help, { "help", NULL, "print this, and end", "", NULL } },
 };
