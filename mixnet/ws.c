@@ -6,6 +6,8 @@
  * wakes for either. ws_run() alternates lws_service() and a loop_dispatch() that does not wait: timers,
  * watches, the after hook and deferred tasks run after each round, whoever woke it. Callbacks of lws refresh
  * loop_now() first, since they run outside a dispatch.
+ * While nobody waits for what arrives it is our loop that waits, and lws looks for more when a timer has run:
+ * a cover packet that comes back wakes nobody.
  *
  * A connection (struct ws_conn) is the same for client and server. Messages to be sent are copied into blocks
  * with LWS_PRE bytes of headroom, from a pool for ordinary sizes; one is written per WRITEABLE callback.
@@ -195,12 +197,18 @@ int ws_dispatch(struct ws *w, int timeout_ms)
 	return r < 0 ? r : 0;
 }
 
-int ws_run(struct ws *w)
+int ws_run(struct ws *w, bool (*calm)(void *owner), void *owner)
 {
 	int r = loop_dispatch(w->loop, 0);
 
-	while (r >= 0 && !loop_quitting(w->loop))
-		r = ws_dispatch(w, -1);
+	while (r >= 0 && !loop_quitting(w->loop)) {
+		bool later = calm && calm(owner);
+
+		if (later)
+			r = loop_dispatch(w->loop, WS_CALM_MS);
+		if (r >= 0)
+			r = ws_dispatch(w, later ? 0 : -1);
+	}
 	return r < 0 ? r : 0;
 }
 

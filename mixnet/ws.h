@@ -24,8 +24,10 @@ struct ws_get;
 
 struct ws *ws_new(struct loop *loop, unsigned max_conns); /* NULL: errno */
 void ws_free(struct ws *w);				  /* closes everything; outside callbacks only */
-/* Serves until loop_quit(loop). 0 or -errno. */
-int ws_run(struct ws *w);
+#define WS_CALM_MS 20
+/* Serves until loop_quit(loop). 0 or -errno. calm, asked each turn, may be NULL: nobody waits for what
+ * arrives, so it is read when a timer runs or after WS_CALM_MS, in fewer wake-ups. */
+int ws_run(struct ws *w, bool (*calm)(void *owner), void *owner);
 /* One round of at most timeout_ms (tests). */
 int ws_dispatch(struct ws *w, int timeout_ms);
 

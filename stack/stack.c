@@ -158,6 +158,11 @@ int stack_new(struct stack **ret, struct loop *loop, struct pktlink *link, const
 	return 0;
 }
 
+bool stack_idle(const struct stack *s)
+{
+	return list_empty(&s->socks.list);
+}
+
 void stack_get_stats(const struct stack *s, struct stack_stats *st)
 {
 	*st = s->socks.stats;

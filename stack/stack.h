@@ -40,6 +40,8 @@ struct stack;
  * exists already. */
 int stack_new(struct stack **ret, struct loop *loop, struct pktlink *link, const struct stack_cfg *cfg,
 	      const char *ctl_path);
+/* No program has a socket, no name is looked up. */
+bool stack_idle(const struct stack *s);
 void stack_get_stats(const struct stack *s, struct stack_stats *st);
 /* No new sockets; existing ones finish sending. drained(owner) when nothing is left to send. */
 void stack_drain(struct stack *s, void (*drained)(void *owner), void *owner);

@@ -4,7 +4,7 @@
  *
  * Theory of operation. tunnel_start() makes loop, libwebsockets, bridge and stack, and a thread that runs
  * them; it alone touches them from then on. Other threads see a copy of the statistics, renewed at every
- * state change and ten times a second while somebody asks, and say what they want (stop) through flags and
+ * state change and once a second, and say what they want (stop) through flags and
  * loop_wake().
  *
  * Stop: the stack takes no new sockets and finishes sending, the bridge drains and says goodbye, then the
@@ -26,7 +26,7 @@
 #include "base/log.h"
 #include "mixnet/prim.h"
 
-#define SNAPSHOT_US (100 * US_PER_MS)
+#define SNAPSHOT_US US_PER_S
 #define GOODBYE_US (1 * US_PER_S) /* for the disconnect after the drain */
 
 struct tunnel {
@@ -114,6 +114,13 @@ static void on_wake(void *owner)
 		drained(t);
 }
 
+static bool calm(void *owner)
+{
+	const struct tunnel *t = owner;
+
+	return bridge_state(t->bridge) == BRIDGE_READY && stack_idle(t->stack);
+}
+
 static void *run(void *arg)
 {
 	struct tunnel *t = arg;
@@ -122,7 +129,7 @@ static void *run(void *arg)
 	pthread_setname_np(pthread_self(), "smolmix-tunnel");
 	bridge_start(t->bridge);
 	on_snapshot(t);
-	r = ws_run(t->ws);
+	r = ws_run(t->ws, calm, t);
 	if (r < 0)
 		log_error("tunnel: %s", err_str(r));
 	take_snapshot(t);

@@ -399,7 +399,7 @@ int main(int argc, char **argv)
 	if (r < 0)
 		fprintf(stderr, "smolmix-localnet: cannot start: %s\n", err_str(r));
 	else
-		r = start_control(&w) ? ws_run(w.ws) : SMX_ECONFIG;
+		r = start_control(&w) ? ws_run(w.ws, NULL, NULL) : SMX_ECONFIG;
 	stop(&w);
 	return r < 0 ? 1 : 0;
 }
