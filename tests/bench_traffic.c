@@ -5,7 +5,8 @@
  * traffic.md 12.3): down 3.33 R / 1.02 packets of 1420 bytes a second, up R segments of 1460 bytes, five of
  * them in five fragments with the SURB for their answer. A rate counts from connect() to the last byte, slow
  * start included. One connection cannot pass 64 KiB a round trip, which is libslirp's largest window (it does
- * not scale); several together show what the tunnel can. And what it costs while nothing happens.
+ * not scale); several together show what the tunnel can. The rows that end in "far" have a network whose hops
+ * take 60 ms, 30 more or less, beside the nodes' delays. And what it costs while nothing happens.
  */
 #include <jansson.h>
 #include <signal.h>
@@ -26,6 +27,7 @@
 
 struct net {
 	pid_t server, localnet;
+	bool far; /* hops take 60 ms, 30 more or less */
 	char api[128];
 	char run[PEER_PATH];
 };
@@ -33,7 +35,7 @@ struct net {
 static bool net_start(struct net *n)
 {
 	char path[PEER_PATH], map[64], line[2048];
-	char *argv[] = { path, "--map", map, NULL };
+	char *argv[] = { path, "--map", map, n->far ? "--delay" : NULL, "60", "--jitter", "30", NULL };
 	json_t *ready = NULL;
 	uint16_t port = 0;
 	ssize_t got = -1;
@@ -127,7 +129,7 @@ static void transfer(struct bench *b, struct net *n, const char *profile, const 
 	char name[64];
 
 	peer_job(&j, what, SERVER, 80, bytes, streams);
-	snprintf(name, sizeof(name), "tcp_%s_%s_%u", what, profile, streams);
+	snprintf(name, sizeof(name), "tcp_%s_%s_%u%s", what, profile, streams, n->far ? "_far" : "");
 	if (!row_wanted(b, name))
 		return;
 	if (!peer_run(&r, prefix, &j, NULL)) {
@@ -291,9 +293,9 @@ static void idle(struct bench *b, struct net *n, const char *profile)
 	peer_stop(pid, SIGTERM);
 }
 
-static void with_net(struct bench *b, void (*run)(struct bench *b, struct net *n))
+static void with_net(struct bench *b, bool far, void (*run)(struct bench *b, struct net *n))
 {
-	struct net n = { .server = -1, .localnet = -1 };
+	struct net n = { .server = -1, .localnet = -1, .far = far };
 
 	if (net_start(&n))
 		run(b, &n);
@@ -322,6 +324,14 @@ static void all_transfers(struct bench *b, struct net *n)
 	loaded(b, n, "fast", 20000000, 35);
 }
 
+static void far_transfers(struct bench *b, struct net *n)
+{
+	transfer(b, n, "default", "download", 16, 4000000, 225);
+	transfer(b, n, "default", "upload", 16, 1500000, 73);
+	transfer(b, n, "fast", "download", 16, 12000000, 1127);
+	transfer(b, n, "fast", "upload", 16, 6000000, 365);
+}
+
 static void costs(struct bench *b, struct net *n)
 {
 	cost_report(b, n->run, n->api, SERVER);
@@ -336,15 +346,16 @@ static void all_idle(struct bench *b, struct net *n)
 
 void bench_traffic(struct bench *b)
 {
-	with_net(b, all_transfers);
+	with_net(b, false, all_transfers);
+	with_net(b, true, far_transfers);
 }
 
 void bench_cost(struct bench *b)
 {
-	with_net(b, costs);
+	with_net(b, false, costs);
 }
 
 void bench_idle(struct bench *b)
 {
-	with_net(b, all_idle);
+	with_net(b, false, all_idle);
 }

@@ -164,8 +164,12 @@ def servers():
 
 def run(argv, env):
     """Output lines and exit code."""
-    p = subprocess.run(argv, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                       timeout=100, check=False)
+    try:
+        p = subprocess.run(argv, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                           timeout=100, check=False)
+    except subprocess.TimeoutExpired as e:
+        print((e.stdout or b"").decode(errors="replace"), "... and then nothing more")
+        raise
     return [*(line.rstrip() for line in p.stdout.decode(errors="replace").splitlines()), f"exit {p.returncode}"]
 
 
