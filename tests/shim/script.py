@@ -17,7 +17,7 @@ import struct
 import threading
 import time
 
-WAIT_S = 20
+WAIT_S = 80  # longer than any program takes to fill what there is to be filled: else it is drained meanwhile, for ever
 _kept = {}
 _changed = threading.Condition()
 
