@@ -129,17 +129,22 @@ static void note(const struct cmsghdr *c, struct ctl_dgram *ret, struct addr *re
 	}
 }
 
+static struct msghdr room(struct sockaddr_storage *name, struct iovec *iov, union control *u)
+{
+	return (struct msghdr){ .msg_name = name,
+				.msg_namelen = sizeof(*name),
+				.msg_iov = iov,
+				.msg_iovlen = 1,
+				.msg_control = u->buf,
+				.msg_controllen = sizeof(u->buf) };
+}
+
 ssize_t loopback_recv(int fd, void *buf, size_t cap, struct ctl_dgram *ret, struct addr *ret_to)
 {
 	union control u;
 	struct sockaddr_storage ss;
 	struct iovec iov = { buf, cap };
-	struct msghdr m = { .msg_name = &ss,
-			    .msg_namelen = sizeof(ss),
-			    .msg_iov = &iov,
-			    .msg_iovlen = 1,
-			    .msg_control = u.buf,
-			    .msg_controllen = sizeof(u.buf) };
+	struct msghdr m = room(&ss, &iov, &u);
 	ssize_t n = recvmsg(fd, &m, MSG_DONTWAIT);
 
 	if (n < 0)
@@ -211,12 +216,7 @@ bool loopback_error(int fd, struct device_icmp *ret, uint8_t quote[CTL_QUOTE_MAX
 	union control u;
 	struct sockaddr_storage ss, offender;
 	struct iovec iov = { quote, CTL_QUOTE_MAX };
-	struct msghdr m = { .msg_name = &ss,
-			    .msg_namelen = sizeof(ss),
-			    .msg_iov = &iov,
-			    .msg_iovlen = 1,
-			    .msg_control = u.buf,
-			    .msg_controllen = sizeof(u.buf) };
+	struct msghdr m = room(&ss, &iov, &u);
 	struct sock_extended_err e = { .ee_errno = 0 };
 	ssize_t n = recvmsg(fd, &m, MSG_DONTWAIT | MSG_ERRQUEUE);
 

@@ -20,9 +20,9 @@
 #define GATE_MAX 8192 /* bytes offered to the send buffer: more than the smallest takes in any kernel */
 
 /*
- * Program's side. fd = the program's end, cookie its SO_COOKIE. 0: the request is on its way. Nothing was
- * sent: -EALREADY: the gate is shut already; -ENETDOWN: the tunnel's end is closed; -ENOBUFS: the kernel
- * takes too much; other -errno.
+ * Program's side. fd = the program's end, cookie its SO_COOKIE. 0: the request is on its way. -ENOBUFS: the
+ * kernel took all of it, so nothing is shut. Nothing was sent: -EALREADY: the gate is shut already;
+ * -ENETDOWN: the tunnel's end is closed; other -errno.
  */
 int gate_shut(int fd, uint64_t cookie, const struct addr *to);
 

@@ -4,33 +4,7 @@
 #include <netdb.h>
 
 #include "t.h"
-
-static const char *eai_name(int e)
-{
-	static const struct {
-		int e;
-		const char *name;
-	} names[] = {
-		{ 0, "ok" },
-		{ EAI_AGAIN, "AGAIN" },
-		{ EAI_BADFLAGS, "BADFLAGS" },
-		{ EAI_FAIL, "FAIL" },
-		{ EAI_FAMILY, "FAMILY" },
-		{ EAI_NONAME, "NONAME" },
-		{ EAI_SERVICE, "SERVICE" },
-		{ EAI_SOCKTYPE, "SOCKTYPE" },
-		{ EAI_NODATA, "NODATA" },
-		{ EAI_ADDRFAMILY, "ADDRFAMILY" },
-		{ EAI_OVERFLOW, "OVERFLOW" },
-		{ EAI_IDN_ENCODE, "IDN" },
-		{ EAI_SYSTEM, "SYSTEM" },
-	};
-
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (names[i].e == e)
-			return names[i].name;
-	return "?";
-}
+#include "t_eai.h"
 
 static void list(const struct addrinfo *l)
 {
@@ -53,7 +27,7 @@ static void ask(const char *node, const char *service, int flags, int family, in
 	int e = getaddrinfo(node, service, &hints, &ret);
 
 	printf("%s %s flags %x family %d type %d protocol %d: %s\n", node ? node : "NULL",
-	       service ? service : "NULL", (unsigned)flags, family, type, protocol, eai_name(e));
+	       service ? service : "NULL", (unsigned)flags, family, type, protocol, t_eai(e));
 	if (e == 0) {
 		list(ret);
 		freeaddrinfo(ret);
@@ -126,7 +100,7 @@ static void back(const char *ip, int port, int flags, socklen_t host_len)
 
 	inet_pton(AF_INET, ip, &a.sin_addr);
 	e = getnameinfo((struct sockaddr *)&a, sizeof(a), host, host_len, serv, sizeof(serv), flags);
-	printf("getnameinfo %s %d flags %x: %s %s %s\n", ip, port, (unsigned)flags, eai_name(e), host, serv);
+	printf("getnameinfo %s %d flags %x: %s %s %s\n", ip, port, (unsigned)flags, t_eai(e), host, serv);
 }
 
 /* The loopback device is the first everywhere; nobody has a device of number 77. */
@@ -138,7 +112,7 @@ static void back_scope(const char *ip, uint32_t scope)
 
 	inet_pton(AF_INET6, ip, &a.sin6_addr);
 	e = getnameinfo((struct sockaddr *)&a, sizeof(a), host, sizeof(host), NULL, 0, NI_NUMERICHOST);
-	printf("getnameinfo %s scope %u: %s %s\n", ip, scope, eai_name(e), host);
+	printf("getnameinfo %s scope %u: %s %s\n", ip, scope, t_eai(e), host);
 }
 
 static void hosts(void)

@@ -10,37 +10,9 @@
 #include <resolv.h>
 
 #include "t.h"
+#include "t_eai.h"
 
 #define Z "smolmix.test"
-
-static const struct {
-	int value;
-	const char *name;
-} eais[] = {
-	{ 0, "ok" },
-	{ EAI_AGAIN, "AGAIN" },
-	{ EAI_BADFLAGS, "BADFLAGS" },
-	{ EAI_FAIL, "FAIL" },
-	{ EAI_FAMILY, "FAMILY" },
-	{ EAI_NONAME, "NONAME" },
-	{ EAI_SERVICE, "SERVICE" },
-	{ EAI_SOCKTYPE, "SOCKTYPE" },
-	{ EAI_NODATA, "NODATA" },
-	{ EAI_ADDRFAMILY, "ADDRFAMILY" },
-	{ EAI_OVERFLOW, "OVERFLOW" },
-	{ EAI_IDN_ENCODE, "IDN" },
-	{ EAI_SYSTEM, "SYSTEM" },
-	{ EAI_ALLDONE, "ALLDONE" },
-	{ EAI_INPROGRESS, "INPROGRESS" },
-};
-
-static const char *eai(int e)
-{
-	for (size_t i = 0; i < sizeof(eais) / sizeof(eais[0]); i++)
-		if (eais[i].value == e)
-			return eais[i].name;
-	return "?";
-}
 
 /* " family/type/protocol address port" of each, and the canonical name where it stands. */
 static void put_list(const struct addrinfo *l)
@@ -92,7 +64,8 @@ static void ask(const struct question *q, bool no_hints)
 	fflush(stdout);
 	errno = 0;
 	e = getaddrinfo(q->node, q->service, no_hints ? NULL : &hints, &ret);
-	printf(" %s%s%s", eai(e), e == EAI_SYSTEM ? " " : "", e == EAI_SYSTEM ? strerrorname_np(errno) : "");
+	printf(" %s%s%s", t_eai(e), e == EAI_SYSTEM ? " " : "",
+	       e == EAI_SYSTEM ? strerrorname_np(errno) : "");
 	put_list(e ? NULL : ret);
 	if (e == 0)
 		freeaddrinfo(ret);
@@ -422,7 +395,7 @@ static void back(const char *ip, uint16_t port, int flags, socklen_t host_len, s
 					  host_len, serv_len ? serv : NULL, serv_len, flags)
 			    : 77;
 	printf("getnameinfo %s %u %x %u %u: %s %s %s\n", ip, port, (unsigned)flags, host_len, serv_len,
-	       eai(e), e ? "" : host, e ? "" : serv);
+	       t_eai(e), e ? "" : host, e ? "" : serv);
 }
 
 static void backwards(void)
@@ -458,10 +431,10 @@ static void backwards(void)
 	back("192.88.99.80", 80, 0, 0, 0);
 	back("192.88.99.80", 0, 0, NI_MAXHOST, NI_MAXSERV);
 	printf("getnameinfo short: %s\n",
-	       eai(getnameinfo((struct sockaddr *)&short_one, 8, host, sizeof(host), NULL, 0, 0)));
+	       t_eai(getnameinfo((struct sockaddr *)&short_one, 8, host, sizeof(host), NULL, 0, 0)));
 	short_one.sin_family = AF_APPLETALK;
-	printf("getnameinfo family: %s\n", eai(getnameinfo((struct sockaddr *)&short_one, sizeof(short_one),
-							   host, sizeof(host), NULL, 0, 0)));
+	printf("getnameinfo family: %s\n", t_eai(getnameinfo((struct sockaddr *)&short_one, sizeof(short_one),
+							     host, sizeof(host), NULL, 0, 0)));
 }
 
 /* ---- getaddrinfo_a ---- */
@@ -487,26 +460,26 @@ static void asynchronous(void)
 	struct sigaction sa = { .sa_sigaction = on_told, .sa_flags = SA_SIGINFO };
 	const struct timespec limit = { 20, 0 };
 
-	printf("getaddrinfo_a wait: %s", eai(getaddrinfo_a(GAI_WAIT, list, 3, NULL)));
-	printf(" %s %s", eai(gai_error(&one)), eai(gai_error(&two)));
+	printf("getaddrinfo_a wait: %s", t_eai(getaddrinfo_a(GAI_WAIT, list, 3, NULL)));
+	printf(" %s %s", t_eai(gai_error(&one)), t_eai(gai_error(&two)));
 	put_list(one.ar_result);
 	freeaddrinfo(one.ar_result);
 	one.ar_result = NULL;
-	printf("getaddrinfo_a nowait: %s", eai(getaddrinfo_a(GAI_NOWAIT, list, 3, &none)));
+	printf("getaddrinfo_a nowait: %s", t_eai(getaddrinfo_a(GAI_NOWAIT, list, 3, &none)));
 	while (gai_error(&one) == EAI_INPROGRESS || gai_error(&two) == EAI_INPROGRESS)
 		gai_suspend(waited, 2, &limit);
-	printf(" %s %s", eai(gai_error(&one)), eai(gai_error(&two)));
-	printf(" suspend %s cancel %s", eai(gai_suspend(waited, 2, &limit)), eai(gai_cancel(&one)));
+	printf(" %s %s", t_eai(gai_error(&one)), t_eai(gai_error(&two)));
+	printf(" suspend %s cancel %s", t_eai(gai_suspend(waited, 2, &limit)), t_eai(gai_cancel(&one)));
 	put_list(one.ar_result);
 	freeaddrinfo(one.ar_result);
 	one.ar_result = NULL;
 	sigaction(SIGUSR1, &sa, NULL);
-	printf("getaddrinfo_a signal: %s", eai(getaddrinfo_a(GAI_NOWAIT, list, 1, &sig)));
+	printf("getaddrinfo_a signal: %s", t_eai(getaddrinfo_a(GAI_NOWAIT, list, 1, &sig)));
 	for (int i = 0; i < 500 && !told; i++)
 		poll(NULL, 0, 20);
 	printf(" told %d", (int)told);
 	put_list(one.ar_result);
-	printf("getaddrinfo_a mode: %s\n", eai(getaddrinfo_a(9, list, 1, NULL)));
+	printf("getaddrinfo_a mode: %s\n", t_eai(getaddrinfo_a(9, list, 1, NULL)));
 }
 
 /* ---- raw answers ---- */
