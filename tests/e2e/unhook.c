@@ -22,13 +22,14 @@ void unhook_resolve(void)
 }
 
 /* Any signature: the arguments stay where they are. */
-__asm__(".globl " TEXT(
-	HOOK) "\n"
-	      ".type " TEXT(HOOK) ", @function\n" TEXT(
-		      HOOK) ":\n"
-			    "	cmpq $0, unhook_target(%rip)\n"
-			    "	jne 1f\n"
-			    "	push %rax\n	push %rdi\n	push %rsi\n	push %rdx\n	push %rcx\n	push %r8\n	push %r9\n"
-			    "	call unhook_resolve\n"
-			    "	pop %r9\n	pop %r8\n	pop %rcx\n	pop %rdx\n	pop %rsi\n	pop %rdi\n	pop %rax\n"
-			    "1:	jmp *unhook_target(%rip)\n");
+/* clang-format off */
+__asm__(".globl " TEXT(HOOK) "\n"
+	".type " TEXT(HOOK) ", @function\n"
+	TEXT(HOOK) ":\n"
+	"	cmpq $0, unhook_target(%rip)\n"
+	"	jne 1f\n"
+	"	push %rax\n	push %rdi\n	push %rsi\n	push %rdx\n	push %rcx\n	push %r8\n	push %r9\n"
+	"	call unhook_resolve\n"
+	"	pop %r9\n	pop %r8\n	pop %rcx\n	pop %rdx\n	pop %rsi\n	pop %rdi\n	pop %rax\n"
+	"1:	jmp *unhook_target(%rip)\n");
+/* clang-format on */
