@@ -260,7 +260,7 @@ static err_t on_recv(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err)
 	if (p && c->rx_n == RX_MAX)
 		return ERR_MEM;
 	if (p) {
-		rcvwin_came(&c->win, p->tot_len, device_tight());
+		rcvwin_came(&c->win, p->tot_len, device_tight(), loop_now(c->sock.all->loop), device_rtt());
 		c->rx[(c->rx_first + c->rx_n++) % RX_MAX] = p;
 	} else {
 		c->bits |= RX_EOF;
@@ -277,7 +277,7 @@ static err_t on_connected(void *arg, struct tcp_pcb *pcb, err_t err)
 	c->bits = (c->bits & ~(unsigned)CONNECTING) | CONNECTED;
 	c->sock.state = CTL_CONNECTED;
 	device_tune(pcb);
-	rcvwin_init(&c->win, pcb);
+	rcvwin_init(&c->win, pcb, loop_now(c->sock.all->loop));
 	device_from_lwip(&c->sock.local, &pcb->local_ip, pcb->local_port);
 	loop_timer_stop(&c->timer);
 	if (c->prog_fd >= 0)

@@ -137,6 +137,11 @@ bool device_tight(void)
 	return dev.link->tight && dev.link->tight(dev.link);
 }
 
+uint64_t device_rtt(void)
+{
+	return dev.link->rtt_us ? dev.link->rtt_us(dev.link) : 0;
+}
+
 uint64_t device_dropped(void)
 {
 	return dev.dropped;
@@ -562,7 +567,7 @@ static void timer_fired(void *owner)
  */
 static void rto_floor(void)
 {
-	uint64_t us = US_PER_S + (dev.link->rtt_us ? dev.link->rtt_us(dev.link) : 0);
+	uint64_t us = US_PER_S + device_rtt();
 	s16_t least = (s16_t)((us + TCP_SLOW_INTERVAL * US_PER_MS - 1) / (TCP_SLOW_INTERVAL * US_PER_MS));
 
 	for (struct tcp_pcb *t = tcp_active_pcbs; t; t = t->next)

@@ -55,7 +55,8 @@ int device_init(struct loop *loop, struct pktlink *link, struct rng *rng, const 
 void device_done(void);
 bool device_up(void);
 unsigned device_mtu(void);
-bool device_tight(void); /* the link cannot carry what waits on its far side (pktlink.h) */
+bool device_tight(void);   /* the link cannot carry what waits on its far side (pktlink.h) */
+uint64_t device_rtt(void); /* us to the exit and back; 0: not known */
 /* Tunnel's address of a family (4 or 6); family 0 in the result when there is none. */
 struct addr device_addr(uint8_t family);
 /* What lwIP leaves to be said of a connection that has just been made; in its connected callback. */

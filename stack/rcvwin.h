@@ -21,12 +21,14 @@ struct rcvwin {
 	uint32_t wnd;		   /* bytes the far side may be ahead of the program */
 	uint32_t unread;	   /* arrived, not taken by the program */
 	uint32_t come, come_tight; /* since the last change; while the tunnel was tight */
+	uint64_t since_us;
+	bool settled; /* the tunnel was tight once: small steps */
 };
 
 /* In the connected callback. */
-void rcvwin_init(struct rcvwin *w, struct tcp_pcb *pcb);
-/* n bytes came; tight: the tunnel cannot carry what its exit has waiting. */
-void rcvwin_came(struct rcvwin *w, size_t n, bool tight);
+void rcvwin_init(struct rcvwin *w, struct tcp_pcb *pcb, uint64_t now_us);
+/* n bytes came; tight: the tunnel cannot carry what its exit has waiting; rtt_us: to the exit and back. */
+void rcvwin_came(struct rcvwin *w, size_t n, bool tight, uint64_t now_us, uint64_t rtt_us);
 /* The program took n bytes: opens the window (tcp_recved). */
 void rcvwin_taken(struct rcvwin *w, struct tcp_pcb *pcb, size_t n);
 

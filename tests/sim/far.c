@@ -104,6 +104,8 @@ static void send_more(struct far *f, struct far_conn *c)
 {
 	uint64_t may = c->wnd < c->cwnd ? c->wnd : c->cwnd;
 
+	if (f->buffer && may > f->buffer)
+		may = f->buffer;
 	while (c->nxt < c->give + 1 && c->nxt - c->una + c->mss <= may) {
 		uint64_t left = c->give + 1 - c->nxt;
 

@@ -43,6 +43,7 @@ struct far {
 	struct far_conn conn[FAR_CONNS];
 	void (*send)(void *owner, const uint8_t *pkt, size_t len);
 	void *owner;
+	uint64_t buffer; /* bytes a connection may have on its way; 0: any */
 	uint64_t now;
 	uint64_t up_bytes, up_again, down_bytes, down_again,
 		wrong; /* new bytes and those that came, or went, once more */
