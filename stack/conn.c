@@ -335,6 +335,7 @@ static void send_fin(struct conn *c)
 	if (c->bits & GONE) {
 		/* lwIP finishes by itself: sends what is left, or waits for the far FIN for
 		 * a bounded time. */
+		rcvwin_end(pcb);
 		if (tcp_close(pcb) == ERR_OK)
 			detach_pcb(c);
 		else

@@ -15,6 +15,9 @@
  * What the program has not read counts against the window; nothing that was offered is taken back, a smaller
  * window is reached by not opening it again.
  *
+ * lwIP knows of one size of window only: to tcp_close() what is missing of it is data that nobody read, for
+ * which it resets and throws away what is still to be sent.
+ *
  * Called by conn.c.
  */
 #include "stack/rcvwin.h"
@@ -83,4 +86,9 @@ void rcvwin_taken(struct rcvwin *w, struct tcp_pcb *pcb, size_t n)
 
 		tcp_recved(pcb, (u16_t)(more < 0xffff ? more : 0xffff));
 	}
+}
+
+void rcvwin_end(struct tcp_pcb *pcb)
+{
+	pcb->rcv_wnd = TCP_WND_MAX(pcb);
 }

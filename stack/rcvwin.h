@@ -31,5 +31,7 @@ void rcvwin_init(struct rcvwin *w, struct tcp_pcb *pcb, uint64_t now_us);
 void rcvwin_came(struct rcvwin *w, size_t n, bool tight, uint64_t now_us, uint64_t rtt_us);
 /* The program took n bytes: opens the window (tcp_recved). */
 void rcvwin_taken(struct rcvwin *w, struct tcp_pcb *pcb, size_t n);
+/* Before tcp_close(), when nothing is unread: without it lwIP resets. */
+void rcvwin_end(struct tcp_pcb *pcb);
 
 #endif

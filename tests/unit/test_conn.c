@@ -62,23 +62,28 @@ static uint16_t sum(const void *data, size_t len, uint32_t s)
 	return (uint16_t)s;
 }
 
-/* Puts a segment into the queue. */
+/* Puts a segment into the queue. A SYN scales its window, as that of every system of today does. */
 static void far_says(bool syn, bool fin, const char *data)
 {
+	static const char scale[] = { TCPOPT_NOP, TCPOPT_WINDOW, TCPOLEN_WINDOW, 7, 0 };
 	struct packet *p = &far.queue[far.n_queue++];
-	size_t len = strlen(data), tcp_len = sizeof(p->tcp) + len;
+	size_t len = strlen(syn ? scale : data), tcp_len = sizeof(p->tcp) + len;
 	uint32_t pseudo;
 
 	assert_true(far.n_queue <= QUEUE && len <= sizeof(p->data));
 	*p = far.last;
+	if (syn) {
+		data = scale;
+		p->tcp.doff = 6;
+	}
 	memcpy(p->data, data, len);
 	p->ip.tot_len = htons((uint16_t)(sizeof(p->ip) + tcp_len));
 	p->tcp.seq = htonl(far.next);
 	p->tcp.ack_seq = htonl(far.acked);
 	p->tcp.syn = syn;
 	p->tcp.fin = fin;
-	p->tcp.psh = len != 0;
-	far.next += (uint32_t)len + syn + fin;
+	p->tcp.psh = !syn && len;
+	far.next += syn ? 1 : (uint32_t)len + fin;
 	p->ip.check = htons((uint16_t)~sum(&p->ip, sizeof(p->ip), 0));
 	pseudo = sum(&p->ip.saddr, 8, IPPROTO_TCP + (uint32_t)tcp_len);
 	p->tcp.check = htons((uint16_t)~sum(&p->tcp, tcp_len, pseudo));
