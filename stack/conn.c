@@ -527,6 +527,23 @@ static void late(void *owner)
 		conn_abort(c, c->bits & WAITS_LINK ? ENETDOWN : ETIMEDOUT);
 }
 
+bool conn_forget(struct socks *all)
+{
+	struct conn *first = NULL;
+
+	list_for_each(it, &all->list) {
+		struct sock *s = container_of(it, struct sock, link);
+		struct conn *c = conn_from_sock(s);
+
+		if (s->kind == CTL_STREAM && s->fd < 0 && !c->pcb &&
+		    (!first || c->timer.node.key < first->timer.node.key))
+			first = c;
+	}
+	if (first)
+		finish(first);
+	return first;
+}
+
 /* TCP_USER_TIMEOUT, tcp(7): what was sent is unacknowledged, or cannot be sent, for so long. */
 static bool overdue(struct conn *c, const struct tcp_pcb *pcb)
 {

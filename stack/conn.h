@@ -43,6 +43,8 @@ void conn_writable(struct conn *c);
 void conn_icmp(struct conn *c, int err);
 /* Resets: recorded errno, native reset for the program. */
 void conn_abort(struct conn *c, int err);
+/* The one that ended first makes room: who asks for its error or names is late. False: none has ended. */
+bool conn_forget(struct socks *all);
 /* Resets both sides and ends it, for the end of the stack. */
 void conn_free(struct conn *c);
 /* True when the local port and far address are this connection's. */

@@ -12,7 +12,9 @@
  * happened to the sockets before it was sent (a connect, a close) may stand behind the listener in that
  * turn's events, and has to be seen first.
  *
- * At most CLIENTS_MAX connections wait at a time; more stay in the listener's backlog.
+ * One client does not keep the others out: of connections that say nothing CLIENTS_MAX are kept, then the
+ * oldest has to go; NAMES_MAX wait for names, further ones are told to ask again. Without a descriptor for
+ * the next connection the listener rests for a moment.
  */
 #include "stack/ctlsrv.h"
 
@@ -35,6 +37,8 @@
 #include "stack/loopback.h"
 
 #define CLIENTS_MAX 256
+#define NAMES_MAX 1024
+#define REST_US (100 * US_PER_MS)
 #define GENERATIONS_MAX 1000
 
 struct ctl_client {
@@ -42,6 +46,7 @@ struct ctl_client {
 	struct ctlsrv *srv;
 	struct loop_watch watch;
 	struct loop_task end;
+	unsigned *counted; /* n_clients or n_names of srv */
 	int fd;
 	bool waiting; /* a name is being resolved */
 };
@@ -50,10 +55,12 @@ struct ctlsrv {
 	struct socks *socks;
 	struct resolv *resolv;
 	struct loop_watch watch;
+	struct loop_timer rest;
 	int fd;
 	bool draining;
-	struct list clients;
-	unsigned n_clients;
+	struct list clients,
+		names; /* oldest first; those whose request has not come, and that wait for names */
+	unsigned n_clients, n_names;
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)]; /* "": abstract, nothing to remove */
 };
 
@@ -62,9 +69,7 @@ static void client_free(void *owner)
 	struct ctl_client *c = owner;
 
 	list_remove(&c->link);
-	c->srv->n_clients--;
-	if (c->srv->fd >= 0)
-		loop_watch_set(&c->srv->watch, LOOP_IN);
+	--*c->counted;
 	fd_close(&c->fd);
 	free(c);
 }
@@ -92,21 +97,33 @@ static void reply(struct ctl_client *c, const struct ctl_rep *rep, int fd)
 
 /* ---- requests ---- */
 
+static bool is_end(int fd, enum ctl_kind kind)
+{
+	int domain = 0, type = 0;
+	socklen_t len = sizeof(int);
+
+	return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 && domain == AF_UNIX &&
+	       getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 &&
+	       type == (kind == CTL_STREAM ? SOCK_STREAM : SOCK_DGRAM);
+}
+
+static bool room(struct socks *all)
+{
+	if (all->stats.connections_open >= STACK_CONNS_MAX)
+		dgram_sweep(all);
+	return all->stats.connections_open < STACK_CONNS_MAX || conn_forget(all);
+}
+
 /* SOCKET brings the tunnel's end. Takes it. */
 static int do_socket(struct ctlsrv *srv, const struct ctl_req *q, int fd)
 {
-	int domain = 0;
-	socklen_t len = sizeof(domain);
 	void *s;
 
 	if (srv->draining)
 		return ENETDOWN;
-	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) < 0 || domain != AF_UNIX || !q->kind ||
-	    !q->family || socks_find(srv->socks, q->cookie))
+	if (!q->kind || !q->family || !is_end(fd, q->kind) || socks_find(srv->socks, q->cookie))
 		return EINVAL;
-	if (srv->socks->stats.connections_open >= STACK_CONNS_MAX)
-		dgram_sweep(srv->socks);
-	if (srv->socks->stats.connections_open >= STACK_CONNS_MAX)
+	if (!room(srv->socks))
 		return ENOBUFS;
 	if (fd_nonblock(fd, 1) < 0)
 		return EINVAL;
@@ -206,6 +223,31 @@ static void resolved(void *owner, const struct ctl_rep *rep)
 		loop_defer(c->srv->socks->loop, &c->end, client_free, c);
 }
 
+static void do_name(struct ctl_client *c, const struct ctl_req *q)
+{
+	struct ctlsrv *srv = c->srv;
+	struct ctl_rep rep = { .op = q->op, .dns = CTL_DNS_AGAIN };
+
+	if (q->op == CTL_RESOLVE && rules_name(&srv->socks->cfg.rules, q->name) == RULE_DENY) {
+		log_warn("a name was not looked up: a rule denies it; see --rule");
+		rep.dns = CTL_DNS_NONAME;
+	}
+	if (rep.dns == CTL_DNS_NONAME || srv->n_names == NAMES_MAX) {
+		reply(c, &rep, -1);
+		return;
+	}
+	c->waiting = true;
+	list_remove(&c->link);
+	list_push_back(&srv->names, &c->link);
+	--*c->counted;
+	c->counted = &srv->n_names;
+	++*c->counted;
+	if (q->op == CTL_RESOLVE)
+		resolv_name(srv->resolv, q->name, q->family, resolved, c);
+	else
+		resolv_reverse(srv->resolv, &q->addr, resolved, c);
+}
+
 static void handle(struct ctl_client *c, const struct ctl_req *q, int *fd)
 {
 	struct ctlsrv *srv = c->srv;
@@ -213,17 +255,7 @@ static void handle(struct ctl_client *c, const struct ctl_req *q, int *fd)
 	struct sock *s;
 
 	if (q->op == CTL_RESOLVE || q->op == CTL_REVERSE) {
-		if (q->op == CTL_RESOLVE && rules_name(&srv->socks->cfg.rules, q->name) == RULE_DENY) {
-			log_warn("a name was not looked up: a rule denies it; see --rule");
-			rep.dns = CTL_DNS_NONAME;
-			reply(c, &rep, -1);
-			return;
-		}
-		c->waiting = true;
-		if (q->op == CTL_RESOLVE)
-			resolv_name(srv->resolv, q->name, q->family, resolved, c);
-		else
-			resolv_reverse(srv->resolv, &q->addr, resolved, c);
+		do_name(c, q);
 		return;
 	}
 	if (q->op == CTL_LOOPBACK) {
@@ -316,8 +348,14 @@ static void on_accept(void *owner, uint32_t ev)
 	int fd = accept4(srv->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 	(void)ev;
-	if (fd < 0)
+	if (fd < 0) {
+		if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR) {
+			log_warn("control connection: %s", err_str(errno));
+			loop_watch_set(&srv->watch, 0);
+			loop_timer_set(&srv->rest, loop_now(srv->socks->loop) + REST_US);
+		}
 		return;
+	}
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0 ||
 	    (peer.uid != geteuid() && !descends(peer.pid))) {
 		log_warn("control connection of another user refused");
@@ -331,12 +369,21 @@ static void on_accept(void *owner, uint32_t ev)
 	}
 	c->srv = srv;
 	c->fd = fd;
+	c->counted = &srv->n_clients;
 	list_init(&c->end.node);
+	if (srv->n_clients == CLIENTS_MAX)
+		client_end(container_of(srv->clients.next, struct ctl_client, link));
 	list_push_back(&srv->clients, &c->link);
-	if (++srv->n_clients >= CLIENTS_MAX)
-		loop_watch_set(&srv->watch, 0);
+	srv->n_clients++;
 	if (loop_watch_add(srv->socks->loop, &c->watch, fd, LOOP_IN, on_client, c) < 0)
 		client_free(c);
+}
+
+static void rested(void *owner)
+{
+	struct ctlsrv *srv = owner;
+
+	loop_watch_set(&srv->watch, LOOP_IN);
 }
 
 /* ---- life ---- */
@@ -352,6 +399,8 @@ int ctlsrv_new(struct ctlsrv **ret, struct socks *socks, struct resolv *resolv, 
 	c->socks = socks;
 	c->resolv = resolv;
 	list_init(&c->clients);
+	list_init(&c->names);
+	loop_timer_init(socks->loop, &c->rest, rested, c);
 	c->fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (r == 0 &&
 	    (c->fd < 0 || bind(c->fd, (struct sockaddr *)&sa, (socklen_t)len) < 0 ||
@@ -375,20 +424,27 @@ void ctlsrv_drain(struct ctlsrv *c)
 	c->draining = true;
 }
 
-void ctlsrv_free(struct ctlsrv *c)
+static void free_all(struct list *clients)
 {
-	if (!c)
-		return;
-	loop_watch_remove(&c->watch);
-	fd_close(&c->fd);
-	if (c->path[0])
-		unlink(c->path);
-	list_for_each_safe(it, tmp, &c->clients) {
+	list_for_each_safe(it, tmp, clients) {
 		struct ctl_client *k = container_of(it, struct ctl_client, link);
 
 		loop_watch_remove(&k->watch);
 		list_remove(&k->end.node);
 		client_free(k);
 	}
+}
+
+void ctlsrv_free(struct ctlsrv *c)
+{
+	if (!c)
+		return;
+	loop_watch_remove(&c->watch);
+	loop_timer_stop(&c->rest);
+	fd_close(&c->fd);
+	if (c->path[0])
+		unlink(c->path);
+	free_all(&c->clients);
+	free_all(&c->names);
 	free(c);
 }

@@ -12,6 +12,6 @@ struct ctlsrv;
 int ctlsrv_new(struct ctlsrv **ret, struct socks *socks, struct resolv *resolv, const char *path);
 /* No new sockets from now on (ENETDOWN). */
 void ctlsrv_drain(struct ctlsrv *c);
-void ctlsrv_free(struct ctlsrv *c);
+void ctlsrv_free(struct ctlsrv *c); /* after resolv_free(), which answers who waits for a name */
 
 #endif

@@ -184,8 +184,8 @@ void stack_free(struct stack *s)
 		return;
 	loop = s->socks.loop;
 	loop_timer_stop(&s->sweep);
-	ctlsrv_free(s->ctl);
 	resolv_free(s->resolv);
+	ctlsrv_free(s->ctl);
 	list_for_each_safe(it, tmp, &s->socks.list) {
 		struct sock *k = container_of(it, struct sock, link);
 
