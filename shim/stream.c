@@ -55,9 +55,10 @@ ssize_t stream_send(int fd, struct sock *s, const struct msghdr *m, int flags)
 	r = real_sendmsg(fd, &bare, (flags & ~(MSG_OOB | MSG_ZEROCOPY)) | MSG_NOSIGNAL);
 	if (r != -EPIPE && r != -ECONNRESET)
 		return r;
-	/* Linux: a pending error is reported once and without a signal, then EPIPE. */
+	/* Linux: a pending error is reported once and without a signal, then EPIPE; which may be that error.
+	 */
 	err = sock_take_error(fd, s);
-	return err ? -err : broken_pipe(flags);
+	return err && err != EPIPE ? -err : broken_pipe(flags);
 }
 
 /* TCP throws away up to len bytes when asked to receive into nothing with MSG_TRUNC. */

@@ -81,11 +81,8 @@ static void drop_rx(struct conn *c)
 static void free_late(void *owner)
 {
 	struct conn *c = owner;
-	char byte;
 
 	drop_rx(c);
-	if (c->lag && c->sock.fd >= 0 && recv(c->sock.fd, &byte, 1, MSG_DONTWAIT) < 0)
-		log_debug("lag byte: %s", err_str(errno));
 	fd_close(&c->sock.fd);
 	fd_close(&c->prog_fd);
 	fd_close(&c->loop_fd);
@@ -150,10 +147,11 @@ static void close_end(struct conn *c)
 
 static void clean_close(struct conn *c)
 {
-	char byte;
+	uint8_t unread[4096]; /* the lag byte; after a reset, what nobody takes any more */
 
-	if (c->lag && recv(c->sock.fd, &byte, 1, MSG_DONTWAIT) == 1)
-		c->lag = 0;
+	shutdown(c->sock.fd, SHUT_RD);
+	while (recv(c->sock.fd, unread, sizeof(unread), MSG_DONTWAIT) > 0)
+		;
 	close_end(c);
 }
 
@@ -175,20 +173,35 @@ static void record(struct conn *c, int err)
 	log_debug("connection ended: %s", err_str(err));
 }
 
-/* The far side, or we, ended it with an error. What was received is delivered first where the socketpair
- * takes it. */
+/* All that came is delivered: the program hears of the end with an error. Behind a far FIN that is for those
+ * who send; who reads has an end of file (kernel: SOCK_DONE). */
+static void end_program(struct conn *c)
+{
+	if (c->bits & RX_EOF)
+		clean_close(c);
+	else
+		close_end(c); /* gate or lag byte unread: a reset, natively */
+}
+
+/* The far side, or we, ended it with an error. Linux leaves what was received to be read first, while
+ * sending fails at once. */
 static void reset_program(struct conn *c, int err)
 {
 	c->bits |= DEAD;
-	record(c, err);
+	record(c, err == ECONNRESET && c->bits & RX_EOF ? EPIPE : err);
 	if (c->bits & GONE) {
 		finish(c);
 		return;
 	}
 	if (c->rx_n)
 		pump_in(c);
-	drop_rx(c);
-	close_end(c); /* gate or lag byte unread: a reset, natively */
+	if (c->sock.fd >= 0 && c->rx_n) {
+		c->bits |= RESET;
+		c->sock.state = CTL_CLOSED;
+		shutdown(c->sock.fd, SHUT_RD);
+	} else if (c->sock.fd >= 0) {
+		end_program(c);
+	}
 }
 
 void conn_abort(struct conn *c, int err)
@@ -203,6 +216,8 @@ void conn_abort(struct conn *c, int err)
 void conn_free(struct conn *c)
 {
 	conn_abort(c, ECONNRESET);
+	if (c->sock.fd >= 0)
+		close_end(c);
 	finish(c);
 }
 
@@ -444,7 +459,13 @@ static void pump_in(struct conn *c)
 		if (c->pcb)
 			rcvwin_taken(&c->win, c->pcb, (size_t)n);
 	}
-	if (!(c->bits & RX_EOF) || c->rx_n || c->sock.fd < 0)
+	if (c->rx_n || c->sock.fd < 0)
+		return;
+	if (c->bits & RESET) {
+		end_program(c);
+		return;
+	}
+	if (!(c->bits & RX_EOF))
 		return;
 	shutdown(c->sock.fd, SHUT_WR);
 	if (c->bits & FIN_SENT) {

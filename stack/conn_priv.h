@@ -16,7 +16,8 @@ enum {
 	DEAD = 32,
 	WAITS_LINK = 64,
 	FIN_SENT = 128,
-	ABORTED = 256 /* tcp_abort() was called: lwIP's callbacks must say so */
+	ABORTED = 256, /* tcp_abort() was called: lwIP's callbacks must say so */
+	RESET = 512    /* over with an error; the program has not read all that came */
 };
 
 #define RX_MAX 1024 /* segments that wait for the program; then lwIP keeps the next */

@@ -63,9 +63,10 @@ static uint16_t sum(const void *data, size_t len, uint32_t s)
 }
 
 /* Puts a segment into the queue. A SYN scales its window, as that of every system of today does. */
-static void far_says(bool syn, bool fin, const char *data)
+static void far_sends(uint8_t flags, const char *data)
 {
 	static const char scale[] = { TCPOPT_NOP, TCPOPT_WINDOW, TCPOLEN_WINDOW, 7, 0 };
+	bool syn = flags & TH_SYN, fin = flags & TH_FIN;
 	struct packet *p = &far.queue[far.n_queue++];
 	size_t len = strlen(syn ? scale : data), tcp_len = sizeof(p->tcp) + len;
 	uint32_t pseudo;
@@ -82,6 +83,7 @@ static void far_says(bool syn, bool fin, const char *data)
 	p->tcp.ack_seq = htonl(far.acked);
 	p->tcp.syn = syn;
 	p->tcp.fin = fin;
+	p->tcp.rst = (flags & TH_RST) != 0;
 	p->tcp.psh = !syn && len;
 	far.next += syn ? 1 : (uint32_t)len + fin;
 	p->ip.check = htons((uint16_t)~sum(&p->ip, sizeof(p->ip), 0));
@@ -121,7 +123,7 @@ static int far_gets(struct pktlink *l, const uint8_t *pkt, size_t len, uint64_t 
 					     .ack = 1,
 					     .window = htons(60000) } };
 	if (data || p.tcp.syn || p.tcp.fin)
-		far_says(p.tcp.syn, false, "");
+		far_sends(p.tcp.syn ? TH_SYN : 0, "");
 	return 0;
 }
 
@@ -251,7 +253,7 @@ static void test_linger_some(void **state)
 static void test_unread(void **state)
 {
 	(void)state;
-	far_says(false, false, "abc");
+	far_sends(0, "abc");
 	turn();
 	fd_close(&program);
 	turn();
@@ -291,7 +293,7 @@ static void test_shut_then_close(void **state)
 	turn();
 	assert_true(forgotten());
 	assert_int_equal(far.resets, 0);
-	far_says(false, false, "late");
+	far_sends(0, "late");
 	turn();
 	assert_int_equal(far.resets, 1);
 }
@@ -301,7 +303,7 @@ static void test_both_ends(void **state)
 	char byte;
 
 	(void)state;
-	far_says(false, true, "");
+	far_sends(TH_FIN, "");
 	turn();
 	assert_int_equal(read(program, &byte, 1), 0);
 	assert_int_equal(shutdown(program, SHUT_WR), 0);
@@ -310,6 +312,120 @@ static void test_both_ends(void **state)
 	assert_int_equal(far.resets, 0);
 	assert_int_equal(conn_sock(conn)->state, CTL_CLOSED);
 	assert_false(forgotten());
+}
+
+#define SOME 80 /* bytes; more than lies ready in the pair */
+
+/* Bytes went up (so there is a lag byte), and more came than the pair takes; the program reads none yet. */
+static void unread_bytes(void)
+{
+	const int tiny = 1;
+
+	assert_int_equal(write(program, "abc", 3), 3);
+	turn();
+	setsockopt(conn_sock(conn)->fd, SOL_SOCKET, SO_SNDBUF, &tiny, sizeof(tiny));
+	for (int i = 0; i < SOME / 8; i++) {
+		far_sends(0, "12345678");
+		turn();
+	}
+}
+
+/* A slow reader: some bytes at a time. Their number until it has none, or an end. */
+static size_t read_all(ssize_t *ret_last)
+{
+	size_t all = 0;
+	char bytes[8];
+
+	for (int i = 0; i < SOME; i++) {
+		*ret_last = read(program, bytes, sizeof(bytes));
+		if (*ret_last <= 0)
+			break;
+		all += (size_t)*ret_last;
+		turn();
+	}
+	return all;
+}
+
+/* Linux: a reset leaves what was received to be read, and then says so; sending fails at once. */
+static void test_reset_behind_data(void **state)
+{
+	ssize_t last;
+
+	(void)state;
+	unread_bytes();
+	far_sends(TH_RST, "");
+	turn();
+	assert_int_equal(conn_sock(conn)->error, ECONNRESET);
+	assert_int_equal(send(program, "abc", 3, MSG_NOSIGNAL), -1);
+	assert_int_equal(errno, EPIPE); /* what it is, the shim asks the tunnel */
+	assert_int_equal(read_all(&last), SOME);
+	assert_int_equal(last, -1);
+	assert_int_equal(errno, ECONNRESET);
+	assert_int_equal(read(program, &last, 1), 0);
+}
+
+/* ... unless the far side had ended its stream before: then that is what a reader sees. */
+static void test_reset_behind_fin(void **state)
+{
+	ssize_t last;
+
+	(void)state;
+	unread_bytes();
+	far_sends(TH_FIN, "");
+	turn();
+	assert_int_equal(write(program, "abc", 3), 3);
+	turn();
+	far_sends(TH_RST, "");
+	turn();
+	assert_int_equal(conn_sock(conn)->error, EPIPE);
+	assert_int_equal(read_all(&last), SOME);
+	assert_int_equal(last, 0);
+	assert_int_equal(send(program, "abc", 3, MSG_NOSIGNAL), -1);
+	assert_int_equal(errno, EPIPE);
+}
+
+static void test_fin_read_then_reset(void **state)
+{
+	char byte;
+
+	(void)state;
+	assert_int_equal(write(program, "abc", 3), 3);
+	turn();
+	far_sends(TH_FIN, "");
+	turn();
+	far_sends(TH_RST, "");
+	turn();
+	assert_int_equal(read(program, &byte, 1), 0);
+	assert_int_equal(read(program, &byte, 1), 0);
+	assert_int_equal(conn_sock(conn)->error, EPIPE);
+	assert_int_equal(conn_sock(conn)->state, CTL_CLOSED);
+}
+
+/* The program leaves before it has read all, the stack before the program. */
+static void test_reset_unread_closed(void **state)
+{
+	(void)state;
+	unread_bytes();
+	far_sends(TH_RST, "");
+	turn();
+	fd_close(&program);
+	turn();
+	assert_true(forgotten());
+}
+
+static void test_reset_unread_stopped(void **state)
+{
+	ssize_t last;
+
+	(void)state;
+	unread_bytes();
+	far_sends(TH_RST, "");
+	turn();
+	conn_free(conn);
+	turn();
+	assert_true(read_all(&last) < SOME);
+	assert_int_equal(last, -1);
+	assert_int_equal(errno, ECONNRESET);
 }
 
 /* splice and stdio reach the pair without a hook: what they wrote before connect is no part of the stream,
@@ -425,6 +541,11 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_shut_both, connected, ended),
 		cmocka_unit_test_setup_teardown(test_shut_then_close, connected, ended),
 		cmocka_unit_test_setup_teardown(test_both_ends, connected, ended),
+		cmocka_unit_test_setup_teardown(test_reset_behind_data, connected, ended),
+		cmocka_unit_test_setup_teardown(test_reset_behind_fin, connected, ended),
+		cmocka_unit_test_setup_teardown(test_fin_read_then_reset, connected, ended),
+		cmocka_unit_test_setup_teardown(test_reset_unread_closed, connected, ended),
+		cmocka_unit_test_setup_teardown(test_reset_unread_stopped, connected, ended),
 		cmocka_unit_test_setup_teardown(test_written_before_gate, connected, ended),
 		cmocka_unit_test_setup_teardown(test_gate_in_pieces, connected, ended),
 		cmocka_unit_test_setup_teardown(test_user_timeout, connected, ended),
