@@ -370,6 +370,18 @@ static void send_fin(struct conn *c)
 	}
 }
 
+/* What lwIP takes: bytes, and segments as long as tcp_write() makes them, one of them for a rest. */
+static size_t room_of(const struct conn *c)
+{
+	const struct tcp_pcb *pcb = c->pcb;
+	size_t room = tcp_sndbuf(pcb), used = tcp_sndqueuelen(pcb) + 1u, half = pcb->snd_wnd_max / 2;
+	size_t segment = half && half < pcb->mss ? half : pcb->mss;
+	size_t queue = used < TCP_SND_QUEUELEN ? (TCP_SND_QUEUELEN - used) * segment : 0;
+
+	room = queue < room ? queue : room;
+	return room < c->sock.all->cfg.buffer ? room : c->sock.all->cfg.buffer;
+}
+
 static void pump_out(struct conn *c)
 {
 	static uint8_t buf[CHUNK + 1]; /* one thread */
@@ -380,11 +392,7 @@ static void pump_out(struct conn *c)
 	if (!(c->bits & CONNECTED) || !c->pcb || c->sock.fd < 0)
 		return;
 	while (c->readable) {
-		room = tcp_sndbuf(c->pcb);
-		if (tcp_sndqueuelen(c->pcb) + 16 > TCP_SND_QUEUELEN)
-			room = 0;
-		if (room > c->sock.all->cfg.buffer)
-			room = c->sock.all->cfg.buffer;
+		room = room_of(c);
 		if (!room)
 			break;
 		r = read_program(c, buf, room < CHUNK ? room : CHUNK, &n);
@@ -449,7 +457,7 @@ static void pump_in(struct conn *c)
 		size_t total = gather(c, iov, &mh.msg_iovlen);
 		ssize_t n = sendmsg(c->sock.fd, &mh, MSG_DONTWAIT | MSG_NOSIGNAL);
 
-		if (n < 0 && errno == EAGAIN) {
+		if (n < 0 && (errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM)) {
 			loop_watch_set(&c->watch, LOOP_IN | LOOP_OUT | LOOP_RDHUP | LOOP_ET);
 			return;
 		}

@@ -10,17 +10,18 @@
 #include <stdint.h>
 
 #include <errno.h>
+#include <linux/ip.h>
 #include <netinet/in.h>
-#include <netinet/ip.h>
 #include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #include <cmocka.h>
 
 #include "base/fd.h"
 #include "base/list.h"
-#include "stack/conn.h"
+#include "stack/conn_priv.h"
 #include "stack/ctl/gate.h"
 #include "stack/device.h"
 #include "stack/unixdiag.h"
@@ -50,6 +51,17 @@ static struct loop *loop;
 static struct socks socks;
 static struct conn *conn;
 static int program;
+
+static int sendmsg_error;
+
+/* libc's, unless it is to fail. */
+ssize_t sendmsg(int fd, const struct msghdr *m, int flags)
+{
+	if (!sendmsg_error)
+		return syscall(SYS_sendmsg, fd, m, flags);
+	errno = sendmsg_error;
+	return -1;
+}
 
 static uint16_t sum(const void *data, size_t len, uint32_t s)
 {
@@ -428,6 +440,50 @@ static void test_reset_unread_stopped(void **state)
 	assert_int_equal(errno, ECONNRESET);
 }
 
+/* Many small segments under way, then much at once, in segments as short as the far side asks for: lwIP's
+ * queue is full before its buffer. */
+static void test_many_segments(void **state)
+{
+	static const char much[60000];
+	const struct tcp_pcb *pcb = conn->pcb;
+
+	(void)state;
+	assert_int_equal(conn_setopt(conn, IPPROTO_TCP, TCP_NODELAY, 1), 0);
+	for (int i = 0; i < 20; i++) {
+		assert_int_equal(write(program, much, 1000), 1000);
+		turn();
+	}
+	far.deaf = true;
+	for (int i = 0; i < TCP_SND_QUEUELEN && pcb->snd_queuelen < TCP_SND_QUEUELEN - 20; i++) {
+		assert_int_equal(write(program, "x", 1), 1);
+		loop_dispatch(loop, 0);
+	}
+	assert_int_equal(pcb->snd_queuelen, TCP_SND_QUEUELEN - 20);
+	assert_int_equal(write(program, much, sizeof(much)), sizeof(much));
+	turn();
+	assert_int_equal(conn_sock(conn)->state, CTL_CONNECTED);
+	assert_true(pcb->snd_queuelen > TCP_SND_QUEUELEN - 20);
+}
+
+/* The kernel has no memory for a moment: nothing of the stream is lost. */
+static void test_no_memory(void **state)
+{
+	char bytes[16];
+
+	(void)state;
+	sendmsg_error = ENOBUFS;
+	far_sends(0, "12345678");
+	turn();
+	sendmsg_error = ENOMEM;
+	far_sends(0, "abcdefgh");
+	turn();
+	assert_int_equal(read(program, bytes, sizeof(bytes)), -1);
+	sendmsg_error = 0;
+	turn();
+	assert_int_equal(read(program, bytes, sizeof(bytes)), 16);
+	assert_memory_equal(bytes, "12345678abcdefgh", 16);
+}
+
 /* splice and stdio reach the pair without a hook: what they wrote before connect is no part of the stream,
  * nor of the gate. */
 static void test_written_before_gate(void **state)
@@ -546,6 +602,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_fin_read_then_reset, connected, ended),
 		cmocka_unit_test_setup_teardown(test_reset_unread_closed, connected, ended),
 		cmocka_unit_test_setup_teardown(test_reset_unread_stopped, connected, ended),
+		cmocka_unit_test_setup_teardown(test_many_segments, connected, ended),
+		cmocka_unit_test_setup_teardown(test_no_memory, connected, ended),
 		cmocka_unit_test_setup_teardown(test_written_before_gate, connected, ended),
 		cmocka_unit_test_setup_teardown(test_gate_in_pieces, connected, ended),
 		cmocka_unit_test_setup_teardown(test_user_timeout, connected, ended),
