@@ -13,7 +13,8 @@
  * A question for both families is one for each, sent together: what is known of one is not asked again, and
  * one that failed is not taken for an answer.
  *
- * Cache: direct-mapped by name and family; TTL 1 s to 1 h, negative answers 30 s, failures not at all.
+ * Cache: direct-mapped by name and family; TTL, the shortest of the chain, 1 s to 1 h, negative answers 30 s,
+ * failures not at all.
  */
 #include "stack/resolv.h"
 
@@ -321,9 +322,12 @@ static int fill(struct ctl_rep *rep, const struct ares_addrinfo *info)
 		if (n->ai_ttl < ttl)
 			ttl = n->ai_ttl;
 	}
-	for (const struct ares_addrinfo_cname *c = info->cnames; c; c = c->next)
+	for (const struct ares_addrinfo_cname *c = info->cnames; c; c = c->next) {
 		if (c->name)
 			snprintf(rep->name, sizeof(rep->name), "%s", c->name);
+		if (c->ttl < ttl)
+			ttl = c->ttl;
+	}
 	return ttl < TTL_MIN ? TTL_MIN : ttl;
 }
 
