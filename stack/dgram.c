@@ -382,6 +382,8 @@ static int route(struct dgram *d, struct addr *to)
 	bool redirected;
 	int r;
 
+	if (!to->family)
+		return EINVAL;
 	if (d->sock.kind == CTL_DGRAM && socks_loopback(d->sock.all, to))
 		return 0;
 	r = socks_route(d->sock.all, to, &redirected);

@@ -366,6 +366,24 @@ static void unnamed_program(void **state)
 	close(p[1]);
 }
 
+/* A header of no family is none of the shim's, and no way past the rules: as IPv6 it was sent to 7f00:1::. */
+static void no_family(void **state)
+{
+	struct ctl_dgram h = { .addr = { .family = 0, .port = 9 } };
+	uint8_t msg[CTL_DGRAM_HDR];
+	unsigned before = rig.n_sent;
+
+	(void)state;
+	begin(6, CTL_DGRAM, false);
+	ctl_put_dgram(msg, &h);
+	assert_int_equal(send(rig.program, msg, sizeof(msg), 0), sizeof(msg));
+	turn();
+	assert_int_equal(rig.n_sent, before);
+	assert_int_equal(dgram_sock(rig.d)->error, EINVAL);
+	assert_int_equal(dgram_connect(rig.d, &h.addr), EINVAL);
+	end();
+}
+
 static void resolver_redirect(void **state)
 {
 	struct addr stub = { .family = 4, .port = 53, .ip = { 127, 0, 0, 53 } };
@@ -442,6 +460,7 @@ int main(void)
 		cmocka_unit_test(port_of_the_dead),
 		cmocka_unit_test(strangers),
 		cmocka_unit_test(unnamed_program),
+		cmocka_unit_test(no_family),
 		cmocka_unit_test(resolver_redirect),
 		cmocka_unit_test(this_machine),
 	};
