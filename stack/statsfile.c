@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Statistics as a file. The keys are design.md 8's, which programs outside rely on. Written beside the target
- * and renamed over it, so that a reader never sees half an object.
+ * and renamed over it, so that a reader never sees half an object; so it has to be a file, or nothing yet.
  */
 #include "stack/statsfile.h"
 
@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static void text(json_t *o, const char *key, const char *value)
@@ -79,19 +80,40 @@ static json_t *object(const struct tunnel_stats *s)
 	return o;
 }
 
+static int write_all(int fd, const char *text)
+{
+	size_t left = strlen(text);
+
+	while (left) {
+		ssize_t n = write(fd, text, left);
+
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		if (n > 0) {
+			text += n;
+			left -= (size_t)n;
+		}
+	}
+	return 0;
+}
+
 static int replace(const char *path, const char *json)
 {
 	char tmp[4096];
-	size_t len = strlen(json);
-	int fd, r = 0;
+	struct stat st;
+	int fd, r;
 
 	if (snprintf(tmp, sizeof(tmp), "%s.%d.tmp", path, (int)getpid()) >= (int)sizeof(tmp))
 		return -ENAMETOOLONG;
-	fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+		return -EINVAL;
+	unlink(tmp); /* left by one of the same number, or not ours */
+	fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 	if (fd < 0)
 		return -errno;
-	if (write(fd, json, len) != (ssize_t)len || write(fd, "\n", 1) != 1)
-		r = errno ? -errno : -EIO;
+	r = write_all(fd, json);
+	if (r == 0)
+		r = write_all(fd, "\n");
 	if (close(fd) < 0 && r == 0)
 		r = -errno;
 	if (r == 0 && rename(tmp, path) < 0)
