@@ -33,7 +33,6 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -47,7 +46,6 @@
 #include "lwip/tcp.h"
 #include "stack/ctl/gate.h"
 #include "stack/device.h"
-#include "stack/loopback.h"
 #include "stack/unixdiag.h"
 
 #define CHUNK 16384
@@ -98,6 +96,14 @@ static void detach_pcb(struct conn *c)
 	tcp_sent(c->pcb, NULL);
 	tcp_err(c->pcb, NULL);
 	c->pcb = NULL;
+}
+
+/* Both FINs are there: what is left to do is lwIP's own, however long the program reads. It frees the pcb
+ * without a word, or with one that sounds like an error. */
+static void leave_pcb(struct conn *c)
+{
+	detach_pcb(c);
+	c->bits |= DEAD;
 }
 
 static void abort_pcb(struct conn *c)
@@ -216,8 +222,8 @@ void conn_abort(struct conn *c, int err)
 void conn_free(struct conn *c)
 {
 	conn_abort(c, ECONNRESET);
-	if (c->sock.fd >= 0)
-		close_end(c);
+	if (c->sock.fd >= 0 && !(c->bits & GONE))
+		close_end(c); /* what it has not read is lost */
 	finish(c);
 }
 
@@ -260,6 +266,18 @@ static void deliver(void *owner)
 	pump_in(owner);
 }
 
+/* Short ones join, so that the ring holds any window: two neighbours are longer than RX_JOIN. lwIP would not
+ * bring what was refused once its pcb waits in TIME-WAIT. */
+static void queue_rx(struct conn *c, struct pbuf *p)
+{
+	struct pbuf *last = c->rx_n ? c->rx[(c->rx_first + c->rx_n - 1) % RX_MAX] : NULL;
+
+	if (last && last->tot_len + p->tot_len <= RX_JOIN)
+		pbuf_cat(last, p);
+	else
+		c->rx[(c->rx_first + c->rx_n++) % RX_MAX] = p;
+}
+
 static err_t on_recv(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err)
 {
 	struct conn *c = arg;
@@ -272,13 +290,13 @@ static err_t on_recv(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err)
 		}
 		return ERR_OK;
 	}
-	if (p && c->rx_n == RX_MAX)
-		return ERR_MEM;
 	if (p) {
 		rcvwin_came(&c->win, p->tot_len, device_tight(), loop_now(c->sock.all->loop), device_rtt());
-		c->rx[(c->rx_first + c->rx_n++) % RX_MAX] = p;
+		queue_rx(c, p);
 	} else {
 		c->bits |= RX_EOF;
+		if (c->bits & FIN_SENT)
+			leave_pcb(c);
 	}
 	loop_defer(c->sock.all->loop, &c->deliver, deliver, c);
 	return ERR_OK;
@@ -363,9 +381,8 @@ static void send_fin(struct conn *c)
 		return;
 	if (tcp_shutdown(pcb, 0, 1) == ERR_OK)
 		c->bits |= FIN_SENT;
-	if (c->bits & RX_EOF && !c->rx_n) {
-		detach_pcb(c); /* both FINs: lwIP's own from here */
-		c->bits |= DEAD;
+	if (c->bits & FIN_SENT && c->bits & RX_EOF) {
+		leave_pcb(c);
 		maybe_done(c);
 	}
 }
@@ -476,10 +493,6 @@ static void pump_in(struct conn *c)
 	if (!(c->bits & RX_EOF))
 		return;
 	shutdown(c->sock.fd, SHUT_WR);
-	if (c->bits & FIN_SENT) {
-		detach_pcb(c);
-		c->bits |= DEAD;
-	}
 	maybe_done(c);
 }
 
@@ -706,69 +719,6 @@ void conn_icmp(struct conn *c, int err)
 bool conn_matches(const struct conn *c, uint16_t local_port, const struct addr *remote)
 {
 	return c->pcb && c->pcb->local_port == local_port && addr_equal(&c->target, remote);
-}
-
-/* A program may close a socket and bind its port again before we have looked: ports of closed ones become
- * free. */
-static void release_ports(struct socks *a)
-{
-	list_for_each(it, &a->list) {
-		struct sock *s = container_of(it, struct sock, link);
-		struct pollfd p = { s->fd, 0, 0 };
-
-		if (s->kind == CTL_STREAM && (s->fd < 0 || (poll(&p, 1, 0) > 0 && p.revents & POLLHUP)))
-			fd_close(&conn_from_sock(s)->loop_fd);
-	}
-}
-
-/* The port is taken on this machine too, if that can be: the socket may listen later. */
-static int take_port(struct conn *c, uint16_t *port)
-{
-	struct addr any = { .family = c->sock.family, .port = *port };
-	int fd = loopback_bind(&c->sock, &any);
-
-	if (fd == -EADDRINUSE) {
-		release_ports(c->sock.all);
-		fd = loopback_bind(&c->sock, &any);
-	}
-	if (fd >= 0) {
-		c->loop_fd = fd;
-		*port = any.port;
-	}
-	return fd == -EADDRINUSE ? EADDRINUSE : 0;
-}
-
-int conn_take_loopback(struct conn *c)
-{
-	int fd = c->loop_fd;
-
-	c->loop_fd = -1;
-	return fd;
-}
-
-int conn_bind(struct conn *c, const struct addr *at)
-{
-	struct addr a = *at;
-	enum addr_class k;
-	int r;
-
-	if (c->bits & (CONNECTING | CONNECTED) || c->sock.local.family)
-		return EINVAL;
-	addr_unmap(&a);
-	k = addr_classify(&a);
-	if (k != ADDR_UNSPEC &&
-	    !addr_equal_ip(&a, &(struct addr){ .family = device_addr(a.family).family }) &&
-	    memcmp(a.ip, device_addr(a.family).ip, 16))
-		return EADDRNOTAVAIL;
-	r = k == ADDR_UNSPEC ? take_port(c, &a.port) : 0;
-	if (r)
-		return r;
-	c->sock.local = *at;
-	c->sock.local.port = a.port;
-	if (!c->sock.local.port)
-		c->sock.local.port = socks_port(c->sock.all);
-	c->sock.state = CTL_BOUND;
-	return 0;
 }
 
 struct conn *conn_new(struct socks *all, uint64_t cookie, uint8_t family, int fd)

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A connection, for conn.c (its life and its bytes) and conn_opt.c (its options). */
+/* A connection, for conn.c (its life and its bytes), conn_bind.c (its port) and conn_opt.c (its options). */
 #ifndef STACK_CONN_PRIV_H
 #define STACK_CONN_PRIV_H
+
+#include <assert.h>
 
 #include "lwip/tcp.h"
 #include "stack/conn.h"
@@ -20,7 +22,9 @@ enum {
 	RESET = 512    /* over with an error; the program has not read all that came */
 };
 
-#define RX_MAX 1024 /* segments that wait for the program; then lwIP keeps the next */
+#define RX_MAX 1024  /* segments that wait for the program */
+#define RX_JOIN 2048 /* bytes; shorter neighbours are made one */
+static_assert((RX_MAX - 2) / 2 * RX_JOIN > RCVWIN_MAX, "a window of the shortest segments");
 
 struct conn {
 	struct sock sock;

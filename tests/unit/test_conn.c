@@ -348,14 +348,13 @@ static size_t read_all(ssize_t *ret_last)
 	size_t all = 0;
 	char bytes[8];
 
-	for (int i = 0; i < SOME; i++) {
+	for (;;) {
 		*ret_last = read(program, bytes, sizeof(bytes));
 		if (*ret_last <= 0)
-			break;
+			return all;
 		all += (size_t)*ret_last;
 		turn();
 	}
-	return all;
 }
 
 /* Linux: a reset leaves what was received to be read, and then says so; sending fails at once. */
@@ -438,6 +437,64 @@ static void test_reset_unread_stopped(void **state)
 	assert_true(read_all(&last) < SOME);
 	assert_int_equal(last, -1);
 	assert_int_equal(errno, ECONNRESET);
+}
+
+/* Both sides have said all they want to; the program has not read it. */
+static void test_both_ends_unread(void **state)
+{
+	ssize_t last;
+
+	(void)state;
+	unread_bytes();
+	far_sends(TH_FIN, "");
+	turn();
+	assert_int_equal(shutdown(program, SHUT_WR), 0);
+	turn();
+	assert_int_equal(far.fins, 1);
+	turn();
+	assert_int_equal(conn_sock(conn)->error, 0);
+	assert_int_equal(read_all(&last), SOME);
+	assert_int_equal(last, 0);
+	assert_int_equal(conn_sock(conn)->error, 0);
+	assert_int_equal(far.resets, 0);
+}
+
+/* The same when ours came first: lwIP forgets its pcb while the program still reads. */
+static void test_read_after_time_wait(void **state)
+{
+	ssize_t last;
+
+	(void)state;
+	unread_bytes();
+	assert_int_equal(shutdown(program, SHUT_WR), 0);
+	turn();
+	far_sends(TH_FIN, "");
+	turn();
+	for (int i = 0; i < 600; i++)
+		turn_after(500);
+	assert_int_equal(read_all(&last), SOME);
+	assert_int_equal(last, 0);
+}
+
+/* Very many very small segments, unread, then the end of both sides. */
+static void test_tiny_segments_unread(void **state)
+{
+	const size_t n = 1200;
+	ssize_t last;
+
+	(void)state;
+	unread_bytes();
+	assert_int_equal(shutdown(program, SHUT_WR), 0);
+	turn();
+	for (size_t i = 0; i < n; i++) {
+		far_sends(0, "x");
+		if (far.n_queue == QUEUE)
+			turn();
+	}
+	far_sends(TH_FIN, "");
+	turn();
+	assert_int_equal(read_all(&last), SOME + n);
+	assert_int_equal(last, 0);
 }
 
 /* Many small segments under way, then much at once, in segments as short as the far side asks for: lwIP's
@@ -602,6 +659,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_fin_read_then_reset, connected, ended),
 		cmocka_unit_test_setup_teardown(test_reset_unread_closed, connected, ended),
 		cmocka_unit_test_setup_teardown(test_reset_unread_stopped, connected, ended),
+		cmocka_unit_test_setup_teardown(test_both_ends_unread, connected, ended),
+		cmocka_unit_test_setup_teardown(test_read_after_time_wait, connected, ended),
+		cmocka_unit_test_setup_teardown(test_tiny_segments_unread, connected, ended),
 		cmocka_unit_test_setup_teardown(test_many_segments, connected, ended),
 		cmocka_unit_test_setup_teardown(test_no_memory, connected, ended),
 		cmocka_unit_test_setup_teardown(test_written_before_gate, connected, ended),
