@@ -628,6 +628,8 @@ static int dial(struct conn *c)
 		return ENOBUFS;
 	device_to_lwip(&local, &own);
 	device_to_lwip(&remote, &c->target);
+	if (port && sock_option(&c->sock, SOL_SOCKET, SO_REUSEADDR, 0))
+		ip_set_option(c->pcb, SOF_REUSEADDR);
 	for (int i = 0; i < 50 && e == ERR_USE; i++)
 		e = tcp_bind(c->pcb, &local, port ? port : socks_port(c->sock.all));
 	tcp_arg(c->pcb, c);

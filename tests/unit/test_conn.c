@@ -497,6 +497,43 @@ static void test_tiny_segments_unread(void **state)
 	assert_int_equal(last, 0);
 }
 
+/* A second connection from the port of one that waits in TIME-WAIT, to another host: what Linux allows with
+ * SO_REUSEADDR. errno of the attempt. */
+static int from_port(uint64_t cookie, uint16_t *port, const char *host, bool reuse)
+{
+	struct addr at = { .family = 4, .port = *port }, to;
+	struct conn *c;
+	int pair[2], r;
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+	c = conn_new(&socks, cookie, 4, pair[1]);
+	assert_non_null(c);
+	assert_int_equal(sock_keep_option(conn_sock(c), SOL_SOCKET, SO_REUSEADDR, reuse), 0);
+	assert_int_equal(conn_bind(c, &at), 0);
+	*port = conn_sock(c)->local.port;
+	addr_parse(&to, host, 80);
+	r = conn_connect(c, &to);
+	turn();
+	close(pair[0]);
+	turn();
+	if (socks_find(&socks, cookie))
+		conn_free(c);
+	return r;
+}
+
+static void test_port_again(void **state)
+{
+	uint16_t port = 0;
+
+	(void)state;
+	assert_int_equal(from_port(78, &port, "192.88.99.80", true), 0);
+	assert_int_equal(far.fins, 1);
+	far_sends(TH_FIN, "");
+	turn();
+	assert_int_equal(from_port(79, &port, "192.88.99.81", false), EADDRINUSE);
+	assert_int_equal(from_port(80, &port, "192.88.99.81", true), 0);
+}
+
 /* Many small segments under way, then much at once, in segments as short as the far side asks for: lwIP's
  * queue is full before its buffer. */
 static void test_many_segments(void **state)
@@ -662,6 +699,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_both_ends_unread, connected, ended),
 		cmocka_unit_test_setup_teardown(test_read_after_time_wait, connected, ended),
 		cmocka_unit_test_setup_teardown(test_tiny_segments_unread, connected, ended),
+		cmocka_unit_test_setup_teardown(test_port_again, connected, ended),
 		cmocka_unit_test_setup_teardown(test_many_segments, connected, ended),
 		cmocka_unit_test_setup_teardown(test_no_memory, connected, ended),
 		cmocka_unit_test_setup_teardown(test_written_before_gate, connected, ended),
