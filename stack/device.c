@@ -39,6 +39,7 @@
 #include "lwip_hooks.h"
 
 #define PACKET_MAX 1600
+#define RTO_MAX_MS 120000
 #define DEFAULT_MTU 1420
 #define HELD_PACKETS 32	       /* beyond, the oldest is dropped */
 #define HELD_US (5 * US_PER_S) /* what resolvers wait: then they have asked again, or given up */
@@ -563,9 +564,10 @@ static void timer_fired(void *owner)
 /*
  * lwIP measures round trips in half seconds, takes the variation of a steady path for nothing, and times
  * segments that it sent again. Its timers must not be shorter than the path: RFC 6298's second, and a round
- * trip.
+ * trip. Nor may they double without end: after a few losses on a slow path it would ask every ten minutes and
+ * give up after an hour. Linux's longest is two minutes.
  */
-static void rto_floor(void)
+static void rto_bounds(void)
 {
 	uint64_t us = US_PER_S + device_rtt();
 	s16_t least = (s16_t)((us + TCP_SLOW_INTERVAL * US_PER_MS - 1) / (TCP_SLOW_INTERVAL * US_PER_MS));
@@ -573,6 +575,8 @@ static void rto_floor(void)
 	for (struct tcp_pcb *t = tcp_active_pcbs; t; t = t->next)
 		if (t->rto < least)
 			t->rto = least;
+		else if (t->rto > RTO_MAX_MS / TCP_SLOW_INTERVAL)
+			t->rto = RTO_MAX_MS / TCP_SLOW_INTERVAL;
 }
 
 void device_after(void)
@@ -580,7 +584,7 @@ void device_after(void)
 	u32_t ms;
 
 	if (!sys_timeouts_sleeptime())
-		rto_floor();
+		rto_bounds();
 	sys_check_timeouts();
 	ms = sys_timeouts_sleeptime();
 	loop_timer_set(&dev.timer, ms == SYS_TIMEOUTS_SLEEPTIME_INFINITE

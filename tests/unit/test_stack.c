@@ -370,6 +370,31 @@ static void patience(void **state)
 	assert_int_equal(f->from_first, 2);
 }
 
+/* A far side that has gone silent is asked at least every two minutes, and given up before half an hour is
+ * over, however long the path is. */
+static void silence(void **state)
+{
+	struct fix *f = *state;
+	struct ctl_rep rep = { .state = CTL_CONNECTED };
+	unsigned before;
+
+	up(f, FIRST);
+	begin(f);
+	run(f, 2 * US_PER_S);
+	accepted(f);
+	assert_int_equal(write(f->fd, "x", 1), 1);
+	run(f, 400 * US_PER_S);
+	assert_int_equal(status(f).state, CTL_CONNECTED);
+	before = f->from_first;
+	run(f, 240 * US_PER_S);
+	assert_true(f->from_first >= before + 1);
+	for (int i = 0; i < 1000 && rep.state == CTL_CONNECTED; i += 10) {
+		run(f, 10 * US_PER_S);
+		rep = status(f);
+	}
+	assert_int_equal(rep.value, ETIMEDOUT);
+}
+
 /* No link: a connect waits for it, but not for ever. */
 static void attempt_waits_for_link(void **state)
 {
@@ -443,6 +468,7 @@ int main(void)
 		T(segments_longer_out),
 		T(slow_start_after_lost_syn),
 		T(patience),
+		T(silence),
 		T(events_before_requests),
 		T(names_after_connect),
 		T(refused_at_once),
