@@ -387,14 +387,18 @@ static void send_fin(struct conn *c)
 	}
 }
 
-/* What lwIP takes: bytes, and segments as long as tcp_write() makes them, one of them for a rest. */
+/* What lwIP takes: bytes, and segments as long as tcp_write() makes them, one of them for a rest. Their
+ * length is half the largest window there was, and must never become less; while there was none, one byte is
+ * enough to ask for one. */
 static size_t room_of(const struct conn *c)
 {
 	const struct tcp_pcb *pcb = c->pcb;
 	size_t room = tcp_sndbuf(pcb), used = tcp_sndqueuelen(pcb) + 1u, half = pcb->snd_wnd_max / 2;
-	size_t segment = half && half < pcb->mss ? half : pcb->mss;
+	size_t segment = half < pcb->mss ? half : pcb->mss;
 	size_t queue = used < TCP_SND_QUEUELEN ? (TCP_SND_QUEUELEN - used) * segment : 0;
 
+	if (!half)
+		return used == 1;
 	room = queue < room ? queue : room;
 	return room < c->sock.all->cfg.buffer ? room : c->sock.all->cfg.buffer;
 }

@@ -44,6 +44,7 @@ static struct far {
 	unsigned fins, resets;
 	size_t bytes;
 	bool deaf; /* nothing reaches it */
+	uint16_t window;
 } far;
 
 static struct clock_fake the_time;
@@ -133,7 +134,7 @@ static int far_gets(struct pktlink *l, const uint8_t *pkt, size_t len, uint64_t 
 					     .dest = p.tcp.source,
 					     .doff = 5,
 					     .ack = 1,
-					     .window = htons(60000) } };
+					     .window = htons(far.window) } };
 	if (data || p.tcp.syn || p.tcp.fin)
 		far_sends(p.tcp.syn ? TH_SYN : 0, "");
 	return 0;
@@ -190,8 +191,9 @@ static int connected(void **state)
 	int pair[2];
 
 	(void)state;
-	far = (struct far){ .link = { .send = far_gets, .mtu = 1420 }, .next = 1000 };
-	clock_fake_init(&the_time, 1000 * US_PER_S, 0);
+	far = (struct far){ .link = { .send = far_gets, .mtu = 1420 }, .next = 1000, .window = 60000 };
+	if (!the_time.us) /* lwIP's timers remember it */
+		clock_fake_init(&the_time, 1000 * US_PER_S, 0);
 	loop = loop_new(&the_time.clock);
 	assert_non_null(loop);
 	socks_init(&socks, loop, &cfg);
@@ -559,6 +561,39 @@ static void test_many_segments(void **state)
 	assert_true(pcb->snd_queuelen > TCP_SND_QUEUELEN - 20);
 }
 
+/* A far side that takes nothing at first and little later (a tarpit, a small machine): segments are not made
+ * longer than those that follow; lwIP would not survive it. */
+static void test_window_from_nothing(void **state)
+{
+	struct conn *c;
+	struct addr to;
+	char much[2000] = { 0 };
+	int pair[2];
+
+	(void)state;
+	far.window = 0;
+	far.bytes = 0;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+	c = conn_new(&socks, 78, 4, pair[1]);
+	assert_non_null(c);
+	addr_parse(&to, "192.88.99.80", 80);
+	assert_int_equal(conn_connect(c, &to), 0);
+	turn();
+	assert_int_equal(conn_sock(c)->state, CTL_CONNECTED);
+	assert_int_equal(write(pair[0], much, sizeof(much)), sizeof(much));
+	turn();
+	far.window = 2; /* scaled: 256 */
+	for (int i = 0; i < 100 && c->pcb->snd_wnd < 256; i++)
+		turn_after(500);
+	assert_int_equal(write(pair[0], much, sizeof(much)), sizeof(much));
+	for (int i = 0; i < 200; i++)
+		turn_after(500);
+	assert_true(far.bytes >= 2 * sizeof(much)); /* a probe is one byte, sent twice */
+	assert_int_equal(conn_sock(c)->state, CTL_CONNECTED);
+	close(pair[0]);
+	turn();
+}
+
 /* The kernel has no memory for a moment: nothing of the stream is lost. */
 static void test_no_memory(void **state)
 {
@@ -700,6 +735,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_read_after_time_wait, connected, ended),
 		cmocka_unit_test_setup_teardown(test_tiny_segments_unread, connected, ended),
 		cmocka_unit_test_setup_teardown(test_port_again, connected, ended),
+		cmocka_unit_test_setup_teardown(test_window_from_nothing, connected, ended),
 		cmocka_unit_test_setup_teardown(test_many_segments, connected, ended),
 		cmocka_unit_test_setup_teardown(test_no_memory, connected, ended),
 		cmocka_unit_test_setup_teardown(test_written_before_gate, connected, ended),
