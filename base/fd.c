@@ -72,11 +72,10 @@ union control {
 	struct cmsghdr align;
 };
 
-ssize_t fd_send_fds(int sock, const void *buf, size_t len, const int *fds, size_t nfds, int flags)
+ssize_t fd_sendv_fds(int sock, const struct iovec *iov, size_t n_iov, const int *fds, size_t nfds, int flags)
 {
-	struct iovec iov = { (void *)buf, len };
 	union control ctl;
-	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1 };
+	struct msghdr mh = { .msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = n_iov };
 	struct cmsghdr *c;
 	ssize_t n;
 
@@ -96,6 +95,13 @@ ssize_t fd_send_fds(int sock, const void *buf, size_t len, const int *fds, size_
 		n = syscall(SYS_sendmsg, sock, &mh, flags | MSG_NOSIGNAL);
 	while (n < 0 && errno == EINTR);
 	return n < 0 ? -errno : n;
+}
+
+ssize_t fd_send_fds(int sock, const void *buf, size_t len, const int *fds, size_t nfds, int flags)
+{
+	const struct iovec iov = { (void *)(uintptr_t)buf, len };
+
+	return fd_sendv_fds(sock, &iov, 1, fds, nfds, flags);
 }
 
 ssize_t fd_recv_fds(int sock, void *buf, size_t len, int *fds, size_t *nfds, int flags)

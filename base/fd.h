@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 void fd_close(int *fd); /* closes when >= 0, sets -1, keeps errno */
 int fd_nonblock(int fd, int on);
@@ -19,6 +20,8 @@ int fd_cookie(int fd, uint64_t *ret_cookie); /* SO_COOKIE; 0 or -errno (-ENOTSOC
 /* One message with up to 4 descriptors (SCM_RIGHTS). Retries EINTR. Bytes sent, or -errno.
  * flags as send(2). */
 ssize_t fd_send_fds(int sock, const void *buf, size_t len, const int *fds, size_t nfds, int flags);
+/* The same, of several pieces. */
+ssize_t fd_sendv_fds(int sock, const struct iovec *iov, size_t n_iov, const int *fds, size_t nfds, int flags);
 /* Receives one message; *nfds in: capacity (<= 4), out: number received (close-on-exec). More descriptors
  * than capacity, or a truncated message, are closed and give -EMSGSIZE. Bytes, 0 at EOF, or -errno. */
 ssize_t fd_recv_fds(int sock, void *buf, size_t len, int *fds, size_t *nfds, int flags);

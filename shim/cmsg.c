@@ -51,7 +51,7 @@ static int take_field(const struct cmsghdr *c, int least, uint8_t flag, uint8_t 
 static int take_source(const struct addr *from, unsigned index, struct ctl_dgram *d)
 {
 	struct ctl_req hello = { .op = CTL_HELLO };
-	struct ctl_rep rep;
+	struct ctl_brief rep;
 	int r;
 
 	if (index > TUNNEL_INDEX)

@@ -39,7 +39,7 @@ struct header {
 static bool connected(struct sock *s)
 {
 	struct ctl_req req = { 0 };
-	struct ctl_rep rep;
+	struct ctl_brief rep;
 
 	if (s->flags & SOCK_PEER)
 		return true;
@@ -55,7 +55,7 @@ static bool connected(struct sock *s)
 static int pending(const struct sock *s)
 {
 	struct ctl_req req = { 0 };
-	struct ctl_rep rep;
+	struct ctl_brief rep;
 	int r = sock_ask(s, CTL_TAKE_ERROR, &req, &rep);
 
 	return r < 0 ? r : -rep.value;
@@ -89,7 +89,7 @@ int dgram_next_len(int fd)
 static int option(const struct sock *s, int level, int name)
 {
 	struct ctl_req req = { .level = level, .name_opt = name };
-	struct ctl_rep rep;
+	struct ctl_brief rep;
 
 	return sock_ask(s, CTL_GETOPT, &req, &rep) == 0 ? rep.value : 0;
 }
@@ -282,12 +282,12 @@ static ssize_t give_quote(const struct ctl_report *e, struct msghdr *m)
 /* MSG_ERRQUEUE never waits. The pair's own error goes first: the tunnel shows it again if there is more. */
 static ssize_t receive_report(int fd, const struct sock *s, struct msghdr *m)
 {
-	struct ctl_req req = { 0 };
+	struct ctl_req req = { .op = CTL_TAKE_REPORT, .cookie = s->cookie };
 	struct ctl_rep rep;
 	int native, r;
 
 	real_getsockopt_int(fd, SOL_SOCKET, SO_ERROR, &native);
-	r = sock_ask(s, CTL_TAKE_REPORT, &req, &rep);
+	r = sock_lookup(&req, &rep);
 	if (r < 0)
 		return r;
 	if (m->msg_name)

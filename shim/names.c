@@ -75,7 +75,7 @@ bool names_numeric(const char *s, struct addr *ret)
 void names_own(struct addr *ret_v4, struct addr *ret_v6)
 {
 	struct ctl_req req = { .op = CTL_HELLO };
-	struct ctl_rep rep;
+	struct ctl_brief rep;
 
 	*ret_v4 = *ret_v6 = (struct addr){ 0 };
 	if (sock_request(&req, NULL, 0, &rep) < 0)
@@ -300,7 +300,7 @@ static enum ctl_dns ask(const char *name, uint8_t family, struct names *ret)
 	if (!is_host_name(name))
 		return CTL_DNS_NONAME;
 	copy_name(req.name, name);
-	r = sock_request(&req, NULL, 0, &rep);
+	r = sock_lookup(&req, &rep);
 	if (r < 0)
 		return CTL_DNS_AGAIN;
 	if (rep.dns != CTL_DNS_OK)
@@ -360,7 +360,7 @@ enum ctl_dns names_reverse(const struct addr *a, struct names *ret)
 	}
 	if (addr_classify(&req.addr) != ADDR_GLOBAL)
 		return CTL_DNS_NONAME;
-	if (sock_request(&req, NULL, 0, &rep) < 0)
+	if (sock_lookup(&req, &rep) < 0)
 		return CTL_DNS_AGAIN;
 	if (rep.dns != CTL_DNS_OK)
 		return rep.dns;

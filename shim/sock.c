@@ -108,10 +108,15 @@ static const char *ctl_path(bool start)
 	return given ? given : bare_ctl_path(start);
 }
 
-int sock_request(struct ctl_req *req, const int *fds, size_t nfds, struct ctl_rep *rep)
+/* start: as ctl_path(); what concerns a socket is no reason: there is none. */
+static const char *path_for(const struct ctl_req *req)
 {
-	const char *path =
-		ctl_path(req->cookie == 0); /* what concerns a socket is no reason: there is none */
+	return ctl_path(req->cookie == 0);
+}
+
+int sock_request(struct ctl_req *req, const int *fds, size_t nfds, struct ctl_brief *rep)
+{
+	const char *path = path_for(req);
 	int saved = errno;
 	int r = path ? ctl_call(path, req, fds, nfds, rep, NULL, ANSWER_MS) : -ENETDOWN;
 
@@ -119,9 +124,21 @@ int sock_request(struct ctl_req *req, const int *fds, size_t nfds, struct ctl_re
 	return r < 0 ? transport_error(r) : -rep->result;
 }
 
-int sock_ask(const struct sock *s, enum ctl_op op, struct ctl_req *req, struct ctl_rep *rep)
+int sock_lookup(struct ctl_req *req, struct ctl_rep *rep)
 {
-	struct ctl_rep unused;
+	const char *path = path_for(req);
+	int saved = errno;
+	int r = path ? ctl_call_long(path, req, rep, ANSWER_MS) : -ENETDOWN;
+
+	errno = saved;
+	if (r < 0)
+		return transport_error(r);
+	return rep->result == ENOTSOCK ? -ENOTCONN : -rep->result;
+}
+
+int sock_ask(const struct sock *s, enum ctl_op op, struct ctl_req *req, struct ctl_brief *rep)
+{
+	struct ctl_brief unused;
 	int r;
 
 	req->op = op;
@@ -134,7 +151,7 @@ int sock_ask(const struct sock *s, enum ctl_op op, struct ctl_req *req, struct c
 static bool v6_only(const struct sock *s)
 {
 	struct ctl_req req = { .level = IPPROTO_IPV6, .name_opt = IPV6_V6ONLY };
-	struct ctl_rep rep;
+	struct ctl_brief rep;
 
 	return sock_ask(s, CTL_GETOPT, &req, &rep) == 0 && rep.value;
 }
@@ -143,7 +160,7 @@ static bool v6_only(const struct sock *s)
 static bool ask_tunnel(int fd, struct sock *s)
 {
 	struct ctl_req req = { 0 };
-	struct ctl_rep rep = { .op = 0 };
+	struct ctl_brief rep = { .op = 0 };
 	int domain, type, r;
 
 	s->flags = 0;
@@ -191,7 +208,7 @@ void sock_flags(struct sock *s, unsigned set, unsigned clear)
 int sock_take_error(int fd, const struct sock *s)
 {
 	struct ctl_req req = { 0 };
-	struct ctl_rep rep;
+	struct ctl_brief rep;
 	int native = 0;
 	int r = sock_ask(s, CTL_TAKE_ERROR, &req, &rep);
 
@@ -205,7 +222,7 @@ int sock_take_error(int fd, const struct sock *s)
 static int announce(const int pair[2], uint8_t family, enum ctl_kind kind, struct sock *s)
 {
 	struct ctl_req req = { .op = CTL_SOCKET, .family = family, .kind = kind };
-	struct ctl_rep rep;
+	struct ctl_brief rep;
 	socklen_t len = sizeof(s->cookie);
 	int r = real_getsockopt(pair[0], SOL_SOCKET, SO_COOKIE, &s->cookie, &len);
 
@@ -308,7 +325,7 @@ static void carry_options(const struct sock *from, const struct sock *to, int fd
 {
 	for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
 		struct ctl_req req = { .level = kept[i].level, .name_opt = kept[i].name };
-		struct ctl_rep rep;
+		struct ctl_brief rep;
 
 		if (sock_ask(from, CTL_GETOPT, &req, &rep) < 0)
 			continue;
@@ -321,7 +338,7 @@ static void carry_options(const struct sock *from, const struct sock *to, int fd
 	}
 }
 
-static bool options_set(const struct sock *s, struct ctl_rep *ret_names)
+static bool options_set(const struct sock *s, struct ctl_brief *ret_names)
 {
 	struct ctl_req req = { 0 };
 
@@ -333,7 +350,7 @@ int sock_renew(int fd, struct sock *s)
 	/* Linux resets a connection that connect(AF_UNSPEC) dissolves. */
 	struct ctl_req reset = { .level = SOL_SOCKET, .name_opt = SO_LINGER, .value = CTL_LINGER(0) };
 	int fresh = sock_new(s->family, s->kind, SOCK_CLOEXEC), r;
-	struct ctl_rep names;
+	struct ctl_brief names;
 	struct sock new;
 
 	if (fresh < 0)
@@ -369,7 +386,7 @@ static int bind_native(int fd, const struct sock *s, uint16_t port)
 int sock_to_loopback(int fd, const struct sock *s)
 {
 	struct ctl_req req = { .op = CTL_LOOPBACK, .cookie = s->cookie, .family = s->family };
-	struct ctl_rep rep, names = { 0 };
+	struct ctl_brief rep, names = { 0 };
 	const char *path = ctl_path(false);
 	bool options = options_set(s, &names);
 	int fresh = -1, saved = errno, r = -ENETDOWN;

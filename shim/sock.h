@@ -46,9 +46,11 @@ int sock_to_loopback(int fd, const struct sock *s);
 bool sock_is_loopback(int fd);
 
 /* One request about s; op and cookie are filled in. 0, or -errno from either side. rep may be NULL. */
-int sock_ask(const struct sock *s, enum ctl_op op, struct ctl_req *req, struct ctl_rep *rep);
-/* The same for requests without a socket (HELLO, RESOLVE, REVERSE). */
-int sock_request(struct ctl_req *req, const int *fds, size_t nfds, struct ctl_rep *rep);
+int sock_ask(const struct sock *s, enum ctl_op op, struct ctl_req *req, struct ctl_brief *rep);
+/* The same for requests without a socket (HELLO). */
+int sock_request(struct ctl_req *req, const int *fds, size_t nfds, struct ctl_brief *rep);
+/* The same for RESOLVE, REVERSE and TAKE_REPORT, whose replies are long. */
+int sock_lookup(struct ctl_req *req, struct ctl_rep *rep);
 /* Takes the recorded error: positive errno, 0 when there is none. Clears the kernel's own too. */
 int sock_take_error(int fd, const struct sock *s);
 

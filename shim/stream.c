@@ -20,7 +20,7 @@
 static bool started(struct sock *s)
 {
 	struct ctl_req req = { 0 };
-	struct ctl_rep rep;
+	struct ctl_brief rep;
 
 	if (s->flags & SOCK_FAILED)
 		return false; /* Linux: as if it had never been begun */

@@ -191,7 +191,7 @@ static int begin(int fd, struct sock *s, const struct sockaddr *sa, socklen_t le
 static int again(int fd, struct sock *s, const struct sockaddr *sa, socklen_t len)
 {
 	struct ctl_req req = { 0 };
-	struct ctl_rep rep;
+	struct ctl_brief rep;
 	int r;
 
 	if (s->flags & SOCK_FAILED) {

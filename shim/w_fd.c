@@ -94,7 +94,7 @@ static int interface_call(unsigned long request, void *arg)
 static int unsent(const struct sock *s, unsigned long request, int *ret)
 {
 	struct ctl_req req = { .level = IPPROTO_TCP, .name_opt = (int)request };
-	struct ctl_rep rep;
+	struct ctl_brief rep;
 	int r = sock_ask(s, CTL_GETOPT, &req, &rep);
 
 	if (r == 0 && !ret)

@@ -31,7 +31,7 @@ int iface_list(struct iface out[IFACES])
 					       65536,
 					       IFF_UP | IFF_LOOPBACK | IFF_RUNNING };
 	struct ctl_req req = { .op = CTL_HELLO };
-	struct ctl_rep rep;
+	struct ctl_brief rep;
 	int r = sock_request(&req, NULL, 0, &rep);
 
 	if (r < 0)

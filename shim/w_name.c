@@ -12,7 +12,7 @@ static int name_of(int fd, struct sockaddr *sa, socklen_t *len, bool peer, long 
 {
 	struct sock s;
 	struct ctl_req req = { 0 };
-	struct ctl_rep rep;
+	struct ctl_brief rep;
 	int r;
 
 	if (!sock_find(fd, &s))

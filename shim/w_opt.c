@@ -165,7 +165,7 @@ static int give_int(void *val, socklen_t *len, int answer)
 static int kept_by_tunnel(const struct sock *s, int level, int name, int initial)
 {
 	struct ctl_req req = { .level = level, .name_opt = name };
-	struct ctl_rep rep;
+	struct ctl_brief rep;
 
 	return sock_ask(s, CTL_GETOPT, &req, &rep) == 0 ? rep.value : initial;
 }
@@ -206,7 +206,7 @@ static int get_mtu(const struct sock *s, void *val, socklen_t *len)
 {
 	struct ctl_req req = { 0 };
 	struct ctl_req hello = { .op = CTL_HELLO };
-	struct ctl_rep rep;
+	struct ctl_brief rep;
 	int r = sock_ask(s, CTL_NAMES, &req, &rep);
 
 	if (r == 0 && !rep.addr2.family)

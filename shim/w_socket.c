@@ -92,7 +92,7 @@ HOOK int bind(int fd, const struct sockaddr *sa, socklen_t len)
 static int listen_on(int fd, const struct sock *s)
 {
 	struct ctl_req req = { 0 };
-	struct ctl_rep rep;
+	struct ctl_brief rep;
 	int r = sock_ask(s, CTL_NAMES, &req, &rep);
 
 	if (r < 0)
@@ -149,7 +149,7 @@ HOOK int accept(int fd, struct sockaddr *sa, socklen_t *len)
 static bool has_peer(struct sock *s)
 {
 	struct ctl_req req = { 0 };
-	struct ctl_rep rep;
+	struct ctl_brief rep;
 
 	if (s->flags & SOCK_PEER)
 		return true;

@@ -63,12 +63,12 @@ static int wait_readable(int fd, int timeout_ms)
 	return r > 0 ? 0 : r == 0 ? -ETIMEDOUT : -errno;
 }
 
-static int exchange(int fd, const struct ctl_req *req, const int *fds, size_t nfds, struct ctl_rep *rep,
-		    int *ret_fd, int timeout_ms)
+/* buf: for the request, then for the reply, whose length is returned. */
+static ssize_t exchange(int fd, const struct ctl_req *req, const int *fds, size_t nfds, uint8_t *buf,
+			size_t cap, int *ret_fd, int timeout_ms)
 {
-	uint8_t buf[CTL_MSG_MAX];
-	int got = -1, len = ctl_put_req(buf, sizeof(buf), req), r;
 	size_t n_got = ret_fd ? 1 : 0;
+	int got = -1, len = ctl_put_req(buf, cap, req), r;
 	ssize_t n;
 
 	if (len < 0)
@@ -79,27 +79,43 @@ static int exchange(int fd, const struct ctl_req *req, const int *fds, size_t nf
 	r = wait_readable(fd, timeout_ms);
 	if (r < 0)
 		return r;
-	n = fd_recv_fds(fd, buf, sizeof(buf), &got, &n_got, 0);
-	if (n <= 0)
-		return -ENETDOWN;
-	if (ctl_get_rep(rep, buf, (size_t)n) < 0 || rep->op != req->op) {
+	n = fd_recv_fds(fd, buf, cap, &got, &n_got, 0);
+	if (ret_fd)
+		*ret_fd = got;
+	return n > 0 ? n : -ENETDOWN;
+}
+
+int ctl_call(const char *path, const struct ctl_req *req, const int *fds, size_t nfds, struct ctl_brief *rep,
+	     int *ret_fd, int timeout_ms)
+{
+	uint8_t buf[CTL_BRIEF_MAX];
+	int saved = errno, got = -1, fd = open_socket(path);
+	ssize_t n = fd;
+
+	if (fd >= 0)
+		n = exchange(fd, req, fds, nfds, buf, sizeof(buf), ret_fd ? &got : NULL, timeout_ms);
+	fd_close(&fd);
+	if (n >= 0 && (ctl_get_brief(rep, buf, (size_t)n) < 0 || rep->op != req->op)) {
 		fd_close(&got);
-		return -EPROTO;
+		n = -EPROTO;
 	}
 	if (ret_fd)
 		*ret_fd = got;
-	return 0;
+	errno = saved;
+	return n < 0 ? (int)n : 0;
 }
 
-int ctl_call(const char *path, const struct ctl_req *req, const int *fds, size_t nfds, struct ctl_rep *rep,
-	     int *ret_fd, int timeout_ms)
+int ctl_call_long(const char *path, const struct ctl_req *req, struct ctl_rep *rep, int timeout_ms)
 {
-	int saved = errno, fd = open_socket(path), r = fd;
+	uint8_t buf[CTL_MSG_MAX];
+	int saved = errno, fd = open_socket(path);
+	ssize_t n = fd;
 
-	if (fd >= 0) {
-		r = exchange(fd, req, fds, nfds, rep, ret_fd, timeout_ms);
-		fd_close(&fd);
-	}
+	if (fd >= 0)
+		n = exchange(fd, req, NULL, 0, buf, sizeof(buf), NULL, timeout_ms);
+	fd_close(&fd);
+	if (n >= 0 && (ctl_get_rep(rep, buf, (size_t)n) < 0 || rep->op != req->op))
+		n = -EPROTO;
 	errno = saved;
-	return r;
+	return n < 0 ? (int)n : 0;
 }

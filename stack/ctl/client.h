@@ -12,9 +12,11 @@
  * Sends req with fds (nfds <= 1, borrowed) to the server at path and waits for the reply. 0: *rep is filled
  * (rep->result may be an errno) and *ret_fd, unless NULL, is the descriptor that came along (close-on-exec)
  * or -1. -ENETDOWN: no server, or another user's. -EPROTO: the answer made no sense. timeout_ms -1 = for
- * ever. EINTR is retried.
+ * ever. EINTR is retried. Needs 1 KB of stack.
  */
-int ctl_call(const char *path, const struct ctl_req *req, const int *fds, size_t nfds, struct ctl_rep *rep,
+int ctl_call(const char *path, const struct ctl_req *req, const int *fds, size_t nfds, struct ctl_brief *rep,
 	     int *ret_fd, int timeout_ms);
+/* The same for RESOLVE, REVERSE and TAKE_REPORT. Needs 10 KB of stack. */
+int ctl_call_long(const char *path, const struct ctl_req *req, struct ctl_rep *rep, int timeout_ms);
 
 #endif

@@ -183,22 +183,57 @@ int ctl_put_rep(uint8_t *buf, size_t cap, const struct ctl_rep *p)
 	return wire_wr_end(&w);
 }
 
+static enum ctl_dns get_brief(struct wire_rd *r, struct ctl_brief *ret)
+{
+	enum ctl_dns dns;
+
+	memset(ret, 0, sizeof(*ret));
+	ret->op = get_op(r);
+	ret->result = (int32_t)wire_get_u32(r);
+	dns = get_enum(r, CTL_DNS_FAIL);
+	ret->state = get_enum(r, CTL_CLOSED);
+	ret->family = get_family(r);
+	ret->kind = get_enum(r, CTL_ICMP);
+	ret->value = (int32_t)wire_get_u32(r);
+	get_addr(r, &ret->addr);
+	get_addr(r, &ret->addr2);
+	return dns;
+}
+
+int ctl_get_brief(struct ctl_brief *ret, const uint8_t *buf, size_t len)
+{
+	static const uint8_t nothing[11]; /* name, list of addresses, report */
+	uint8_t rest[sizeof(nothing)] = { 0 };
+	struct ctl_brief b;
+	struct wire_rd r;
+
+	wire_rd_init(&r, buf, len);
+	if (get_brief(&r, &b) != CTL_DNS_OK)
+		wire_rd_fail(&r);
+	wire_get_copy(&r, rest, sizeof(rest));
+	if (wire_rd_end(&r) < 0 || memcmp(rest, nothing, sizeof(rest)))
+		return SMX_EPROTO;
+	*ret = b;
+	return 0;
+}
+
 int ctl_get_rep(struct ctl_rep *ret, const uint8_t *buf, size_t len)
 {
+	struct ctl_brief b;
 	struct ctl_rep p;
 	struct wire_rd r;
 
 	memset(&p, 0, sizeof(p));
 	wire_rd_init(&r, buf, len);
-	p.op = get_op(&r);
-	p.result = (int32_t)wire_get_u32(&r);
-	p.dns = get_enum(&r, CTL_DNS_FAIL);
-	p.state = get_enum(&r, CTL_CLOSED);
-	p.family = get_family(&r);
-	p.kind = get_enum(&r, CTL_ICMP);
-	p.value = (int32_t)wire_get_u32(&r);
-	get_addr(&r, &p.addr);
-	get_addr(&r, &p.addr2);
+	p.dns = get_brief(&r, &b);
+	p.op = b.op;
+	p.result = b.result;
+	p.state = b.state;
+	p.family = b.family;
+	p.kind = b.kind;
+	p.value = b.value;
+	p.addr = b.addr;
+	p.addr2 = b.addr2;
 	get_name(&r, p.name);
 	p.n_addrs = get_enum(&r, CTL_ADDRS_MAX);
 	for (unsigned i = 0; i < p.n_addrs && !r.bad; i++)

@@ -58,6 +58,7 @@
 
 #define CTL_VERSION 1
 #define CTL_MSG_MAX 4096
+#define CTL_BRIEF_MAX 304 /* a request, or a reply that is a struct ctl_brief */
 #define CTL_NAME_MAX 255
 #define CTL_ADDRS_MAX 128 /* what an answer of about 4 KB holds, and a reply of CTL_MSG_MAX */
 #define CTL_QUOTE_MAX 512 /* bytes of ours that an ICMP error quoted */
@@ -117,6 +118,18 @@ struct ctl_report {
 	uint8_t quote[CTL_QUOTE_MAX];
 };
 
+/* A reply without names, lists and report: all that operations but RESOLVE, REVERSE and TAKE_REPORT have.
+ * Small, since programs make calls in signal handlers and threads with little stack. */
+struct ctl_brief {
+	enum ctl_op op;
+	int32_t result;
+	enum ctl_state state;
+	uint8_t family;
+	enum ctl_kind kind;
+	int32_t value;
+	struct addr addr, addr2;
+};
+
 struct ctl_rep {
 	enum ctl_op op; /* repeats the request's */
 	int32_t result; /* 0, or an errno as Linux would give it */
@@ -138,6 +151,8 @@ int ctl_put_rep(uint8_t *buf, size_t cap, const struct ctl_rep *r);
 /* 0; SMX_EPROTO: unknown op or version, wrong length, bad enum or address, trailing bytes. */
 int ctl_get_req(struct ctl_req *r, const uint8_t *buf, size_t len);
 int ctl_get_rep(struct ctl_rep *r, const uint8_t *buf, size_t len);
+int ctl_get_brief(struct ctl_brief *r, const uint8_t *buf,
+		  size_t len); /* what it has no room for: SMX_EPROTO */
 
 /* ---- header of a datagram on a datagram pair (native byte order inside: same machine) ---- */
 

@@ -20,15 +20,17 @@ int gate_shut(int fd, uint64_t cookie, const struct addr *to)
 {
 	const struct ctl_req req = { .op = CTL_CONNECT, .cookie = cookie, .addr = *to };
 	const int tiny = 1;
-	uint8_t gate[GATE_MAX] = { 0 };
-	int saved = errno;
+	static const uint8_t zeros[GATE_MAX];
+	uint8_t head[CTL_BRIEF_MAX];
+	int saved = errno, len = ctl_put_req(head, sizeof(head), &req);
+	struct iovec gate[] = { { head, (size_t)len }, { (void *)(uintptr_t)zeros, GATE_MAX - (size_t)len } };
 	ssize_t n;
 
+	if (len < 0)
+		return -EINVAL;
 	syscall(SYS_setsockopt, fd, SOL_SOCKET, SO_SNDBUF, &tiny, sizeof(tiny));
 	errno = saved;
-	if (ctl_put_req(gate, sizeof(gate), &req) < 0)
-		return -EINVAL;
-	n = fd_send_fds(fd, gate, sizeof(gate), &fd, 1, MSG_DONTWAIT);
+	n = fd_sendv_fds(fd, gate, 2, &fd, 1, MSG_DONTWAIT);
 	errno = saved;
 	if (n == -EAGAIN)
 		return -EALREADY;

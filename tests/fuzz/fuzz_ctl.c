@@ -13,6 +13,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint8_t again[CTL_MSG_MAX];
 	struct ctl_req q;
 	struct ctl_rep p;
+	struct ctl_brief b;
 	struct ctl_dgram d;
 	int n;
 
@@ -27,6 +28,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		n = ctl_put_rep(again, sizeof(again), &p);
 		assert(n == (int)size && !memcmp(again, data, size));
 	}
+	if (ctl_get_brief(&b, data, size) == 0)
+		assert(size <= CTL_BRIEF_MAX && ctl_get_rep(&p, data, size) == 0 && p.op == b.op &&
+		       p.result == b.result && p.value == b.value && addr_equal(&p.addr2, &b.addr2));
 	if (ctl_get_dgram(&d, data, size) == 0)
 		assert(size >= CTL_DGRAM_HDR &&
 		       (d.addr.family == 4 || d.addr.family == 6 || d.addr.family == 0));
