@@ -9,6 +9,7 @@
  * hand those to their workers.
  */
 #include <errno.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <string.h>
@@ -22,6 +23,7 @@
 #include "shim/stream.h"
 
 #define NS_PER_S 1000000000L
+#define VECTORS_MAX 1024 /* Linux: UIO_MAXIOV */
 
 void __chk_fail(void) __attribute__((noreturn));
 ssize_t __read_chk(int fd, void *buf, size_t len, size_t buf_len);
@@ -42,9 +44,30 @@ static ssize_t ours_recv(int fd, struct sock *s, struct msghdr *m, int flags)
 	return s->kind == CTL_STREAM ? stream_recv(fd, s, m, flags) : dgram_recv(fd, s, m, flags);
 }
 
-static bool bad_iov(const struct iovec *iov, long n)
+/* Vectors of sendmsg() and recvmsg(): 0 or -errno. */
+static int check_iov(const struct msghdr *m)
 {
-	return n < 0 || n > 1024 || (n > 0 && !iov);
+	if (m->msg_iovlen > VECTORS_MAX)
+		return -EMSGSIZE;
+	return m->msg_iovlen && !m->msg_iov ? -EFAULT : 0;
+}
+
+/* Vectors of readv() and writev(): 0 says that there is room for nothing, and so nothing to be done, unlike
+ * in sendmsg() and recvmsg(). Or -errno. */
+static int any_room(const struct iovec *iov, int n)
+{
+	bool any = false;
+
+	if (n < 0 || n > VECTORS_MAX)
+		return -EINVAL;
+	if (n && !iov)
+		return -EFAULT;
+	for (int i = 0; i < n; i++) {
+		if (iov[i].iov_len > SSIZE_MAX)
+			return -EINVAL;
+		any = any || iov[i].iov_len;
+	}
+	return any;
 }
 
 /* ---- bodies ---- */
@@ -53,20 +76,24 @@ ssize_t shim_readv(int fd, const struct iovec *iov, int n)
 {
 	struct sock s;
 	struct msghdr m = { .msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = (size_t)n };
+	int r;
 
 	if (!sock_find(fd, &s))
 		return real_cancel(SYS_readv, fd, (long)iov, n, 0, 0, 0);
-	return bad_iov(iov, n) ? -EINVAL : ours_recv(fd, &s, &m, 0);
+	r = any_room(iov, n);
+	return r <= 0 ? r : ours_recv(fd, &s, &m, 0);
 }
 
 ssize_t shim_writev(int fd, const struct iovec *iov, int n)
 {
 	struct sock s;
 	struct msghdr m = { .msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = (size_t)n };
+	int r;
 
 	if (!sock_find(fd, &s))
 		return real_cancel(SYS_writev, fd, (long)iov, n, 0, 0, 0);
-	return bad_iov(iov, n) ? -EINVAL : ours_send(fd, &s, &m, 0);
+	r = any_room(iov, n);
+	return r <= 0 ? r : ours_send(fd, &s, &m, 0);
 }
 
 ssize_t shim_read(int fd, void *buf, size_t len)
@@ -130,16 +157,16 @@ ssize_t shim_recvfrom(int fd, void *buf, size_t len, int flags, struct sockaddr 
 ssize_t shim_sendmsg(int fd, const struct msghdr *m, int flags)
 {
 	struct sock s;
+	int r;
 
 	if (!sock_find(fd, &s))
 		return real_sendmsg(fd, m, flags);
-	if (!m)
-		return -EFAULT;
-	return bad_iov(m->msg_iov, (long)m->msg_iovlen) ? -EMSGSIZE : ours_send(fd, &s, m, flags);
+	r = m ? check_iov(m) : -EFAULT;
+	return r < 0 ? r : ours_send(fd, &s, m, flags);
 }
 
-/* Closes received descriptors if an internet socket is among them that can reach more than this machine.
- * true: there was one. */
+/* Closes received descriptors if a socket is among them that can reach more than this machine. true: there
+ * was one. */
 static bool drop_internet(const struct cmsghdr *c)
 {
 	size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
@@ -148,8 +175,8 @@ static bool drop_internet(const struct cmsghdr *c)
 
 	for (size_t i = 0; i < n; i++) {
 		memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(fd));
-		if (real_getsockopt_int(fd, SOL_SOCKET, SO_DOMAIN, &domain) == 0 &&
-		    (domain == AF_INET || domain == AF_INET6 || domain == AF_PACKET) && !sock_is_loopback(fd))
+		if (real_getsockopt_int(fd, SOL_SOCKET, SO_DOMAIN, &domain) == 0 && domain != AF_UNIX &&
+		    domain != AF_NETLINK && !sock_is_loopback(fd))
 			found = true;
 	}
 	for (size_t i = 0; found && i < n; i++) {
@@ -181,13 +208,12 @@ ssize_t shim_recvmsg(int fd, struct msghdr *m, int flags)
 
 	if (!sock_find(fd, &s)) {
 		r = real_recvmsg(fd, m, flags);
-		return r >= 0 && m->msg_control && m->msg_controllen && !(flags & MSG_PEEK) && smuggled(m)
-			       ? -EACCES
-			       : r;
+		return r >= 0 && m->msg_control && m->msg_controllen && smuggled(m) ? -EACCES : r;
 	}
 	if (!m)
 		return -EFAULT;
-	return bad_iov(m->msg_iov, (long)m->msg_iovlen) ? -EMSGSIZE : ours_recv(fd, &s, m, flags);
+	r = check_iov(m);
+	return r < 0 ? r : ours_recv(fd, &s, m, flags);
 }
 
 int shim_sendmmsg(int fd, struct mmsghdr *v, unsigned n, int flags)
@@ -255,7 +281,9 @@ static int ours_recvmmsg(int fd, struct sock *s, struct mmsghdr *v, unsigned n, 
 	if (timeout)
 		end = add(timeout);
 	for (unsigned i = 0; i < n; i++) {
-		r = ours_recv(fd, s, &v[i].msg_hdr, flags & ~MSG_WAITFORONE);
+		r = check_iov(&v[i].msg_hdr);
+		if (r == 0)
+			r = ours_recv(fd, s, &v[i].msg_hdr, flags & ~MSG_WAITFORONE);
 		if (r < 0)
 			return i ? (int)i : (int)r;
 		v[i].msg_len = (unsigned)r;

@@ -157,9 +157,43 @@ static void reset(void)
 	close(fd);
 }
 
+/* The compiler is not to see the arguments. */
+static ssize_t bad_readv(int fd, struct iovec *v, int n)
+{
+	struct iovec *volatile hidden = v;
+	volatile int n_hidden = n;
+
+	return readv(fd, hidden, n_hidden);
+}
+
+/* readv() and writev() of nothing do nothing, whatever the state; send() and recv() of nothing ask for it. */
+static void nothing(void)
+{
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	struct timeval limit = { 1, 0 };
+	struct iovec v[2] = { { NULL, 0 }, { NULL, 0 } };
+
+	printf("-- vectors of nothing\n");
+	SAY("not connected, readv", readv(fd, v, 2));
+	SAY("not connected, writev", writev(fd, v, 2));
+	t_connect(fd, "T_ECHO");
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	SAY("readv", readv(fd, v, 2));
+	SAY("readv of none", readv(fd, NULL, 0));
+	SAY("readv nowhere", bad_readv(fd, NULL, 1));
+	SAY("readv of too many", bad_readv(fd, v, 1025));
+	SAY("readv of a negative number", bad_readv(fd, v, -1));
+	SAY("writev", writev(fd, v, 2));
+	SAY("sendmsg nowhere", sendmsg(fd, &(struct msghdr){ .msg_iovlen = 1 }, 0));
+	SAY("sendmsg of too many", sendmsg(fd, &(struct msghdr){ .msg_iov = v, .msg_iovlen = 1025 }, 0));
+	SAY("recvmsg nowhere", recvmsg(fd, &(struct msghdr){ .msg_iovlen = 1 }, 0));
+	close(fd);
+}
+
 int main(void)
 {
 	echo();
+	nothing();
 	rights();
 	half_close();
 	big();

@@ -104,6 +104,12 @@ static void vectors(int fd)
 	t_poll(fd, POLLIN, 3000);
 	SAY("readv", readv(fd, iov, 2));
 	printf("%s %s\n", a, b);
+	SAY("writev of nothing", writev(fd, out + 1, 1));
+	SAY("sent nothing", t_poll(fd, POLLIN, 300));
+	SAY("write of nothing", write(fd, "", 0));
+	SAY("sent a datagram", t_poll(fd, POLLIN, 3000));
+	SAY("readv of nothing", readv(fd, out + 1, 1));
+	SAY("left it there", recv(fd, b, 1, MSG_DONTWAIT));
 	SAY("sendmmsg of nothing", sendmmsg(fd, NULL, 0, 0));
 	for (int i = 0; i < 3; i++)
 		v[i].msg_hdr = (struct msghdr){ .msg_iov = &one[i], .msg_iovlen = 1 };
