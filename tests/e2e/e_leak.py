@@ -265,26 +265,27 @@ def strays(net):
                     "except OSError as e:\n print('error', e.errno)", pass_fds=[inherited.fileno()])
         expect("inherited internet socket: closed", p.stdout == "error 9\n", p)
     delivered(net)
+    delivered(net, socket.MSG_PEEK)
 
 
-def delivered(net):
-    """An internet socket that somebody outside hands to a program inside by SCM_RIGHTS."""
-    path = net.dir / "handed"
+def delivered(net, flags=0):
+    """An internet socket that somebody outside hands to a program inside by SCM_RIGHTS; a peek hands it over too."""
+    path = net.dir / f"handed{flags}"
     with socket.socket(socket.AF_UNIX) as listener, socket.socket() as gift:
         listener.bind(str(path))
         listener.listen()
         take = ("import array, socket, sys\ns = socket.socket(socket.AF_UNIX)\ns.connect(sys.argv[1])\n"
-                "data, control, flags, _ = s.recvmsg(1, 100)\nfds = array.array('i')\n"
+                "data, control, flags, _ = s.recvmsg(1, 100, int(sys.argv[3]))\nfds = array.array('i')\n"
                 "for c in control: fds.frombytes(c[2])\n"
                 "try:\n socket.socket(fileno=fds[0]).connect((sys.argv[2], 80))\n print('connected')\n"
                 "except OSError as e:\n print('error', e.errno)\n")
-        child = subprocess.Popen(net.run_argv(sys.executable, "-c", take, path, w.WEB4), stdout=subprocess.PIPE,
+        child = subprocess.Popen(net.run_argv(sys.executable, "-c", take, path, w.WEB4, str(flags)), stdout=subprocess.PIPE,
                                  stderr=subprocess.PIPE, text=True)
         listener.settimeout(60)
         peer, _ = listener.accept()
         socket.send_fds(peer, [b"x"], [gift.fileno()])
         out, err = child.communicate(timeout=60)
-        expect("internet socket by SCM_RIGHTS: refused", not out and "PermissionError" in err, (out, err))
+        expect(f"internet socket by SCM_RIGHTS, flags {flags}: refused", not out and "PermissionError" in err, (out, err))
 
 
 def loopback(net):
