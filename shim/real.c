@@ -88,7 +88,7 @@ int real_fcntl(int fd, int cmd, long arg)
 	return (int)real_syscall(SYS_fcntl, fd, cmd, arg, 0, 0, 0);
 }
 
-int real_poll1(int fd, short events, const struct timespec *timeout, short *ret_events)
+int real_poll1(int fd, short events, const struct timespec *timeout, const uint64_t *mask, short *ret_events)
 {
 	struct pollfd p = { .fd = fd, .events = events };
 	struct timespec ts;
@@ -97,7 +97,7 @@ int real_poll1(int fd, short events, const struct timespec *timeout, short *ret_
 	/* The kernel writes the remaining time back: give it a copy. */
 	if (timeout)
 		ts = *timeout;
-	r = real_cancel(SYS_ppoll, (long)&p, 1, timeout ? (long)&ts : 0, 0, 0, 0);
+	r = real_cancel(SYS_ppoll, (long)&p, 1, timeout ? (long)&ts : 0, (long)mask, sizeof(*mask), 0);
 	if (r >= 0)
 		*ret_events = p.revents;
 	return (int)r;

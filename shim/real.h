@@ -66,8 +66,8 @@ ssize_t real_recvmsg(int fd, struct msghdr *m, int flags);	 /* cancellation poin
 int real_socketpair(int type, int fds[2]);
 int real_close(int fd);
 int real_fcntl(int fd, int cmd, long arg);
-int real_poll1(int fd, short events, const struct timespec *timeout,
-	       short *ret_events); /* cancellation point */
+/* mask: signals blocked meanwhile, NULL: those that are. Cancellation point. */
+int real_poll1(int fd, short events, const struct timespec *timeout, const uint64_t *mask, short *ret_events);
 int real_open(const char *path, int flags);
 ssize_t real_read(int fd, void *buf, size_t len);
 ssize_t real_write(int fd, const void *buf, size_t len);

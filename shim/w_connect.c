@@ -43,9 +43,13 @@ int __connect(int fd, const struct sockaddr *sa, socklen_t len);
 
 #define NS_PER_S 1000000000L
 
-/* Do all caught signals ask for restart? poll() cannot tell which one came, so a mixture counts as an
- * interruption. */
-static bool signals_restart(void)
+/* Signals that may come and have a handler, which asks for restart or does not; bit = number - 1, as in the
+ * kernel. */
+struct caught {
+	uint64_t restart, interrupt, blocked;
+};
+
+static struct caught caught_signals(void)
 {
 	struct {
 		void (*handler)(int);
@@ -53,18 +57,39 @@ static bool signals_restart(void)
 		void (*restorer)(void);
 		unsigned long mask;
 	} act;
-	bool any = false;
+	struct caught c = { 0, 0, 0 };
 
+	real_syscall(SYS_rt_sigprocmask, SIG_BLOCK, 0, (long)&c.blocked, sizeof(c.blocked), 0, 0);
 	for (int sig = 1; sig <= 64; sig++) {
-		if (real_syscall(SYS_rt_sigaction, sig, 0, (long)&act, sizeof(act.mask), 0, 0) < 0)
+		uint64_t bit = UINT64_C(1) << (sig - 1);
+
+		if (c.blocked & bit ||
+		    real_syscall(SYS_rt_sigaction, sig, 0, (long)&act, sizeof(act.mask), 0, 0) < 0 ||
+		    act.handler == SIG_DFL || act.handler == SIG_IGN)
 			continue;
-		if (act.handler == SIG_DFL || act.handler == SIG_IGN)
-			continue;
-		if (!(act.flags & SA_RESTART))
-			return false;
-		any = true;
+		*(act.flags & SA_RESTART ? &c.restart : &c.interrupt) |= bit;
 	}
-	return any;
+	return c;
+}
+
+/*
+ * poll() for the end of an attempt, and like connect(): -EINTR only when a signal came that does not ask for
+ * restart. poll() cannot tell which one it was. Where both kinds are caught those that do are blocked while
+ * it sleeps, so that only the others end it, and get their chance after each slice.
+ */
+static int poll_restarting(int fd, short *ret_events)
+{
+	static const struct timespec slice = { 0, 50 * 1000000 };
+
+	for (;;) {
+		struct caught c = caught_signals();
+		uint64_t mask = c.blocked | c.restart;
+		bool both = c.restart && c.interrupt;
+		int r = real_poll1(fd, POLLOUT, both ? &slice : NULL, both ? &mask : NULL, ret_events);
+
+		if (r > 0 || (r < 0 && r != -EINTR) || (r == -EINTR && c.interrupt))
+			return r;
+	}
 }
 
 /* SO_SNDTIMEO bounds a blocking connect; false: no bound. */
@@ -113,25 +138,23 @@ static int outcome(int fd, struct sock *s, short events)
 	return -err;
 }
 
-/* Waits for the end of an attempt. timed_out: what to say when SO_SNDTIMEO ends the wait. */
+/* Waits for the end of an attempt. timed_out: what to say when SO_SNDTIMEO ends the wait; with one, signals
+ * always interrupt (signal(7)). */
 static int wait_connected(int fd, struct sock *s, int timed_out)
 {
 	struct timespec deadline, left;
-	bool bounded = deadline_of(fd, &deadline);
 	short events = 0;
 	int r;
 
-	for (;;) {
-		if (bounded)
-			left = time_left(&deadline);
-		r = real_poll1(fd, POLLOUT, bounded ? &left : NULL, &events);
-		if (r > 0)
-			return outcome(fd, s, events);
-		if (r == 0)
-			return -timed_out;
-		if (r != -EINTR || bounded || !signals_restart())
-			return r;
+	if (deadline_of(fd, &deadline)) {
+		left = time_left(&deadline);
+		r = real_poll1(fd, POLLOUT, &left, NULL, &events);
+	} else {
+		r = poll_restarting(fd, &events);
 	}
+	if (r > 0)
+		return outcome(fd, s, events);
+	return r == 0 ? -timed_out : r;
 }
 
 static bool nonblocking(int fd)

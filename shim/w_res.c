@@ -61,7 +61,7 @@ static bool wait_readable(int fd)
 	const struct timespec limit = { WAIT_S, 0 };
 	short events;
 
-	return real_poll1(fd, POLLIN, &limit, &events) > 0;
+	return real_poll1(fd, POLLIN, &limit, NULL, &events) > 0;
 }
 
 /* An answer to this very question: same id, and it is an answer. */

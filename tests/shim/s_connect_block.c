@@ -2,6 +2,7 @@
 /* Blocking connect: success, refusal, time-out, signals, wrong arguments, and calls on a socket that is not
  * connected. */
 #include <sys/time.h>
+#include <sys/wait.h>
 
 #include "t.h"
 
@@ -10,6 +11,15 @@ static volatile sig_atomic_t alarms, pipes;
 static void on_alarm(int sig)
 {
 	alarms++;
+}
+
+static int to_child[2];
+
+static void on_alarm_tell(int sig)
+{
+	alarms++;
+	if (write(to_child[1], "x", 1) != 1)
+		_exit(1);
 }
 
 static void on_pipe(int sig)
@@ -143,6 +153,42 @@ static void interrupted(int flags, const char *what)
 	close(fd);
 }
 
+/* A signal that asks for restart among others that do not: its handler runs and connect goes on, until one of
+ * the others comes. */
+static void both_kinds(void)
+{
+	struct sigaction restart = { .sa_handler = on_alarm_tell, .sa_flags = SA_RESTART },
+			 interrupt = { .sa_handler = on_alarm };
+	struct itimerval once = { .it_value = { 0, 200000 } };
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	pid_t parent = getpid(), child;
+	char byte;
+
+	printf("-- signals of both kinds\n");
+	fflush(stdout);
+	alarms = 0;
+	if (pipe(to_child) < 0)
+		return;
+	sigaction(SIGALRM, &restart, NULL);
+	sigaction(SIGUSR1, &interrupt, NULL);
+	child = fork();
+	if (child == 0) {
+		if (read(to_child[0], &byte, 1) == 1) {
+			usleep(300000);
+			kill(parent, SIGUSR1);
+		}
+		_exit(0);
+	}
+	setitimer(ITIMER_REAL, &once, NULL);
+	SAY("connect", t_connect(fd, "T_HANG"));
+	printf("signals %d\n", (int)alarms);
+	waitpid(child, NULL, 0);
+	close(fd);
+	fd = socket(AF_INET, SOCK_STREAM, 0);
+	SAY("connect", t_connect(fd, "T_ECHO"));
+	close(fd);
+}
+
 int main(void)
 {
 	signal(SIGPIPE, on_pipe);
@@ -152,5 +198,6 @@ int main(void)
 	timeout();
 	interrupted(0, "not restarting");
 	interrupted(SA_RESTART, "restarting, with a time-out");
+	both_kinds();
 	return 0;
 }
