@@ -8,9 +8,11 @@
  * local domain (interposition.md 2.11).
  *
  * resolv.h is not included: some of its names are macros for others, and both spellings are exported here,
- * those of GLIBC_2.2.5 and those of 2.34. Argument types are as there, the state opaque.
+ * those of GLIBC_2.2.5 and those of 2.34. Argument types are as there; of the state, whose layout is a part
+ * of glibc's interface, only res_h_errno is touched.
  */
 #include <arpa/inet.h>
+#include <bits/types/res_state.h>
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -104,12 +106,13 @@ static bool read_all(int fd, uint8_t *p, size_t len)
 	return true;
 }
 
-/* RFC 1035 4.2.2: a length of two bytes before question and answer. What does not fit is left out. */
+/* RFC 1035 4.2.2: a length of two bytes before question and answer. What does not fit is left out and the
+ * answer marked as cut; its length is told all the same, so that the caller can ask with a larger buffer. */
 static int by_stream(const uint8_t *q, size_t len, uint8_t *out, size_t cap)
 {
 	int fd = open_to_resolver(CTL_STREAM);
 	uint8_t msg[2 + QUESTION_MAX];
-	size_t n;
+	size_t n, kept;
 	int r = fd;
 
 	if (fd < 0 || len > QUESTION_MAX)
@@ -121,15 +124,26 @@ static int by_stream(const uint8_t *q, size_t len, uint8_t *out, size_t cap)
 	if (shim_sendto(fd, msg, len + 2, MSG_NOSIGNAL, NULL, 0) == (ssize_t)len + 2 &&
 	    read_all(fd, msg, 2)) {
 		n = (size_t)msg[0] << 8 | msg[1];
-		n = n < cap ? n : cap;
-		if (read_all(fd, out, n) && answers(q, out, (ssize_t)n))
+		kept = n < cap ? n : cap;
+		if (read_all(fd, out, kept) && answers(q, out, (ssize_t)kept)) {
 			r = (int)n;
+			out[2] |= kept < n ? FLAG_TC : 0;
+		}
 	}
 	real_close(fd);
 	return r;
 }
 
-static int transact(const uint8_t *q, int len, uint8_t *out, int cap)
+/* A caller with a state of its own looks there. */
+static int failed(struct __res_state *state, int reason)
+{
+	h_errno = reason;
+	if (state)
+		state->res_h_errno = reason;
+	return -1;
+}
+
+static int transact(struct __res_state *state, const uint8_t *q, int len, uint8_t *out, int cap)
 {
 	int n, whole;
 
@@ -144,88 +158,84 @@ static int transact(const uint8_t *q, int len, uint8_t *out, int cap)
 	}
 	if (n > 0)
 		return n;
-	h_errno = TRY_AGAIN;
 	errno = n == -EPROTO ? ETIMEDOUT : -n;
-	return -1;
+	return failed(state, TRY_AGAIN);
 }
 
-static int query(const char *name, int class, int type, uint8_t *out, int cap)
+static int query(struct __res_state *state, const char *name, int class, int type, uint8_t *out, int cap)
 {
 	uint8_t q[QUESTION_MAX];
 	int n = res_mkquery(0, name, class, type, NULL, 0, NULL, q, sizeof(q));
 
-	if (n < 0) {
-		h_errno = NO_RECOVERY;
-		return -1;
-	}
-	if (names_unasked(name) || rules_name(state_rules(), name) == RULE_DENY) {
-		h_errno = HOST_NOT_FOUND;
-		return -1;
-	}
-	n = transact(q, n, out, cap);
+	if (n < 0)
+		return failed(state, NO_RECOVERY);
+	if (names_unasked(name) || rules_name(state_rules(), name) == RULE_DENY)
+		return failed(state, HOST_NOT_FOUND);
+	n = transact(state, q, n, out, cap);
 	if (n < 0)
 		return -1;
 	if ((out[3] & 15) == 0 && (out[6] || out[7]))
 		return n;
 	switch (out[3] & 15) {
-	case 0: h_errno = NO_DATA; break;
-	case RCODE_NXDOMAIN: h_errno = HOST_NOT_FOUND; break;
-	case RCODE_SERVFAIL: h_errno = TRY_AGAIN; break;
-	default: h_errno = NO_RECOVERY;
+	case 0: return failed(state, NO_DATA);
+	case RCODE_NXDOMAIN: return failed(state, HOST_NOT_FOUND);
+	case RCODE_SERVFAIL: return failed(state, TRY_AGAIN);
 	}
-	return -1;
+	return failed(state, NO_RECOVERY);
 }
 
-static int query_domain(const char *name, const char *domain, int class, int type, uint8_t *out, int cap)
+static int query_domain(struct __res_state *state, const char *name, const char *domain, int class, int type,
+			uint8_t *out, int cap)
 {
 	char full[NAME_MAX_TEXT];
 
 	if (!domain || !*domain)
-		return query(name, class, type, out, cap);
-	if (snprintf(full, sizeof(full), "%s.%s", name, domain) >= (int)sizeof(full)) {
-		h_errno = NO_RECOVERY;
-		return -1;
-	}
-	return query(full, class, type, out, cap);
+		return query(state, name, class, type, out, cap);
+	if (snprintf(full, sizeof(full), "%s.%s", name, domain) >= (int)sizeof(full))
+		return failed(state, NO_RECOVERY);
+	return query(state, full, class, type, out, cap);
 }
 
 #define QUERY(symbol)                                                                                        \
 	HOOK int symbol(const char *n, int c, int t, unsigned char *out, int cap);                           \
 	HOOK int symbol(const char *n, int c, int t, unsigned char *out, int cap)                            \
 	{                                                                                                    \
-		return query(n, c, t, out, cap);                                                             \
+		return query(NULL, n, c, t, out, cap);                                                       \
 	}
 #define DOMAIN(symbol)                                                                                       \
 	HOOK int symbol(const char *n, const char *d, int c, int t, unsigned char *out, int cap);            \
 	HOOK int symbol(const char *n, const char *d, int c, int t, unsigned char *out, int cap)             \
 	{                                                                                                    \
-		return query_domain(n, d, c, t, out, cap);                                                   \
+		return query_domain(NULL, n, d, c, t, out, cap);                                             \
 	}
 #define SEND(symbol)                                                                                         \
 	HOOK int symbol(const unsigned char *q, int len, unsigned char *out, int cap);                       \
 	HOOK int symbol(const unsigned char *q, int len, unsigned char *out, int cap)                        \
 	{                                                                                                    \
-		return transact(q, len, out, cap);                                                           \
+		return transact(NULL, q, len, out, cap);                                                     \
 	}
 #define NQUERY(symbol)                                                                                       \
-	HOOK int symbol(void *state, const char *n, int c, int t, unsigned char *out, int cap);              \
-	HOOK int symbol(void *state, const char *n, int c, int t, unsigned char *out, int cap)               \
+	HOOK int symbol(struct __res_state *state, const char *n, int c, int t, unsigned char *out,          \
+			int cap);                                                                            \
+	HOOK int symbol(struct __res_state *state, const char *n, int c, int t, unsigned char *out, int cap) \
 	{                                                                                                    \
-		return query(n, c, t, out, cap);                                                             \
+		return query(state, n, c, t, out, cap);                                                      \
 	}
 #define NDOMAIN(symbol)                                                                                      \
-	HOOK int symbol(void *state, const char *n, const char *d, int c, int t, unsigned char *out,         \
-			int cap);                                                                            \
-	HOOK int symbol(void *state, const char *n, const char *d, int c, int t, unsigned char *out,         \
-			int cap)                                                                             \
+	HOOK int symbol(struct __res_state *state, const char *n, const char *d, int c, int t,               \
+			unsigned char *out, int cap);                                                        \
+	HOOK int symbol(struct __res_state *state, const char *n, const char *d, int c, int t,               \
+			unsigned char *out, int cap)                                                         \
 	{                                                                                                    \
-		return query_domain(n, d, c, t, out, cap);                                                   \
+		return query_domain(state, n, d, c, t, out, cap);                                            \
 	}
 #define NSEND(symbol)                                                                                        \
-	HOOK int symbol(void *state, const unsigned char *q, int len, unsigned char *out, int cap);          \
-	HOOK int symbol(void *state, const unsigned char *q, int len, unsigned char *out, int cap)           \
+	HOOK int symbol(struct __res_state *state, const unsigned char *q, int len, unsigned char *out,      \
+			int cap);                                                                            \
+	HOOK int symbol(struct __res_state *state, const unsigned char *q, int len, unsigned char *out,      \
+			int cap)                                                                             \
 	{                                                                                                    \
-		return transact(q, len, out, cap);                                                           \
+		return transact(state, q, len, out, cap);                                                    \
 	}
 
 QUERY(res_query)

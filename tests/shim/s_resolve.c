@@ -494,6 +494,16 @@ static void put_answer(int n, const unsigned char *a)
 	fflush(stdout);
 }
 
+/* An answer that the buffer is too small for: how long it is, so that a program can ask with a larger one. */
+static void put_cut(const char *name, int type, int n, const unsigned char *a)
+{
+	printf("cut %s %d: length %d", name, type, n);
+	if (n >= 12)
+		printf(" truncated %d rcode %d counts %d %d", !!(a[2] & 2), a[3] & 15, a[4] << 8 | a[5],
+		       a[6] << 8 | a[7]);
+	printf("\n");
+}
+
 /* The spelling of old programs, which the headers do not know any more. */
 #ifdef __x86_64__
 #define FIRST_VERSION "GLIBC_2.2.5"
@@ -590,6 +600,16 @@ static void raw(void)
 		put_answer(family[f].nsend(&st, q, len, out, sizeof(out)), out);
 		printf("res_send small:");
 		put_answer(family[f].send(q, len, out, 20), out);
+		for (size_t i = 0; i < sizeof(asked) / sizeof(asked[0]); i++) {
+			st.res_h_errno = 77;
+			printf("res_nquery %s %d:", asked[i].name, asked[i].type);
+			put_answer(family[f].nquery(&st, asked[i].name, 1, asked[i].type, out, sizeof(out)),
+				   out);
+			printf("its own h_errno %d\n", st.res_h_errno);
+		}
+		put_cut("big." Z, 1, family[f].query("big." Z, 1, 1, out, 600), out);
+		put_cut("bigtxt." Z, 16, family[f].query("bigtxt." Z, 1, 16, out, 600), out);
+		put_cut("bigtxt." Z, 16, family[f].nquery(&st, "bigtxt." Z, 1, 16, out, 100), out);
 	}
 	res_nclose(&st);
 }
