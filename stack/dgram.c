@@ -3,7 +3,8 @@
  * Datagram sockets.
  *
  * Theory of operation. Program -> tunnel: header (destination or "the connected peer") and payload in one
- * datagram of the pair; sent by a lwIP UDP pcb, or for echo sockets as ICMP with our own identifier. Tunnel
+ * datagram of the pair; sent by a lwIP UDP pcb, or for echo sockets as ICMP with our own identifier. What
+ * libc or the kernel write for a program (stdio, sendfile, splice) has no header and is all payload. Tunnel
  * -> program: header with the source, with the control messages the program asked for as options. QUEUE_MAX
  * unread ones wait in the pair (unread.h); then the newest is dropped, as UDP does (D17). Never blocks.
  *
@@ -538,8 +539,12 @@ static int send_one(struct dgram *d, uint8_t *bytes, size_t len)
 	struct addr to;
 	int r;
 
-	if (ctl_get_dgram(&h, bytes, len) < 0)
-		return EINVAL;
+	if (ctl_get_dgram(&h, bytes, len) == 0) {
+		bytes += CTL_DGRAM_HDR;
+		len -= CTL_DGRAM_HDR;
+	} else { /* the program wrote it past the hooks */
+		h = (struct ctl_dgram){ .flags = CTL_DGRAM_NO_ADDR };
+	}
 	if (h.flags & CTL_DGRAM_NO_ADDR) {
 		if (d->sock.state != CTL_CONNECTED)
 			return EDESTADDRREQ;
@@ -550,8 +555,6 @@ static int send_one(struct dgram *d, uint8_t *bytes, size_t len)
 		if (r)
 			return r;
 	}
-	bytes += CTL_DGRAM_HDR;
-	len -= CTL_DGRAM_HDR;
 	f = dgram_fields(&d->sock, &h, to.family);
 	if (here(&to))
 		return send_loopback(d, &to, &h, &f, bytes, len);

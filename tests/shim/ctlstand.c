@@ -243,16 +243,18 @@ static void dgram_up(struct stand *s)
 	struct sockaddr_storage ss;
 	struct ctl_dgram d;
 	ssize_t n = recv(s->tunnel_fd, buf, sizeof(buf), MSG_DONTWAIT);
+	bool headed = n >= 0 && ctl_get_dgram(&d, buf, (size_t)n) == 0;
+	const uint8_t *payload = buf + (headed ? CTL_DGRAM_HDR : 0);
+	size_t payload_len = (size_t)(buf + n - payload);
 	socklen_t len = 0;
 
-	if (n < 0 || ctl_get_dgram(&d, buf, (size_t)n) < 0)
+	if (n < 0)
 		return;
-	if (!(d.flags & CTL_DGRAM_NO_ADDR))
+	if (headed && !(d.flags & CTL_DGRAM_NO_ADDR))
 		len = addr_to_sockaddr(&d.addr, &ss, s->family == 6);
-	if (sendto(s->kernel_fd, buf + CTL_DGRAM_HDR, (size_t)n - CTL_DGRAM_HDR, 0,
-		   len ? (struct sockaddr *)&ss : NULL, len) < 0 &&
+	if (sendto(s->kernel_fd, payload, payload_len, 0, len ? (struct sockaddr *)&ss : NULL, len) < 0 &&
 	    errno == ECONNREFUSED) {
-		sendto(s->kernel_fd, buf + CTL_DGRAM_HDR, (size_t)n - CTL_DGRAM_HDR, 0, NULL, 0);
+		sendto(s->kernel_fd, payload, payload_len, 0, NULL, 0);
 		dgram_error(s, ECONNREFUSED); /* that of an earlier one */
 	}
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Datagrams: sizes, boundaries, addresses, flags, vectors, errors. */
 #include <sys/ioctl.h>
+#include <sys/sendfile.h>
 #include <sys/uio.h>
 
 #include "t.h"
@@ -122,6 +123,42 @@ static void vectors(int fd)
 	SAY("recvmmsg, empty", recvmmsg(fd, v, 3, MSG_DONTWAIT, NULL));
 }
 
+static void answer(const char *what, int fd)
+{
+	struct timeval limit = { 5, 0 };
+	char buf[16] = { 0 };
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	SAY(what, recv(fd, buf, sizeof(buf) - 1, 0));
+	printf("%s\n", buf);
+}
+
+/* What is written inside libc and inside the kernel. */
+static void unseen(void)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM, 0), file = open("/proc/self/exe", O_RDONLY), p[2];
+	off_t name = 1; /* "ELF" */
+	FILE *f;
+
+	printf("-- written by libc and the kernel\n");
+	t_connect(fd, "T_UDP");
+	SAY("dprintf", dprintf(fd, "one %d", 1));
+	answer("one", fd);
+	f = fdopen(dup(fd), "w");
+	fprintf(f, "two\n");
+	SAY("fclose", fclose(f));
+	answer("two", fd);
+	SAY("sendfile", sendfile(fd, file, &name, 3));
+	answer("file", fd);
+	if (pipe(p) == 0 && write(p[1], "three", 5) == 5)
+		SAY("splice", splice(p[0], NULL, fd, NULL, 5, 0));
+	answer("three", fd);
+	close(p[0]);
+	close(p[1]);
+	close(file);
+	close(fd);
+}
+
 static void connected(void)
 {
 	int fd = socket(AF_INET, SOCK_DGRAM, 0);
@@ -195,6 +232,7 @@ int main(void)
 		big[i] = (char)(i * 31 + i / 253);
 	unconnected();
 	connected();
+	unseen();
 	refused();
 	bound();
 	return 0;

@@ -56,6 +56,41 @@ static void echo_header_fields(void **state)
 	end();
 }
 
+/* What no hook has seen is payload for the peer, if there is one. */
+static void without_header(void **state)
+{
+	struct addr to = far_addr(4, PORT);
+
+	(void)state;
+	begin(4, CTL_DGRAM, false);
+	rig.n_sent = 0;
+	assert_int_equal(send(rig.program, "hello", 5, 0), 5);
+	turn();
+	assert_int_equal(rig.n_sent, 0);
+	assert_true(program_sees_error());
+	assert_int_equal(dgram_sock(rig.d)->error, EDESTADDRREQ);
+	assert_int_equal(dgram_connect(rig.d, &to), 0);
+	assert_int_equal(send(rig.program, "hello", 5, 0), 5);
+	turn();
+	assert_int_equal(rig.n_sent, 1);
+	assert_int_equal(rig.sent_len, 33);
+	assert_memory_equal(rig.sent + 28, "hello", 5);
+	assert_int_equal(send(rig.program, "SMXD", 4, 0), 4);
+	turn();
+	assert_int_equal(rig.sent_len, 32);
+	assert_int_equal(send(rig.program, "", 0, 0), 0);
+	turn();
+	assert_int_equal(rig.sent_len, 28);
+	end();
+	begin(4, CTL_ICMP, true);
+	rig.n_sent = 0;
+	assert_int_equal(send(rig.program, "no echo request", 15, 0), 15);
+	turn();
+	assert_int_equal(rig.n_sent, 0);
+	assert_true(program_sees_error());
+	end();
+}
+
 /* What cannot be sent is dropped and told. */
 static void too_long_in_the_tunnel(void **state)
 {
@@ -449,6 +484,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(header_fields),
 		cmocka_unit_test(echo_header_fields),
+		cmocka_unit_test(without_header),
 		cmocka_unit_test(too_long_in_the_tunnel),
 		cmocka_unit_test(link_down),
 		cmocka_unit_test(link_down_bound),
