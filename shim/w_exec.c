@@ -273,6 +273,13 @@ static int try_exec(const char *path, char *const argv[], char *const envp[])
 	return r == -ENOEXEC ? run_shell(path, argv, envp) : r;
 }
 
+/* After this outcome, is the next folder of PATH tried? (glibc, execvp and posix_spawnp) */
+static bool try_next(int r)
+{
+	return r == -EACCES || r == -ENOENT || r == -ENOTDIR || r == -ESTALE || r == -ENODEV ||
+	       r == -ETIMEDOUT;
+}
+
 /* "" or a missing PATH is the current folder or the system's default. Calls f for every candidate until it
  * says "stop". */
 static int search(const char *file, char *const argv[], char *const envp[])
@@ -301,11 +308,9 @@ static int search(const char *file, char *const argv[], char *const envp[])
 				full[len++] = '/';
 			memcpy(full + len, file, file_len + 1);
 			r = try_exec(full, argv, envp);
-			if (r == -EACCES)
-				denied = true;
-			else if (r != -ENOENT && r != -ENOTDIR && r != -ESTALE && r != -ENODEV &&
-				 r != -ETIMEDOUT)
+			if (!try_next(r))
 				return r;
+			denied = denied || r == -EACCES;
 		}
 		path += strcspn(path, ":");
 		if (!*path++)
@@ -438,6 +443,7 @@ HOOK int posix_spawnp(pid_t *restrict pid, const char *restrict file,
 	char full[PATH_CAP];
 	size_t file_len = strlen(file);
 	int r = ENOENT;
+	bool denied = false;
 
 	if (strchr(file, '/'))
 		return spawn_at(pid, file, acts, attr, argv, envp);
@@ -452,13 +458,15 @@ HOOK int posix_spawnp(pid_t *restrict pid, const char *restrict file,
 			if (len)
 				full[len] = '/';
 			memcpy(full + len + (len != 0), file, file_len + 1);
-			if (real_syscall(SYS_faccessat, AT_FDCWD, (long)full, X_OK, 0, 0, 0) == 0)
-				return spawn_at(pid, full, acts, attr, argv, envp);
-			if (real_syscall(SYS_faccessat, AT_FDCWD, (long)full, F_OK, 0, 0, 0) == 0)
-				r = EACCES;
+			r = -(int)real_syscall(SYS_faccessat, AT_FDCWD, (long)full, X_OK, 0, 0, 0);
+			if (r == 0)
+				r = spawn_at(pid, full, acts, attr, argv, envp);
+			if (!try_next(-r))
+				return r;
+			denied = denied || r == EACCES;
 		}
 		path += len;
 		if (!*path)
-			return r;
+			return denied ? EACCES : r;
 	}
 }

@@ -3,6 +3,7 @@
  * threads. */
 #include <pthread.h>
 #include <spawn.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 
@@ -100,6 +101,46 @@ static void shell(void)
 	snprintf(cmd, sizeof(cmd), "echo from the shell >&%d; head -n 1 <&%d", fd, fd);
 	printf("system %d\n", WEXITSTATUS(system(cmd)));
 	close(fd);
+}
+
+static void spawned(const char *what, const char *file)
+{
+	char *argv[] = { (char[]){ "true" }, NULL };
+	pid_t pid;
+	int r = posix_spawnp(&pid, file, NULL, NULL, argv, environ);
+
+	printf("%s: %s\n", what, r ? strerrorname_np(r) : "started");
+	if (r == 0)
+		wait_for(pid);
+}
+
+/* What stands in the way in an earlier folder of PATH is passed over. */
+static void searched(void)
+{
+	char folder[] = "/tmp/smolmix-path-XXXXXX", file[64], path[128];
+	char *old = strdup(secure_getenv("PATH"));
+
+	printf("-- posix_spawnp\n");
+	if (!mkdtemp(folder))
+		return;
+	snprintf(file, sizeof(file), "%s/true", folder);
+	snprintf(path, sizeof(path), "%s:/nowhere:/bin:/usr/bin", folder);
+	setenv("PATH", path, 1);
+	mkdir(file, 0755);
+	spawned("a folder first", "true");
+	setenv("PATH", folder, 1);
+	spawned("nothing but a folder", "true");
+	spawned("nothing", "false");
+	rmdir(file);
+	close(open(file, O_WRONLY | O_CREAT, 0644));
+	spawned("nothing to execute", "true");
+	setenv("PATH", path, 1);
+	spawned("first a file that cannot be executed", "true");
+	spawned("no name", "");
+	setenv("PATH", old, 1);
+	unlink(file);
+	rmdir(folder);
+	free(old);
 }
 
 static void passing(void)
@@ -201,6 +242,7 @@ int main(int argc, char **argv)
 	started(argv[0], "vfork");
 	started(argv[0], "posix_spawn");
 	shell();
+	searched();
 	passing();
 	threads();
 	cancelled();
