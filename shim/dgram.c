@@ -51,22 +51,24 @@ static bool connected(struct sock *s)
 
 /* ---- errors ---- */
 
-/* The errno behind an ECONNRESET of the pair. 0: somebody else has taken it. */
-static int pending(const struct sock *s)
+/* The errno behind an ECONNRESET of the pair (shown). 0: none, or somebody else has taken it. */
+static int pending(const struct sock *s, bool shown)
 {
 	struct ctl_req req = { 0 };
 	struct ctl_brief rep;
 	int r = sock_ask(s, CTL_TAKE_ERROR, &req, &rep);
 
+	if (sock_cannot_ask(r))
+		return shown ? -ECONNREFUSED : 0; /* as nearly always */
 	return r < 0 ? r : -rep.value;
 }
 
 int dgram_take_error(int fd, const struct sock *s)
 {
-	int native;
+	int native = 0;
 
 	real_getsockopt_int(fd, SOL_SOCKET, SO_ERROR, &native);
-	return -pending(s);
+	return -pending(s, native != 0);
 }
 
 static void drop_head(int fd)
@@ -178,12 +180,14 @@ static int echo_request(const struct sock *s, const struct msghdr *m)
 												   : -EINVAL;
 }
 
-/* The exit drops fragments: what is longer than the tunnel's MTU could not arrive. */
+/* The exit drops fragments: what is longer than the tunnel's MTU could not arrive. Who cannot ask hears of it
+ * from the next call. */
 static int fits(const struct sock *s, const struct ctl_dgram *d, size_t len)
 {
 	struct ctl_req req = { .addr = d->addr, .value = (int32_t)len };
+	int r = len <= SURELY_FITS ? 0 : sock_ask(s, CTL_FITS, &req, NULL);
 
-	return len <= SURELY_FITS ? 0 : sock_ask(s, CTL_FITS, &req, NULL);
+	return sock_cannot_ask(r) ? 0 : r;
 }
 
 static ssize_t transmit(int fd, const struct sock *s, struct header *h, const struct msghdr *m,
@@ -197,7 +201,7 @@ static ssize_t transmit(int fd, const struct sock *s, struct header *h, const st
 	iov[0] = (struct iovec){ h->bytes, sizeof(h->bytes) };
 	memcpy(iov + 1, m->msg_iov, m->msg_iovlen * sizeof(*iov));
 	while ((r = real_sendmsg(fd, &out, (flags & MSG_DONTWAIT) | MSG_NOSIGNAL)) == -ECONNRESET) {
-		err = pending(s);
+		err = pending(s, true);
 		if (err)
 			return err;
 	}
@@ -316,7 +320,7 @@ ssize_t dgram_recv(int fd, struct sock *s, struct msghdr *m, int flags)
 		else
 			r = receive_many(fd, &h, m, flags, &in);
 		if (r == -ECONNRESET) {
-			err = pending(s);
+			err = pending(s, true);
 			if (err)
 				return err;
 			continue;

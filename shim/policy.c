@@ -54,7 +54,7 @@ static struct policy inet_dgram(int domain, int protocol, bool *ret_icmp)
 
 static struct policy inet(int domain, int type, int protocol, bool *ret_icmp)
 {
-	if (type >= TYPE_MAX || type == 0)
+	if (type >= TYPE_MAX)
 		return deny(EINVAL, "no such socket type");
 	if (protocol < 0 || protocol >= PROTOCOL_MAX)
 		return deny(EINVAL, "no such protocol");

@@ -94,10 +94,15 @@ static bool recall(struct sock *s, bool *ret_ours)
 	return true;
 }
 
+bool sock_cannot_ask(int r)
+{
+	return r == -EMFILE || r == -ENFILE || r == -ENOMEM;
+}
+
 static int transport_error(int r)
 {
 	/* What the caller can do something about stays; everything else means that there is no tunnel. */
-	return r == -EMFILE || r == -ENFILE || r == -ENOMEM || r == -EPROTO ? r : -ENETDOWN;
+	return sock_cannot_ask(r) || r == -EPROTO ? r : -ENETDOWN;
 }
 
 /* start: a tunnel of this program's own is begun if there is none. */

@@ -51,6 +51,8 @@ int sock_ask(const struct sock *s, enum ctl_op op, struct ctl_req *req, struct c
 int sock_request(struct ctl_req *req, const int *fds, size_t nfds, struct ctl_brief *rep);
 /* The same for RESOLVE, REVERSE and TAKE_REPORT, whose replies are long. */
 int sock_lookup(struct ctl_req *req, struct ctl_rep *rep);
+/* Was that because this process has no descriptor or memory left to ask with? The tunnel is there then. */
+bool sock_cannot_ask(int r);
 /* Takes the recorded error: positive errno, 0 when there is none. Clears the kernel's own too. */
 int sock_take_error(int fd, const struct sock *s);
 

@@ -151,10 +151,13 @@ static bool has_peer(struct sock *s)
 	struct ctl_req req = { 0 };
 	struct ctl_brief rep;
 
+	int r;
+
 	if (s->flags & SOCK_PEER)
 		return true;
-	if (sock_ask(s, CTL_NAMES, &req, &rep) < 0)
-		return false;
+	r = sock_ask(s, CTL_NAMES, &req, &rep);
+	if (r < 0)
+		return sock_cannot_ask(r); /* the pair's own answer, then */
 	return s->kind == CTL_STREAM ? rep.state == CTL_CONNECTING || rep.state == CTL_CONNECTED
 				     : rep.addr2.family != 0;
 }

@@ -26,6 +26,8 @@ static void table(void)
 				one(d, t, protocols[p]);
 	one(AF_INET, SOCK_SEQPACKET, 0);
 	one(AF_INET, SOCK_RDM, 0);
+	one(AF_INET, 0, 0);
+	one(AF_INET6, 0, IPPROTO_TCP);
 	one(AF_INET, 11, 0);
 	one(AF_INET, SOCK_STREAM | 0x100, 0);
 	one(AF_UNSPEC, SOCK_STREAM, 0);

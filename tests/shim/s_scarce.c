@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Calls where there is little stack: in a thread that has the least, and in a signal handler on a small
- * alternate stack. Each in a process of its own, since what is wrong ends it. */
+/* Calls where something is scarce: in a thread that has the least stack, in a signal handler on a small
+ * alternate stack (each in a process of its own, since what is wrong ends it), and without a descriptor left.
+ */
 #include <limits.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include "t.h"
@@ -109,6 +111,39 @@ static void try(const char *what, void (*f)(void), int type, void (*how)(void))
 	printf("%s: status %x\n", what, (unsigned)status);
 }
 
+static void without_descriptors(void)
+{
+	int tcp = t_tcp("T_ECHO"), next = socket(AF_INET, SOCK_STREAM, 0),
+	    udp = socket(AF_INET, SOCK_DGRAM, 0), closed = socket(AF_INET, SOCK_DGRAM, 0), last = dup(0);
+	struct timeval limit = { 5, 0 };
+	struct rlimit old, none;
+	char buf[LONG] = { 0 };
+
+	printf("-- without a descriptor left\n");
+	t_connect(udp, "T_UDP");
+	t_connect(closed, "T_UDPCLOSED");
+	setsockopt(udp, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	getrlimit(RLIMIT_NOFILE, &old);
+	none = old;
+	none.rlim_cur = (rlim_t)last + 1;
+	setrlimit(RLIMIT_NOFILE, &none);
+	SAY("socket", socket(AF_INET, SOCK_STREAM, 0));
+	SAY("send", send(tcp, "abc", 3, 0));
+	SAY("recv", recv(tcp, buf, 3, MSG_WAITALL));
+	SAY("shutdown", shutdown(tcp, SHUT_WR));
+	SAY("end", recv(tcp, buf, 1, 0));
+	SAY("datagram", send(udp, buf, LONG, 0));
+	SAY("back", recv(udp, buf, LONG, 0));
+	printf("SO_ERROR %s\n", t_so_error_name(udp));
+	SAY("refused", send(closed, "x", 1, 0));
+	t_poll(closed, POLLIN, 3000);
+	SAY("recv", recv(closed, buf, 1, MSG_DONTWAIT));
+	SAY("connect", t_connect(next, "T_ECHO"));
+	SAY("send", send(next, "abc", 3, 0));
+	SAY("recv", recv(next, buf, 3, MSG_WAITALL));
+	setrlimit(RLIMIT_NOFILE, &old);
+}
+
 int main(void)
 {
 	static void (*const how[])(void) = { in_small_thread, on_small_stack };
@@ -120,5 +155,6 @@ int main(void)
 		try("refused", refused, SOCK_DGRAM, how[i]);
 		try("a local socket", inherited, 0, how[i]);
 	}
+	without_descriptors();
 	return 0;
 }
