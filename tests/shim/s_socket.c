@@ -7,11 +7,9 @@
 
 static void one(int domain, int type, int protocol)
 {
-	char what[64];
 	int fd = socket(domain, type, protocol);
 
-	snprintf(what, sizeof(what), "socket %d %d %d", domain, type, protocol);
-	SAY(what, fd < 0 ? fd : 0);
+	printf("socket %d %d %d: %s\n", domain, type, protocol, t_err(fd));
 	if (fd >= 0)
 		close(fd);
 }
