@@ -31,9 +31,10 @@
 #include "base/log.h"
 #include "mixnet/ws_int.h"
 
-#define SMALL_MSG 2560	/* a sealed Regular packet, and every text of ours */
-#define QUEUE_MAX 512	/* messages waiting in one connection */
-#define SMALL_BLOCKS 64 /* of them from the pool; more are allocated */
+#define SMALL_MSG 2560	  /* a sealed Regular packet, and every text of ours */
+#define QUEUE_MAX 512	  /* messages waiting in one connection */
+#define SMALL_BLOCKS 64	  /* of them from the pool; more are allocated */
+#define HEADERS_MAX 16384 /* of an answer: twice what any server sends by default */
 
 struct out_msg {
 	struct list link;
@@ -142,6 +143,7 @@ struct ws *ws_new(struct loop *loop, unsigned max_conns)
 	i.port = CONTEXT_PORT_NO_LISTEN;
 	i.options = LWS_SERVER_OPTION_EXPLICIT_VHOSTS | LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
 	i.fd_limit_per_thread = max_conns + 16;
+	i.max_http_header_data = HEADERS_MAX;
 	i.user = w;
 	/* lws sets SIGPIPE to be ignored for the whole process: that is the host program's business. */
 	sigaction(SIGPIPE, NULL, &old);
@@ -289,7 +291,7 @@ static void connect_late(void *owner)
 {
 	struct ws_conn *c = owner;
 
-	ws_dial_cancel(&c->dial);
+	ws_dial_late(&c->dial);
 	conn_end(c, -ETIMEDOUT);
 }
 
@@ -458,10 +460,11 @@ static void established(struct ws_conn *c, struct lws *wsi)
 	int one = 1;
 
 	c->wsi = wsi;
-	c->dial.wsi = NULL;
 	c->open = true;
-	if (c->client)
+	if (c->client) {
+		ws_dial_done(&c->dial);
 		loop_timer_stop(&c->timer);
+	}
 	setsockopt(lws_get_socket_fd(wsi), IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	if (c->ops && c->ops->open)
 		c->ops->open(c->owner);
@@ -480,8 +483,10 @@ int ws_conn_event(struct ws_conn *c, struct lws *wsi, enum lws_callback_reasons 
 	case LWS_CALLBACK_CLIENT_CONNECTION_ERROR: ws_dial_error(&c->dial, in); break;
 	case LWS_CALLBACK_CLIENT_CLOSED:
 	case LWS_CALLBACK_CLOSED:
-		if (c->client)
+		if (c->client) {
+			ws_dial_done(&c->dial);
 			lws_set_wsi_user(wsi, NULL);
+		}
 		conn_end(c, c->err);
 		break;
 	}

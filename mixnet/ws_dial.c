@@ -4,6 +4,9 @@
  * addresses, never names (it would resolve them itself, blocking); Host, SNI and certificate check use the
  * name of the URL.
  *
+ * An address gets its share of the time until somebody answers there, and all of it from then on. Addresses
+ * that came to nothing within the time are forgotten like those that failed: the server may have moved.
+ *
  * lws reports a failed TCP connect as text without errno. When an attempt ends before anything was exchanged,
  * errno is asked from the kernel by what lws leaves: a refused connection and a timeout are told apart by the
  * words it uses.
@@ -11,6 +14,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/err.h"
 #include "base/log.h"
@@ -26,24 +30,47 @@ static void report(void *owner)
 static void give_up(struct ws_dial *d, int err)
 {
 	d->last_err = err;
+	loop_timer_stop(&d->patience);
 	ws_resolve_forget(d->ws, d->url.host);
 	loop_defer(d->ws->loop, &d->fail_task, report, d);
+}
+
+/* Cuts the attempt off; lws ends it later and tells nobody. */
+static void abandon(struct ws_dial *d)
+{
+	if (!d->wsi)
+		return;
+	lws_set_wsi_user(d->wsi, NULL);
+	lws_set_timeout(d->wsi, PENDING_TIMEOUT_AWAITING_PROXY_RESPONSE, LWS_TO_KILL_ASYNC);
+	d->wsi = NULL;
+}
+
+/* An address that nobody answers at must not use up the time of those behind it. */
+static void set_patience(struct ws_dial *d)
+{
+	uint64_t now_us = loop_now(d->ws->loop);
+	unsigned left = d->names.n - d->next;
+
+	if (left && d->end_us > now_us)
+		loop_timer_set(&d->patience, now_us + (d->end_us - now_us) / (left + 1));
+	else
+		loop_timer_stop(&d->patience);
 }
 
 static void attempt(struct ws_dial *d)
 {
 	struct lws_client_connect_info i;
-	char addr[ADDR_TEXT], host[300];
+	char addr[ADDR_TEXT], host[WS_HOST_TEXT];
 	struct addr a = d->names.addr[d->next++];
 	struct lws_vhost *vh = ws_client_vhost(d->ws, *d->ca_file ? d->ca_file : NULL);
-	bool six = d->url.literal && strchr(d->url.host, ':');
 
 	if (!vh) {
 		give_up(d, -errno);
 		return;
 	}
 	a.port = 0;
-	snprintf(host, sizeof(host), six ? "[%s]:%u" : "%s:%u", d->url.host, d->url.port);
+	ws_url_host(&d->url, host);
+	set_patience(d);
 	memset(&i, 0, sizeof(i));
 	i.context = d->ws->ctx;
 	i.vhost = vh;
@@ -58,8 +85,27 @@ static void attempt(struct ws_dial *d)
 	i.local_protocol_name = d->method ? "smolmix-http" : "smolmix-ws";
 	i.userdata = d->owner;
 	i.pwsi = &d->wsi;
-	if (!lws_client_connect_via_info(&i))
-		d->wsi = NULL; /* ws_dial_error() was or will be called */
+	d->told = false;
+	if (lws_client_connect_via_info(&i))
+		return;
+	/* Where the kernel refuses at once (no route, no such address family) lws may say nothing more. */
+	d->wsi = NULL;
+	if (!d->told)
+		ws_dial_error(d, "no route");
+}
+
+static void next_address(void *owner)
+{
+	struct ws_dial *d = owner;
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+
+	if (!d->wsi || getpeername(lws_get_socket_fd(d->wsi), (struct sockaddr *)&ss, &len) == 0)
+		return; /* somebody is there: the whole time is its own */
+	log_debug("connect: no answer, trying the next address");
+	abandon(d);
+	d->last_err = -ETIMEDOUT;
+	attempt(d);
 }
 
 static void resolved(void *owner, int err, const struct ws_names *n)
@@ -102,6 +148,8 @@ void ws_dial_start(struct ws_dial *d, struct ws *w, const struct ws_url *u, cons
 	d->owner = owner;
 	list_init(&d->start.node);
 	list_init(&d->fail_task.node);
+	loop_timer_init(w->loop, &d->patience, next_address, d);
+	d->end_us = o->timeout_us ? loop_now(w->loop) + o->timeout_us : 0;
 	loop_defer(w->loop, &d->start, begin, d);
 }
 
@@ -113,18 +161,29 @@ static int classify(const struct ws_dial *d, const char *text)
 		return SMX_ECRYPTO;
 	if (strstr(text, "Timed out") || strstr(text, "timeout") || strstr(text, "Timeout"))
 		return -ETIMEDOUT;
+	if (strstr(text, "no route"))
+		return -EHOSTUNREACH;
 	if (strstr(text, "HS:") || strstr(text, "closed before established"))
 		return d->url.tls ? SMX_ECRYPTO : SMX_EPROTO;
 	return -ECONNREFUSED;
 }
 
+static void go_on(void *owner)
+{
+	attempt(owner);
+}
+
+/* lws may call this from inside the call that connects, and forgets the connection when that returns: the
+ * next one begins outside. */
 void ws_dial_error(struct ws_dial *d, const char *text)
 {
 	d->wsi = NULL;
+	d->told = true;
 	d->last_err = classify(d, text);
 	log_debug("connect: %s", text ? text : "failed");
+	loop_timer_stop(&d->patience);
 	if (d->next < d->names.n)
-		attempt(d);
+		loop_defer(d->ws->loop, &d->start, go_on, d);
 	else
 		give_up(d, d->last_err);
 }
@@ -137,9 +196,19 @@ void ws_dial_cancel(struct ws_dial *d)
 	d->resolve = NULL;
 	list_remove(&d->start.node);
 	list_remove(&d->fail_task.node);
-	if (d->wsi) {
-		lws_set_wsi_user(d->wsi, NULL);
-		lws_set_timeout(d->wsi, PENDING_TIMEOUT_AWAITING_PROXY_RESPONSE, LWS_TO_KILL_ASYNC);
-		d->wsi = NULL;
-	}
+	loop_timer_stop(&d->patience);
+	abandon(d);
+}
+
+void ws_dial_late(struct ws_dial *d)
+{
+	if (d->wsi)
+		ws_resolve_forget(d->ws, d->url.host);
+	ws_dial_cancel(d);
+}
+
+void ws_dial_done(struct ws_dial *d)
+{
+	loop_timer_stop(&d->patience);
+	d->wsi = NULL;
 }

@@ -66,7 +66,7 @@ static void late(void *owner)
 {
 	struct ws_get *g = owner;
 
-	ws_dial_cancel(&g->dial);
+	ws_dial_late(&g->dial);
 	finish(g, -ETIMEDOUT);
 }
 
@@ -169,7 +169,7 @@ static int get_event(struct ws_get *g, struct lws *wsi, enum lws_callback_reason
 	case LWS_CALLBACK_CLIENT_CONNECTION_ERROR: ws_dial_error(&g->dial, in); break;
 	case LWS_CALLBACK_ESTABLISHED_CLIENT_HTTP:
 		g->wsi = wsi;
-		g->dial.wsi = NULL;
+		ws_dial_done(&g->dial);
 		g->status = (int)lws_http_client_http_response(wsi);
 		break;
 	case LWS_CALLBACK_RECEIVE_CLIENT_HTTP: return pull(wsi);
@@ -177,6 +177,7 @@ static int get_event(struct ws_get *g, struct lws *wsi, enum lws_callback_reason
 	case LWS_CALLBACK_COMPLETED_CLIENT_HTTP: finish(g, 0); break;
 	case LWS_CALLBACK_CLOSED_CLIENT_HTTP:
 		g->wsi = NULL;
+		ws_dial_done(&g->dial);
 		lws_set_wsi_user(wsi, NULL);
 		finish(g, SMX_ECLOSED);
 		break;

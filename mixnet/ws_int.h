@@ -52,17 +52,20 @@ void ws_resolve_forget(struct ws *w, const char *host);
 struct ws_dial {
 	struct ws *ws;
 	struct ws_url url;
-	bool verify_tls, plain_ok;
+	bool plain_ok;
 	char ca_file[256];
 	const char *method; /* NULL: websocket */
 	struct ws_resolve *resolve;
 	struct ws_names names;
 	unsigned next;
 	struct lws *wsi;
+	bool told; /* how the attempt ended */
 	int last_err;
 	void (*failed)(void *owner, int err); /* every address failed; once */
 	void *owner;			      /* user pointer of the lws connection */
 	struct loop_task start, fail_task;
+	struct loop_timer patience; /* with one address while there are more */
+	uint64_t end_us;	    /* of all attempts; 0: none */
 };
 
 void ws_dial_start(struct ws_dial *d, struct ws *w, const struct ws_url *u, const struct ws_get_opts *o,
@@ -70,6 +73,14 @@ void ws_dial_start(struct ws_dial *d, struct ws *w, const struct ws_url *u, cons
 /* The current attempt failed (LWS_CALLBACK_CLIENT_CONNECTION_ERROR): tries the next address, or failed(). */
 void ws_dial_error(struct ws_dial *d, const char *text);
 void ws_dial_cancel(struct ws_dial *d);
+/* Its time is over: the same, and addresses that were known are not trusted any more. */
+void ws_dial_late(struct ws_dial *d);
+/* It has succeeded: its connection is the owner's. */
+void ws_dial_done(struct ws_dial *d);
+
+#define WS_HOST_TEXT 272
+/* What a request names as its host: with the port unless that is the scheme's own (RFC 9110 4.2.3, 7.2). */
+void ws_url_host(const struct ws_url *u, char out[WS_HOST_TEXT]);
 
 /* ---- protocols ---- */
 

@@ -4,11 +4,12 @@
  * IPv6 address. User info, query of a base URL and fragments are refused.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
 #include "base/err.h"
-#include "mixnet/ws.h"
+#include "mixnet/ws_int.h"
 
 static bool port_number(const char *s, const char *end, uint16_t *ret)
 {
@@ -34,16 +35,17 @@ static bool host_chars(const char *s, bool literal6)
 	return true;
 }
 
+static const struct {
+	const char *scheme;
+	bool tls, websocket;
+	uint16_t port;
+} schemes[] = { { "http://", false, false, 80 },
+		{ "https://", true, false, 443 },
+		{ "ws://", false, true, 80 },
+		{ "wss://", true, true, 443 } };
+
 int ws_url_parse(struct ws_url *ret, const char *text)
 {
-	static const struct {
-		const char *scheme;
-		bool tls, websocket;
-		uint16_t port;
-	} schemes[] = { { "http://", false, false, 80 },
-			{ "https://", true, false, 443 },
-			{ "ws://", false, true, 80 },
-			{ "wss://", true, true, 443 } };
 	struct ws_url u;
 	struct addr a;
 	const char *p = NULL, *end, *colon, *host_end;
@@ -90,4 +92,15 @@ int ws_url_allowed(const struct ws_url *u, bool allow_plain)
 	if (u->literal && addr_parse_ip(&a, u->host) == 0 && addr_classify(&a) == ADDR_LOOPBACK)
 		return 0;
 	return -EPERM;
+}
+
+void ws_url_host(const struct ws_url *u, char out[WS_HOST_TEXT])
+{
+	bool six = u->literal && strchr(u->host, ':');
+	const char *open = six ? "[" : "", *close = six ? "]" : "";
+
+	if (u->port == (u->tls ? 443 : 80))
+		snprintf(out, WS_HOST_TEXT, "%s%s%s", open, u->host, close);
+	else
+		snprintf(out, WS_HOST_TEXT, "%s%s%s:%u", open, u->host, close, u->port);
 }
