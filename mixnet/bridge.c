@@ -340,6 +340,7 @@ static void next_directory(struct bridge *b, int err, struct topology *topo, con
 		api_topology_free(b->exits);
 		b->exits = topo;
 	}
+	gw_link_update(&b->gw, topology_by_identity(topo, b->me.addr.gateway));
 	log_info("directory refreshed: rotation %u", (unsigned)topo->rotation_id);
 	bridge_path_rotated(b);
 	if (b->lossy)

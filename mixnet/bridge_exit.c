@@ -279,10 +279,12 @@ static void exit_next(struct bridge *b)
 		return;
 	b->exit_chosen = chosen;
 	b->exit_tries++;
-	if (chosen)
+	if (chosen) {
 		exit_start(b);
-	else
-		loop_timer_set(&b->retry, loop_now(b->loop) + retry_pause(b->exit_tries));
+		return;
+	}
+	bridge_set_state(b, BRIDGE_RECONNECTING);
+	loop_timer_set(&b->retry, loop_now(b->loop) + retry_pause(b->exit_tries));
 }
 
 void bridge_exit_retry(struct bridge *b)

@@ -27,6 +27,8 @@
 #define CONNECT_US (5 * US_PER_S)
 #define STEP_US (5 * US_PER_S)
 #define SILENCE_US (15 * US_PER_S)
+#define CLAIM_GAP_US US_PER_S /* whatever it answers to them */
+#define LOGINS_MAX 3	      /* refused in a row: its books may be older than our key */
 
 struct gw_sock {
 	struct list node;     /* in dropped, when given up */
@@ -89,14 +91,8 @@ static void add_url(struct gw_link *l, bool tls, const char *host, bool v6, uint
 		l->n_urls++;
 }
 
-int gw_link_choose(struct gw_link *l, const struct topo_node *node, const struct nym_self *me,
-		   struct rng *rng, const char *ca_file, bool allow_plain)
+static void add_urls(struct gw_link *l, const struct topo_node *node)
 {
-	gw_link_close(l, false);
-	gw_client_done(&l->gw);
-	gw_client_init(&l->gw, me->addr.identity, me->identity_sk, node->identity, rng);
-	l->ca_file = ca_file;
-	l->allow_plain = allow_plain;
 	l->n_urls = 0;
 	if (node->hostname[0]) {
 		add_url(l, true, node->hostname, false, node->wss_port);
@@ -109,10 +105,35 @@ int gw_link_choose(struct gw_link *l, const struct topo_node *node, const struct
 		a.port = 0;
 		add_url(l, false, addr_text(&a, text), a.family == 6, node->ws_port);
 	}
+}
+
+int gw_link_choose(struct gw_link *l, const struct topo_node *node, const struct nym_self *me,
+		   struct rng *rng, const char *ca_file, bool allow_plain)
+{
+	gw_link_close(l, false);
+	gw_client_done(&l->gw);
+	gw_client_init(&l->gw, me->addr.identity, me->identity_sk, node->identity, rng);
+	l->ca_file = ca_file;
+	l->allow_plain = allow_plain;
+	l->refused = 0;
+	add_urls(l, node);
 	if (l->n_urls)
 		return 0;
 	say_why(l, "it offers no TLS, and plain websockets are not allowed for this network");
 	return SMX_EROUTE;
+}
+
+void gw_link_update(struct gw_link *l, const struct topo_node *node)
+{
+	struct ws_url before[GW_LINK_URLS];
+	unsigned n = l->n_urls;
+
+	memcpy(before, l->url, sizeof(before));
+	add_urls(l, node);
+	if (l->n_urls)
+		return;
+	memcpy(l->url, before, sizeof(before)); /* none that may be used: those of before may still be good */
+	l->n_urls = n;
 }
 
 /* ---- end ---- */
@@ -176,16 +197,22 @@ static void send_text(struct gw_link *l, size_t len)
 
 static void claim(struct gw_link *l)
 {
+	uint64_t now_us = loop_now(l->loop);
 	size_t len = 0;
 
-	if (gw_client_claim(&l->gw, l->text, sizeof(l->text), &len) & GW_OUT_SEND)
+	if (l->opened && now_us < l->claim_us + CLAIM_GAP_US) /* the next answer asks again */
+		return;
+	if (gw_client_claim(&l->gw, l->text, sizeof(l->text), &len) & GW_OUT_SEND) {
+		l->claim_us = now_us;
 		send_text(l, len);
+	}
 }
 
 static void now_open(struct gw_link *l)
 {
 	l->opened = true;
 	l->no_bandwidth = false;
+	l->refused = 0;
 	l->heard_us = loop_now(l->loop);
 	loop_timer_set(&l->timer, l->heard_us + SILENCE_US);
 	l->ops->open(l->owner);
@@ -212,9 +239,18 @@ static void on_open(void *owner)
 	loop_timer_set(&l->timer, loop_now(l->loop) + STEP_US);
 }
 
+/* Whether registering may help where the login was refused. A connection of ours that the gateway still takes
+ * for open does not let us register either, and gives way to a login. */
+static bool must_register(struct gw_link *l)
+{
+	if (!l->gw.have_key || strstr(l->gw.error, "already an open connection"))
+		return false;
+	return strstr(l->gw.error, "not registered") || ++l->refused >= LOGINS_MAX;
+}
+
 static void on_failed(struct gw_link *l, int err)
 {
-	bool unknown = l->gw.have_key && strstr(l->gw.error, "not registered");
+	bool unknown = must_register(l);
 
 	if (unknown)
 		l->gw.have_key = false;
@@ -222,20 +258,34 @@ static void on_failed(struct gw_link *l, int err)
 	lost(l, unknown ? GW_LOST_UNKNOWN_US : GW_LOST_REFUSED);
 }
 
+/* Logged in or registered; what the first claim brings decides whether the link is of use. */
+static void may_open(struct gw_link *l, int bits)
+{
+	if (bits & GW_OUT_UNCLAIMED)
+		say_why(l, "it refuses bandwidth: %s", l->gw.error);
+	else if (l->gw.bandwidth <= 0 && !l->gw.upgrade_mode)
+		say_why(l, "it gives no bandwidth");
+	else {
+		now_open(l);
+		return;
+	}
+	lost(l, GW_LOST_REFUSED);
+}
+
 static void after_text(struct gw_link *l, int bits)
 {
+	if (bits & GW_OUT_BANDWIDTH)
+		l->no_bandwidth = l->gw.bandwidth <= 0 && !l->gw.upgrade_mode;
 	if (bits & GW_OUT_NO_BANDWIDTH) {
 		l->no_bandwidth = true;
 		claim(l);
 	}
-	if (bits & GW_OUT_BANDWIDTH)
-		l->no_bandwidth = l->gw.bandwidth <= 0 && !l->gw.upgrade_mode;
 	if (l->gw.state != GW_OPEN)
 		return;
-	if (gw_client_wants_claim(&l->gw))
+	if (gw_client_wants_claim(&l->gw) && (l->opened || bits & GW_OUT_OPEN))
 		claim(l);
 	if (!l->opened && !l->gw.claiming)
-		now_open(l);
+		may_open(l, bits);
 }
 
 static void on_text(void *owner, const char *msg, size_t len)
@@ -249,6 +299,10 @@ static void on_text(void *owner, const char *msg, size_t len)
 		return;
 	l->heard_us = loop_now(l->loop);
 	bits = gw_client_text(&l->gw, msg, len, l->text, sizeof(l->text), &out_len);
+	if (bits < 0 && l->gw.state == GW_OPEN) {
+		l->bad_frames++;
+		return;
+	}
 	if (bits < 0) {
 		on_failed(l, bits);
 		return;

@@ -25,7 +25,7 @@
 enum gw_link_lost {
 	GW_LOST_UNREACHABLE, /* no connection, or it ended, or it went silent */
 	GW_LOST_REFUSED,     /* handshake failed; another gateway may do */
-	GW_LOST_UNKNOWN_US,  /* login refused, we are not registered: the next open registers */
+	GW_LOST_UNKNOWN_US,  /* it does not know us, or refuses to: the next open registers */
 };
 
 struct gw_link_ops {
@@ -50,7 +50,8 @@ struct gw_link {
 	const char *ca_file;
 	bool allow_plain, websocket, opened, no_bandwidth;
 	struct loop_timer timer; /* handshake step, then silence */
-	uint64_t heard_us;
+	uint64_t heard_us, claim_us;
+	unsigned refused; /* logins in a row */
 	uint64_t bad_frames, send_failed;
 	char why[GW_LINK_WHY];
 	char text[GW_TEXT_MAX];
@@ -64,6 +65,8 @@ void gw_link_done(struct gw_link *l);
  * may be used. */
 int gw_link_choose(struct gw_link *l, const struct topo_node *node, const struct nym_self *me,
 		   struct rng *rng, const char *ca_file, bool allow_plain);
+/* The directory tells of the chosen one anew: its addresses, for the next time it is opened. */
+void gw_link_update(struct gw_link *l, const struct topo_node *node);
 /* Connects to the chosen one: login when it knows us, else registration. ops.open or ops.lost follows, the
  * latter perhaps before this returns. */
 void gw_link_open(struct gw_link *l);

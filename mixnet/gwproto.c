@@ -108,6 +108,7 @@ int gw_client_start(struct gw_client *g, int64_t wall_s, char *out, size_t cap, 
 		n = gwjson_dump(json_pack("{s:s}", "type", "supportedProtocol"), out, cap);
 	}
 	g->claiming = false;
+	g->unanswered = g->before_claim = 0;
 	n = sent(g, n, out_len);
 	return n < 0 ? n : 0;
 }
@@ -262,6 +263,19 @@ static int on_login(struct gw_client *g, const json_t *j, const char *type)
 
 /* ---- after login ---- */
 
+/* A text that answers a packet, unless it is a refusal of the claim: answers come in the order of requests.
+ * GW_OUT_UNCLAIMED, when the claim's turn has come or is over. */
+static int answered(struct gw_client *g)
+{
+	if (g->claiming && !g->before_claim) {
+		g->claiming = false;
+		return GW_OUT_UNCLAIMED;
+	}
+	g->before_claim -= g->claiming;
+	g->unanswered -= g->unanswered > 0;
+	return 0;
+}
+
 static int on_error(struct gw_client *g, const char *message)
 {
 	gwjson_printable(g->error, sizeof(g->error), message);
@@ -269,7 +283,7 @@ static int on_error(struct gw_client *g, const char *message)
 		g->claiming = false;
 		return GW_OUT_ERROR | GW_OUT_CREDENTIALS;
 	}
-	return GW_OUT_ERROR;
+	return GW_OUT_ERROR | answered(g);
 }
 
 static int on_typed_error(struct gw_client *g, const json_t *j)
@@ -280,7 +294,7 @@ static int on_typed_error(struct gw_client *g, const json_t *j)
 		return on_error(g, "gateway reported an error of a kind we do not know");
 	if (gwjson_int(oob, "available", INT64_MIN, INT64_MAX, NULL, &g->bandwidth) < 0)
 		return SMX_EPROTO;
-	return GW_OUT_NO_BANDWIDTH | GW_OUT_BANDWIDTH;
+	return GW_OUT_NO_BANDWIDTH | GW_OUT_BANDWIDTH | answered(g);
 }
 
 static int on_open(struct gw_client *g, const json_t *j, const char *type)
@@ -291,7 +305,7 @@ static int on_open(struct gw_client *g, const json_t *j, const char *type)
 	if (!strcmp(type, "send")) {
 		r = gwjson_int(j, "remaining_bandwidth", INT64_MIN, INT64_MAX, NULL, &g->bandwidth);
 		note_upgrade(g, j);
-		return r < 0 ? r : GW_OUT_SENT | GW_OUT_BANDWIDTH;
+		return r < 0 ? r : GW_OUT_SENT | GW_OUT_BANDWIDTH | answered(g);
 	}
 	if (!strcmp(type, "bandwidth")) {
 		r = gwjson_int(j, "available_total", INT64_MIN, INT64_MAX, NULL, &g->bandwidth);
@@ -350,6 +364,7 @@ int gw_client_claim(struct gw_client *g, char *out, size_t cap, size_t *out_len)
 	if (n < 0)
 		return n;
 	g->claiming = true;
+	g->before_claim = g->unanswered;
 	*out_len = (size_t)n;
 	return GW_OUT_SEND;
 }
@@ -407,5 +422,6 @@ int gw_client_seal(struct gw_client *g, uint8_t *out, size_t cap, const struct m
 	out[1] = 1;
 	rng_fill(g->rng, out + 2, GCMSIV_NONCE);
 	prim_gcmsiv_seal(out + 14, g->key, out + 2, out + 14, (size_t)n);
+	g->unanswered++;
 	return n + GW_FRAME_OVERHEAD;
 }

@@ -47,6 +47,9 @@ struct gw_client {
 	bool have_key;	   /* a login is possible */
 	int64_t bandwidth; /* last reported */
 	bool claiming, upgrade_mode;
+	/* Packets without an answer; of them, those whose answers come before the claim's (gateway.md 7.4).
+	 */
+	uint32_t unanswered, before_claim;
 	char error[GW_ERROR_MAX]; /* printable, cause of FAILED or of GW_OUT_ERROR */
 };
 
@@ -64,13 +67,15 @@ enum gw_out {
 	GW_OUT_ERROR = 16, /* gateway sent an error after login; text in error; link stays */
 	GW_OUT_SENT = 32,  /* a packet was accepted by the gateway */
 	GW_OUT_CREDENTIALS = 64, /* the free claim was refused: choose another gateway (gateway.md 9) */
+	GW_OUT_UNCLAIMED = 128,	 /* the claim was refused for another reason, or its answer got lost */
 };
 
 /* First text of a connection: registration (version query first), or login when have_key. wall_s = UTC
  * seconds. 0 and out/out_len filled. */
 int gw_client_start(struct gw_client *g, int64_t wall_s, char *out, size_t cap, size_t *out_len);
 /* One text message. enum gw_out bits (>= 0), or negative: SMX_EPROTO, SMX_ECRYPTO, SMX_EVERSION, SMX_EREFUSED
- * with state FAILED and error set. Unknown types after login are ignored (0). */
+ * with state FAILED and error set. After login unknown types are ignored (0), and what is malformed is
+ * SMX_EPROTO and changes no state (count, drop). */
 int gw_client_text(struct gw_client *g, const char *in, size_t len, char *out, size_t cap, size_t *out_len);
 /* Writes claimFreeTestnetBandwidth unless a claim is pending (then 0). GW_OUT_SEND or 0. */
 int gw_client_claim(struct gw_client *g, char *out, size_t cap, size_t *out_len);
