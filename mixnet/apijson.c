@@ -52,13 +52,18 @@ static bool affordable(const char *s, size_t len)
 	return cost <= API_MEMORY_MAX;
 }
 
+/* One odd value that we do not even look at, perhaps chosen by the operator of one node, must not cost us the
+ * whole list: texts may hold NUL, and where an integer is larger than jansson's all become reals. */
 static json_t *load(const char *json, size_t len)
 {
+	json_error_t e;
 	json_t *j;
 
 	if (len > API_BODY_MAX || !affordable(json, len))
 		return NULL;
-	j = json_loadb(json, len, 0, NULL);
+	j = json_loadb(json, len, JSON_ALLOW_NUL, &e);
+	if (!j && json_error_code(&e) == json_error_numeric_overflow)
+		j = json_loadb(json, len, JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, NULL);
 	if (j && !json_is_object(j)) {
 		json_decref(j);
 		return NULL;
@@ -66,14 +71,27 @@ static json_t *load(const char *json, size_t len)
 	return j;
 }
 
+static bool is_u32(const json_t *v, uint32_t *ret)
+{
+	double d = json_number_value(v);
+
+	if (!json_is_number(v) || !(d >= 0 && d <= UINT32_MAX) || d != (double)(uint32_t)d)
+		return false;
+	*ret = (uint32_t)d;
+	return true;
+}
+
 static bool get_u32(const json_t *o, const char *key, uint32_t *ret)
 {
-	const json_t *v = json_object_get(o, key);
+	return is_u32(json_object_get(o, key), ret);
+}
 
-	if (!json_is_integer(v) || json_integer_value(v) < 0 || json_integer_value(v) > UINT32_MAX)
-		return false;
-	*ret = (uint32_t)json_integer_value(v);
-	return true;
+/* NULL: no text, or NUL inside. */
+static const char *text_value(const json_t *v)
+{
+	const char *s = json_string_value(v);
+
+	return s && strlen(s) == json_string_length(v) ? s : NULL;
 }
 
 static bool get_port(const json_t *o, const char *key, uint16_t *ret)
@@ -91,6 +109,15 @@ static bool get_key(const json_t *o, const char *key, uint8_t out[32])
 	const json_t *v = json_object_get(o, key);
 
 	return json_is_string(v) && base58_decode_key(out, json_string_value(v), json_string_length(v)) == 0;
+}
+
+/* A key with which nothing can be agreed would fail each packet that is to go there. */
+static bool get_agreement_key(const json_t *o, const char *key, uint8_t out[32])
+{
+	static const uint8_t any[32] = { 1 };
+	uint8_t shared[32];
+
+	return get_key(o, key, out) && prim_x25519(shared, any, out) == 0;
 }
 
 static bool get_flag(const json_t *o, const char *key)
@@ -136,13 +163,9 @@ static bool get_ids(const json_t *o, const char *key, uint32_t **ret, size_t *re
 	*ret = calloc(n ? n : 1, sizeof(**ret));
 	if (!*ret)
 		return false;
-	for (size_t i = 0; i < n; i++) {
-		const json_t *v = json_array_get(a, i);
-
-		if (!json_is_integer(v) || json_integer_value(v) < 0 || json_integer_value(v) > UINT32_MAX)
+	for (size_t i = 0; i < n; i++)
+		if (!is_u32(json_array_get(a, i), &(*ret)[i]))
 			return false;
-		(*ret)[i] = (uint32_t)json_integer_value(v);
-	}
 	*ret_n = n;
 	return true;
 }
@@ -158,7 +181,7 @@ void api_skimmed_done(struct api_skimmed *s)
 static bool parse_ips(const json_t *list, struct topo_node *n)
 {
 	for (size_t i = 0; i < json_array_size(list) && n->n_ips < TOPO_IPS_MAX; i++) {
-		const char *s = json_string_value(json_array_get(list, i));
+		const char *s = text_value(json_array_get(list, i));
 
 		if (!s || addr_parse_ip(&n->ips[n->n_ips], s) < 0 || n->ips[n->n_ips].scope)
 			return false;
@@ -169,7 +192,7 @@ static bool parse_ips(const json_t *list, struct topo_node *n)
 
 static bool parse_entry(const json_t *e, struct topo_node *n)
 {
-	const char *host = json_string_value(json_object_get(e, "hostname"));
+	const char *host = text_value(json_object_get(e, "hostname"));
 
 	if (!e || json_is_null(e))
 		return true;
@@ -191,10 +214,10 @@ static bool parse_node(const json_t *j, struct topo_node *n)
 
 	memset(n, 0, sizeof(*n));
 	if (!get_u32(j, "node_id", &n->id) || !get_key(j, "ed25519_identity_pubkey", n->identity) ||
-	    !prim_ed25519_valid(n->identity) || !get_key(j, "x25519_sphinx_pubkey", n->sphinx_key) ||
-	    !get_port(j, "mix_port", &port) || !parse_ips(json_object_get(j, "ip_addresses"), n) ||
-	    !n->n_ips ||
-	    !parse_performance(json_string_value(json_object_get(j, "performance")), &n->performance) ||
+	    !prim_ed25519_valid(n->identity) ||
+	    !get_agreement_key(j, "x25519_sphinx_pubkey", n->sphinx_key) || !get_port(j, "mix_port", &port) ||
+	    !parse_ips(json_object_get(j, "ip_addresses"), n) || !n->n_ips ||
+	    !parse_performance(text_value(json_object_get(j, "performance")), &n->performance) ||
 	    !parse_entry(json_object_get(j, "entry"), n))
 		return false;
 	n->mix = n->ips[0];
@@ -320,19 +343,18 @@ int api_parse_rotation(struct api_rotation *ret, const char *json, size_t len)
 	json_t *j = load(json, len);
 	const json_t *state = json_object_get(j, "key_rotation_state"),
 		     *d = json_object_get(j, "epoch_duration");
-	const json_t *secs = json_object_get(d, "secs");
-	uint32_t nanos;
+	uint32_t secs, nanos;
 	bool ok;
 
 	memset(&k, 0, sizeof(k));
 	ok = get_u32(state, "validity_epochs", &k.validity_epochs) && k.validity_epochs &&
 	     get_u32(state, "initial_epoch_id", &k.initial_epoch_id) &&
 	     get_u32(j, "current_absolute_epoch_id", &k.current_epoch_id) &&
-	     parse_rfc3339(json_string_value(json_object_get(j, "current_epoch_start")), &k.epoch_start_s) &&
-	     json_is_integer(secs) && json_integer_value(secs) >= 0 &&
-	     json_integer_value(secs) < 366 * 86400 && get_u32(d, "nanos", &nanos) && nanos < 1000000000;
+	     parse_rfc3339(text_value(json_object_get(j, "current_epoch_start")), &k.epoch_start_s) &&
+	     get_u32(d, "secs", &secs) && secs < 366 * 86400 && get_u32(d, "nanos", &nanos) &&
+	     nanos < 1000000000;
 	if (ok)
-		k.epoch_us = (uint64_t)json_integer_value(secs) * US_PER_S + nanos / 1000;
+		k.epoch_us = (uint64_t)secs * US_PER_S + nanos / 1000;
 	json_decref(j);
 	if (!ok || !k.epoch_us)
 		return SMX_EPROTO;
@@ -356,8 +378,7 @@ static void describe(struct topo_node *n, const json_t *d)
 {
 	const json_t *version = json_object_get(json_object_get(d, "build_information"), "build_version");
 	const json_t *ipr = json_object_get(json_object_get(d, "ip_packet_router"), "address");
-	const char *where =
-		json_string_value(json_object_get(json_object_get(d, "auxiliary_details"), "location"));
+	const char *where = text_value(json_object_get(json_object_get(d, "auxiliary_details"), "location"));
 
 	if (json_is_string(version))
 		topo_version_parse(&n->version, json_string_value(version), json_string_length(version));

@@ -366,6 +366,46 @@ static void described(void **state)
 	assert_true(n == 4 && !s.n);
 }
 
+/* Nodes that nobody can use are left out, and nothing that one of them says spoils the list: members we do
+ * not know may hold any number and any text. */
+static void odd_values(void **state)
+{
+	static const char odd[] = "{\"node_id\":18446744073709551615,\"x\":\"a\\u0000b\",\"y\":1e300},";
+	struct api_skimmed s = { 0 };
+	size_t skipped = 0, total, n = 0, at;
+	char page[2048], json[4096], *key, *host;
+
+	(void)state;
+	snprintf(page, sizeof(page), skimmed_77, "true", "true");
+	at = (size_t)(strstr(page, "\"data\":[") - page) + strlen("\"data\":[");
+	snprintf(json, sizeof(json), "%.*s%s%s", (int)at, page, odd, page + at);
+	assert_int_equal(api_parse_skimmed(&s, json, strlen(json), &skipped), 0);
+	assert_true(s.n == 1 && skipped == 1 && s.node[0].id == 77 && s.epoch_id == 30000);
+	snprintf(page, sizeof(page), described_77, "CH\\u0000");
+	at = (size_t)(strstr(page, "\"data\":[") - page) + strlen("\"data\":[");
+	snprintf(json, sizeof(json), "%.*s%s%s", (int)at, page, odd, page + at);
+	assert_int_equal(api_parse_described(&s, json, strlen(json), &total, &n), 0);
+	assert_true(n == 2 && s.node[0].has_ipr);
+	assert_string_equal(s.node[0].country, "");
+	api_skimmed_done(&s);
+	/* a host name with NUL is none */
+	snprintf(page, sizeof(page), skimmed_77, "true", "true");
+	host = strstr(page, "gw.example.org");
+	snprintf(json, sizeof(json), "%.*s\\u0000%s", (int)(host - page) + 2, page, host + 2);
+	assert_int_equal(api_parse_skimmed(&s, json, strlen(json), &skipped), 0);
+	assert_true(s.n == 1 && !s.node[0].hostname[0] && s.node[0].wss_port == 9001);
+	api_skimmed_done(&s);
+	/* a point of small order: no packet can be made for it */
+	snprintf(page, sizeof(page), skimmed_77, "true", "true");
+	key = strstr(page, "CaUaFAsFNwcAZzuYEvgtjcppt6eanoQ3XPvN1GGnn62m");
+	snprintf(json, sizeof(json), "%.*s11111111111111111111111111111111%s", (int)(key - page), page,
+		 key + 44);
+	skipped = 0;
+	assert_int_equal(api_parse_skimmed(&s, json, strlen(json), &skipped), 0);
+	assert_true(s.n == 0 && skipped == 1);
+	api_skimmed_done(&s);
+}
+
 /* Layers and gateways come from the rewarded set, numbers from the skimmed list; a node of no layer is in no
  * route. */
 static void joined(void **state)
@@ -421,7 +461,8 @@ int main(void)
 		cmocka_unit_test(builtin),     cmocka_unit_test(pages),
 		cmocka_unit_test(nesting),     cmocka_unit_test(bomb),
 		cmocka_unit_test(list_limits), cmocka_unit_test(rotation),
-		cmocka_unit_test(described),   cmocka_unit_test(joined),
+		cmocka_unit_test(described),   cmocka_unit_test(odd_values),
+		cmocka_unit_test(joined),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
