@@ -6,7 +6,9 @@
  * pages of skimmed nodes, and, when exits are wanted, all pages of described nodes. Sequential, because it
  * runs once in five minutes and a failure is then easy to name. Any failure moves on to the next base URL;
  * when all have failed the first URL's reason is reported with the last's. Epochs that do not agree between
- * the answers repeat the whole sequence once at the same URL (versions.md 5).
+ * the answers repeat the whole sequence once at the same URL (versions.md 5). While a network changes its
+ * epoch all its directories may be so for a while: then everything begins again after EPOCH_PAUSE_US, until
+ * time is up.
  *
  * The URL that worked is tried first the next time. A request gets its share of the time that is left, so
  * that a server that says nothing does not use up the others' turn.
@@ -23,6 +25,7 @@
 
 #define REQUEST_US (30 * US_PER_S)
 #define PAGES_MAX 64
+#define EPOCH_PAUSE_US (2 * US_PER_S)
 
 enum step { ROTATION, REWARDED, SKIMMED, DESCRIBED };
 
@@ -34,7 +37,8 @@ struct api {
 	unsigned first, tried; /* index of the URL to begin with; number tried in this fetch */
 	enum step step;
 	unsigned page;
-	bool busy, with_exits, again;
+	bool busy, with_exits, again, between; /* between: some directory was between two epochs */
+	struct loop_timer pause;
 	uint64_t deadline_us;
 	struct api_rotation rotation;
 	struct api_rewarded rewarded;
@@ -58,6 +62,7 @@ static void reset_answers(struct api *a)
 	a->described = a->described_total = 0;
 	a->step = ROTATION;
 	a->page = 0;
+	loop_timer_stop(&a->pause);
 }
 
 static void give(struct api *a, int err, struct topology *t)
@@ -83,6 +88,8 @@ static const char *reason(int err, int status, char *buf, size_t cap)
 		return "certificate not accepted";
 	if (err == SMX_EPROTO)
 		return "the answer is not what a nym-api gives";
+	if (err == -EAGAIN)
+		return "its lists are of different epochs";
 	if (err == SMX_EROUTE)
 		return "the network it lists has no node in some layer, or no gateway";
 	if (err == SMX_ECLOSED)
@@ -105,6 +112,10 @@ static void failed(struct api *a, int err, int status)
 		request(a);
 		return;
 	}
+	if (a->between && loop_now(a->loop) + EPOCH_PAUSE_US < a->deadline_us) {
+		loop_timer_set(&a->pause, loop_now(a->loop) + EPOCH_PAUSE_US);
+		return;
+	}
 	give(a, err ? err : SMX_EPROTO, NULL);
 }
 
@@ -112,6 +123,15 @@ static void failed(struct api *a, int err, int status)
 static bool epochs_agree(const struct api *a)
 {
 	return !a->rewarded.has_epoch || a->rewarded.epoch_id == a->skimmed.epoch_id;
+}
+
+static void on_pause(void *owner)
+{
+	struct api *a = owner;
+
+	a->tried = 0;
+	a->between = false;
+	request(a);
 }
 
 static void complete(struct api *a)
@@ -125,8 +145,13 @@ static void complete(struct api *a)
 		request(a);
 		return;
 	}
-	t = epochs_agree(a) ? api_topology(&a->skimmed, &a->rewarded) : NULL;
-	r = t ? topology_check(t) : SMX_EPROTO;
+	if (!epochs_agree(a)) {
+		a->between = true;
+		failed(a, -EAGAIN, 200);
+		return;
+	}
+	t = api_topology(&a->skimmed, &a->rewarded);
+	r = t ? topology_check(t) : -ENOMEM;
 	if (r < 0) {
 		api_topology_free(t);
 		failed(a, r, 200);
@@ -226,6 +251,7 @@ struct api *api_new(struct loop *loop, struct ws *ws, const struct network *net)
 	a->loop = loop;
 	a->ws = ws;
 	a->net = *net;
+	loop_timer_init(loop, &a->pause, on_pause, a);
 	return a;
 }
 
@@ -247,7 +273,7 @@ void api_fetch(struct api *a, bool with_exits, uint64_t deadline_us,
 	a->with_exits = with_exits;
 	a->deadline_us = deadline_us;
 	a->tried = 0;
-	a->again = false;
+	a->again = a->between = false;
 	a->what[0] = '\0';
 	a->cb = cb;
 	a->owner = owner;

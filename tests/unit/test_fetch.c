@@ -15,9 +15,11 @@
 
 #include <cmocka.h>
 
+#include "base/base58.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "mixnet/api.h"
+#include "mixnet/prim.h"
 #include "mixnet/ws.h"
 
 #define ROUND_MS 10
@@ -171,11 +173,111 @@ static void silent_directory(void **state)
 	close(silent);
 }
 
+/* A directory of three nodes whose two lists are of different epochs for the first rounds. */
+struct changing {
+	struct fix *f;
+	unsigned rounds, changed_at; /* the lists agree from this round on; 0: never */
+	char key[3][BASE58_KEY_TEXT];
+};
+
+static void changing_get(void *owner, const char *path, int *ret_status, char **ret_body, size_t *ret_len)
+{
+	struct changing *c = owner;
+	char json[2048];
+	size_t n = 0;
+
+	if (strstr(path, "key-rotation-info")) {
+		n = (size_t)snprintf(
+			json, sizeof(json),
+			"{\"key_rotation_state\":{\"validity_epochs\":24,\"initial_epoch_id\":1},"
+			"\"current_absolute_epoch_id\":9,\"current_epoch_start\":"
+			"\"2026-05-16T04:00:11Z\",\"epoch_duration\":{\"secs\":3600,\"nanos\":0}}");
+	} else if (strstr(path, "rewarded-set")) {
+		c->rounds++;
+		n = (size_t)snprintf(json, sizeof(json),
+				     "{\"epoch_id\":%d,\"layer1\":[1],\"layer2\":[2],\"layer3\":[3],"
+				     "\"entry_gateways\":[1],\"exit_gateways\":[],\"standby\":[]}",
+				     c->changed_at && c->rounds >= c->changed_at ? 10 : 9);
+	} else {
+		n = (size_t)snprintf(json, sizeof(json),
+				     "{\"metadata\":{\"absolute_epoch_id\":10,\"rotation_id\":1},\"nodes\":"
+				     "{\"pagination\":{\"total\":3},\"data\":[");
+		for (int i = 0; i < 3; i++)
+			n += (size_t)snprintf(json + n, sizeof(json) - n,
+					      "%s{\"node_id\":%d,\"ed25519_identity_pubkey\":\"%s\","
+					      "\"x25519_sphinx_pubkey\":\"%s\",\"mix_port\":1789,"
+					      "\"ip_addresses\":[\"192.0.2.%d\"],\"performance\":\"1\"}",
+					      i ? "," : "", i + 1, c->key[i], c->key[i], i + 1);
+		n += (size_t)snprintf(json + n, sizeof(json) - n, "]}}");
+	}
+	assert_true(n < sizeof(json));
+	*ret_status = 200;
+	*ret_body = strdup(json);
+	*ret_len = n;
+}
+
+static void fetched_some(void *owner, int err, struct topology *topo, const struct api_rotation *rot,
+			 const char *what)
+{
+	struct fix *f = owner;
+
+	(void)rot;
+	f->done = true;
+	f->err = err;
+	f->status = topo ? (int)topo->n : 0;
+	if (err)
+		assert_non_null(strstr(what, "epochs"));
+	api_topology_free(topo);
+}
+
+static void between_epochs(void **state)
+{
+	struct fix *f = *state;
+	struct changing c = { .f = f };
+	const struct ws_server_ops ops = { .get = changing_get, .owner = &c };
+	struct network net = { .n_api = 1, .allow_plain_ws = true };
+	struct addr at, there;
+	char text[ADDR_TEXT];
+	struct ws_server *s;
+	struct api *api;
+
+	for (uint8_t i = 0; i < 3; i++) {
+		uint8_t pk[32], sk[64], seed[32] = { i };
+
+		prim_ed25519_keypair(pk, sk, seed);
+		base58_encode(c.key[i], sizeof(c.key[i]), pk, sizeof(pk));
+	}
+	addr_parse_ip(&at, "127.0.0.1");
+	s = ws_listen(f->ws, &at, &there, 4096, &ops);
+	assert_non_null(s);
+	snprintf(net.api[0], sizeof(net.api[0]), "http://%s/", addr_text(&there, text));
+	api = api_new(f->loop, f->ws, &net);
+	assert_non_null(api);
+	/* once more at once (versions.md 5), then after a while */
+	c.changed_at = 3;
+	loop_update_now(f->loop);
+	api_fetch(api, false, loop_now(f->loop) + 20 * US_PER_S, fetched_some, f);
+	until_done(f);
+	assert_int_equal(f->err, 0);
+	assert_int_equal(f->status, 3);
+	assert_int_equal(c.rounds, 3);
+	/* for good: when the time is over it is said */
+	c.rounds = c.changed_at = 0;
+	f->done = false;
+	loop_update_now(f->loop);
+	api_fetch(api, false, loop_now(f->loop) + US_PER_S, fetched_some, f);
+	until_done(f);
+	assert_int_equal(f->err, -EAGAIN);
+	assert_int_equal(c.rounds, 2);
+	api_free(api);
+	ws_server_free(s);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { T(server_ends), T(silent_directory) };
+	const struct CMUnitTest tests[] = { T(server_ends), T(silent_directory), T(between_epochs) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
