@@ -157,7 +157,7 @@ static int classify(const struct ws_dial *d, const char *text)
 {
 	if (!text)
 		return -ECONNREFUSED;
-	if (strstr(text, "tls") || strstr(text, "cert") || strstr(text, "CA "))
+	if (strstr(text, "tls") || strstr(text, "SSL") || strstr(text, "cert") || strstr(text, "CA "))
 		return SMX_ECRYPTO;
 	if (strstr(text, "Timed out") || strstr(text, "timeout") || strstr(text, "Timeout"))
 		return -ETIMEDOUT;

@@ -40,7 +40,7 @@ struct fix {
 	pthread_t thread;
 	/* the server's part: after the request the head (with a key of ours answered, when websocket), then
 	 * pieces */
-	bool websocket;
+	bool websocket, talks_first;
 	char head[TEXT_MAX], request[4096];
 	const char *piece[8];
 	size_t piece_len[8];
@@ -127,7 +127,7 @@ static void *serve(void *arg)
 	size_t n = 0;
 	char rest[256];
 
-	while (fd >= 0 && n < sizeof(f->request) - 1 && !strstr(f->request, "\r\n\r\n")) {
+	while (fd >= 0 && !f->talks_first && n < sizeof(f->request) - 1 && !strstr(f->request, "\r\n\r\n")) {
 		ssize_t r = read(fd, f->request + n, sizeof(f->request) - 1 - n);
 
 		if (r <= 0)
@@ -172,17 +172,22 @@ static void got(void *owner, int err, int status, const char *body, size_t len)
 	memcpy(f->body, body, len);
 }
 
-static void get(struct fix *f)
+static void get_by(struct fix *f, const char *scheme)
 {
 	const struct ws_get_opts o = { .allow_plain = true, .max_body = 4096, .timeout_us = 10 * US_PER_S };
 	char text[ADDR_TEXT], url[ADDR_TEXT + 16];
 	struct ws_url u;
 
 	assert_int_equal(pthread_create(&f->thread, NULL, serve, f), 0);
-	snprintf(url, sizeof(url), "http://%s/", addr_text(&f->at, text));
+	snprintf(url, sizeof(url), "%s://%s/", scheme, addr_text(&f->at, text));
 	assert_int_equal(ws_url_parse(&u, url), 0);
 	assert_non_null(ws_get(f->ws, &u, &o, got, f));
 	until_done(f);
+}
+
+static void get(struct fix *f)
+{
+	get_by(f, "http");
 }
 
 /* Content delivery networks put kilobytes of policies and traces into their answers. */
@@ -235,6 +240,17 @@ static void body_in_chunks(void **state)
 	assert_int_equal(f->err, 0);
 	assert_int_equal(f->len, 7);
 	assert_memory_equal(f->body, "{\"a\":1}", 7);
+}
+
+/* Somebody is there, but speaks no TLS. */
+static void no_tls(void **state)
+{
+	struct fix *f = *state;
+
+	f->talks_first = true;
+	snprintf(f->head, sizeof(f->head), "HTTP/1.1 400 Bad Request\r\n\r\n");
+	get_by(f, "https");
+	assert_int_equal(f->err, SMX_ECRYPTO);
 }
 
 /* ---- websocket ---- */
@@ -440,10 +456,11 @@ static void host_names(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { T(long_headers),	 T(body_until_close),
-					    T(body_cut),	 T(body_in_chunks),
-					    T(fragments),	 T(dead_address_first),
-					    T(no_address_works), cmocka_unit_test(host_names) };
+	const struct CMUnitTest tests[] = {
+		T(long_headers),       T(body_until_close), T(body_cut),
+		T(body_in_chunks),     T(no_tls),	    T(fragments),
+		T(dead_address_first), T(no_address_works), cmocka_unit_test(host_names)
+	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
