@@ -96,6 +96,11 @@ static struct lws_vhost *make_vhost(struct ws *w, const char *ca_file)
 	i.vhost_name = ca_file ? ca_file : "client";
 	i.user = w;
 	i.options = LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
+	/* Else lws takes those of the environment, which are meant for programs. */
+	i.http_proxy_address = "";
+#ifdef LWS_WITH_SOCKS5
+	i.socks_proxy_address = "";
+#endif
 	if (ca_file) {
 		i.client_ssl_ca_filepath = ca_file;
 		i.options |= LWS_SERVER_OPTION_DISABLE_OS_CA_CERTS;
