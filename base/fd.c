@@ -24,6 +24,19 @@ void fd_close(int *fd)
 	errno = saved;
 }
 
+int fd_standard(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd < 0)
+		return -errno;
+	fd_close(&fd);
+	return 0;
+}
+
 int fd_nonblock(int fd, int on)
 {
 	int fl = fcntl(fd, F_GETFL);

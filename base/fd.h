@@ -12,6 +12,9 @@
 #include <sys/uio.h>
 
 void fd_close(int *fd); /* closes when >= 0, sets -1, keeps errno */
+/* Puts /dev/null in the place of those of 0, 1 and 2 that are closed, before anything else gets their numbers
+ * and with it what is printed. They are closed again in a program that is executed. 0 or -errno. */
+int fd_standard(void);
 int fd_nonblock(int fd, int on);
 /* Moves *fd to a number >= min with close-on-exec; on failure *fd is unchanged and -errno is returned. */
 int fd_move_high(int *fd, int min);

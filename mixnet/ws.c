@@ -18,6 +18,7 @@
 #include "mixnet/ws.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
@@ -155,7 +156,7 @@ struct ws *ws_new(struct loop *loop, unsigned max_conns)
 	w->ctx = lws_create_context(&i);
 	sigaction(SIGPIPE, &old, NULL);
 	w->base = w->ctx ? make_vhost(w, NULL) : NULL;
-	fd.filefd = w->base ? dup(loop_fd(loop)) : -1;
+	fd.filefd = w->base ? fcntl(loop_fd(loop), F_DUPFD_CLOEXEC, 0) : -1;
 	if (fd.filefd < 0 ||
 	    !lws_adopt_descriptor_vhost(w->base, LWS_ADOPT_RAW_FILE_DESC, fd, "smolmix-loop", NULL)) {
 		if (w->ctx)

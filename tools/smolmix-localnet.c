@@ -18,6 +18,7 @@
 
 #include "base/base58.h"
 #include "base/err.h"
+#include "base/fd.h"
 #include "base/log.h"
 #include "mixnet/prim.h"
 #include "tools/localnet/control.h"
@@ -154,18 +155,20 @@ static const struct option options[] = {
 static bool apply_number(struct localnet_cfg *c, int o, const char *arg)
 {
 	double v;
+	bool whole;
 
 	if (o == O_NODES && !strncmp(arg, "3x", 2))
 		arg += 2;
 	if (!parse_num(arg, 0, 1e6, &v))
 		return false;
+	whole = v == (unsigned)v;
 	switch (o) {
-	case O_PORT: c->api_port = (uint16_t)v; return v <= 65535;
-	case O_NODES: c->per_layer = (unsigned)v; return v >= 1 && v <= LOCALNET_PER_LAYER_MAX;
-	case O_GATEWAYS: c->gateways = (unsigned)v; return v >= 1 && v <= LOCALNET_GATEWAYS_MAX;
-	case O_EXITS: c->exits = (unsigned)v; return v >= 1 && v <= LOCALNET_GATEWAYS_MAX;
+	case O_PORT: c->api_port = (uint16_t)v; return whole && v <= 65535;
+	case O_NODES: c->per_layer = (unsigned)v; return whole && v >= 1 && v <= LOCALNET_PER_LAYER_MAX;
+	case O_GATEWAYS: c->gateways = (unsigned)v; return whole && v >= 1 && v <= LOCALNET_GATEWAYS_MAX;
+	case O_EXITS: c->exits = (unsigned)v; return whole && v >= 1 && v <= LOCALNET_GATEWAYS_MAX;
 	case O_EXIT_VER: c->exit_version = (unsigned)v; return v == 9 || v == 10;
-	case O_MTU: c->mtu = (unsigned)v; return v >= 1280 && v <= 1500;
+	case O_MTU: c->mtu = (unsigned)v; return whole && v >= 1280 && v <= 1500;
 	case O_LOSS: c->faults.loss = v / 100; return v <= 100;
 	case O_DUP: c->faults.duplicate = v / 100; return v <= 100;
 	case O_REORDER: c->faults.reorder = v / 100; return v <= 100;
@@ -175,14 +178,23 @@ static bool apply_number(struct localnet_cfg *c, int o, const char *arg)
 	return false;
 }
 
+/* As parse_options() returns it, after something was printed. */
+static int printed(void)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return 1;
+	fprintf(stderr, "smolmix-localnet: standard output: %s; send it elsewhere\n", err_str(-errno));
+	return 2;
+}
+
 /* 0 = go on, else exit with (ret - 1). */
 static int parse_options(struct world *w, int argc, char **argv)
 {
 	struct localnet_cfg *c = &w->cfg;
-	int verbose = 0, o;
+	int verbose = 0, o, at = 0;
 	bool ok;
 
-	while ((o = getopt_long(argc, argv, "v", options, NULL)) != -1) {
+	while ((o = getopt_long(argc, argv, "v", options, &at)) != -1) {
 		ok = true;
 		switch (o) {
 		case O_ADDRESS: ok = addr_parse_ip(&c->address, optarg) == 0; break;
@@ -195,16 +207,19 @@ static int parse_options(struct world *w, int argc, char **argv)
 			break;
 		case O_CONTROL: control_path = optarg; break;
 		case 'v': verbose++; break;
-		case O_VERSION: puts("smolmix-localnet " SMOLMIX_VERSION); return 1;
+		case O_VERSION: puts("smolmix-localnet " SMOLMIX_VERSION); return printed();
 		case O_HELP:
 			fputs(help, stdout);
 			control_help();
-			return 1;
+			return printed();
 		case '?': return 3;
 		default: ok = apply_number(c, o, optarg); break;
 		}
-		if (!ok)
-			return 1 + usage("bad value: %s", optarg);
+		if (!ok) {
+			fprintf(stderr, "smolmix-localnet: --%s: bad value: %s; see --help\n",
+				options[at].name, optarg);
+			return 3;
+		}
 	}
 	if (optind < argc)
 		return 1 + usage("unexpected argument: %s", argv[optind]);
@@ -255,7 +270,7 @@ static const char *gateway_text(const struct world *w, unsigned i, char out[BASE
 	return out;
 }
 
-static void announce(const struct world *w)
+static bool announce(const struct world *w)
 {
 	char url[ADDR_TEXT], gw[BASE58_KEY_TEXT], ipr[NYM_RECIPIENT_TEXT];
 
@@ -268,7 +283,7 @@ static void announce(const struct world *w)
 	for (unsigned i = 0; i < w->cfg.exits; i++)
 		printf("%s\"%s\"", i ? ", " : "", recipient_text(&w->router_self[i].addr, ipr));
 	printf("], \"pid\": %d}\n", (int)getpid());
-	fflush(stdout);
+	return fflush(stdout) == 0 && !ferror(stdout);
 }
 
 static void exit_ready(void *owner)
@@ -281,7 +296,13 @@ static void exit_ready(void *owner)
 	for (unsigned i = 0; i < n_faults; i++)
 		if (control_do(w, faults[i], why, sizeof(why)) < 0)
 			log_error("--fault: %s", why);
-	announce(w);
+	if (!announce(w)) {
+		fprintf(stderr,
+			"smolmix-localnet: standard output: %s; nobody could know where this network is\n",
+			err_str(-errno));
+		w->failed = true;
+		loop_quit(w->loop);
+	}
 }
 
 static void on_signal(void *owner, uint32_t events)
@@ -387,6 +408,9 @@ int main(int argc, char **argv)
 	};
 	int r;
 
+	r = fd_standard();
+	if (r < 0)
+		return 1;
 	addr_parse_ip(&w.cfg.address, "127.0.0.1");
 	addr_parse_ip(&w.cfg.exit_address, "127.0.0.77");
 	w.cfg.faults.reorder_us = 200 * US_PER_MS;
@@ -397,9 +421,10 @@ int main(int argc, char **argv)
 		return r - 1;
 	r = start(&w);
 	if (r < 0)
-		fprintf(stderr, "smolmix-localnet: cannot start: %s\n", err_str(r));
+		fprintf(stderr, "smolmix-localnet: cannot start: %s; see --address and --api-port\n",
+			err_str(r));
 	else
 		r = start_control(&w) ? ws_run(w.ws, NULL, NULL) : SMX_ECONFIG;
 	stop(&w);
-	return r < 0 ? 1 : 0;
+	return r < 0 || w.failed ? 1 : 0;
 }

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/fd.h"
 #include "base/log.h"
 #include "stack/host.h"
 #include "stack/statsfile.h"
@@ -46,6 +47,7 @@ struct run {
 	struct child child;
 	pid_t localnet;
 	int signals;
+	bool interrupted; /* by the terminal's SIGINT */
 };
 
 static int cannot(const char *line)
@@ -83,11 +85,18 @@ static int take_signals(struct run *r)
 }
 
 /* The preload library in this very process would put our own sockets into a tunnel. */
-static bool preloaded(void)
+static int preloaded(void)
 {
 	const char *preload = secure_getenv("LD_PRELOAD");
 
-	return preload && strstr(preload, "libsmolmix-shim.so") && !secure_getenv("SMOLMIX_SOCKET");
+	if (!preload || !strstr(preload, "libsmolmix-shim.so"))
+		return 0;
+	if (secure_getenv("SMOLMIX_SOCKET"))
+		return cannot(
+			"nested: this runs under smolmix-run already, and all it starts goes through that "
+			"one's tunnel; leave smolmix-run out here");
+	return cannot(
+		"LD_PRELOAD: smolmix-run itself has the preload library; unset it, the command will get it");
 }
 
 /* 0, or the exit code: everything that needs no network. */
@@ -97,8 +106,7 @@ static int prepare(struct run *r)
 	int e = paths_command(r->opt.command[0], r->command, line, sizeof(line));
 
 	if (preloaded())
-		return cannot(
-			"LD_PRELOAD: smolmix-run itself has the preload library; unset it, the command will get it");
+		return EXIT_CANNOT;
 	if (e) {
 		cannot(line);
 		return e;
@@ -154,7 +162,8 @@ static int first_stats(const struct run *r)
 						 .profile = r->opt.tunnel.profile->name } };
 	int e = r->opt.tunnel.stats_json ? statsfile_write(r->opt.tunnel.stats_json, &none) : 0;
 
-	return e < 0 ? cannot_do("--stats-json", e, "name a file that can be written") : 0;
+	return e < 0 ? cannot_do("--stats-json", e, "name a regular file in a folder that can be written")
+		     : 0;
 }
 
 static int failed(const struct run *r, const char *what, const struct bridge_stats *s)
@@ -176,14 +185,18 @@ static void wait_event(const struct run *r)
 }
 
 /* Number of a signal that ends the bootstrap, 0 for none. */
-static int ending_signal(const struct run *r)
+static int ending_signal(struct run *r)
 {
 	struct signalfd_siginfo si;
 
-	while (read(r->signals, &si, sizeof(si)) == (ssize_t)sizeof(si))
+	while (read(r->signals, &si, sizeof(si)) == (ssize_t)sizeof(si)) {
+		if (si.ssi_signo == SIGTSTP)
+			kill(getpid(), SIGSTOP);
+		r->interrupted = si.ssi_signo == SIGINT && child_from_terminal(&si);
 		if (si.ssi_signo == SIGINT || si.ssi_signo == SIGTERM || si.ssi_signo == SIGHUP ||
 		    si.ssi_signo == SIGQUIT)
 			return (int)si.ssi_signo;
+	}
 	return 0;
 }
 
@@ -234,7 +247,7 @@ static int run_command(struct run *r)
 				       .guard = r->guard };
 	struct signalfd_siginfo si;
 	struct tunnel_stats s;
-	bool told = r->opt.quiet;
+	bool told = r->opt.quiet, interrupt = false;
 	int e = child_start(&r->child, &cfg);
 
 	if (e < 0)
@@ -242,8 +255,10 @@ static int run_command(struct run *r)
 	lift_limit();
 	while (!child_reap(&r->child)) {
 		wait_event(r);
-		while (read(r->signals, &si, sizeof(si)) == (ssize_t)sizeof(si))
+		while (read(r->signals, &si, sizeof(si)) == (ssize_t)sizeof(si)) {
+			interrupt = interrupt || (si.ssi_signo == SIGINT && child_from_terminal(&si));
 			child_signal(&r->child, &si);
+		}
 		tunnel_get_stats(r->tunnel, &s);
 		progress_update(&r->progress, &s.bridge);
 		if (s.bridge.state == BRIDGE_FAILED && !told) {
@@ -252,6 +267,7 @@ static int run_command(struct run *r)
 		}
 		write_stats(r);
 	}
+	r->interrupted = interrupt && r->child.terminated == SIGINT;
 	return r->child.status;
 }
 
@@ -290,18 +306,41 @@ static int run(struct run *r)
 	return code ? code : wait_ready(r);
 }
 
+/* What was asked to be printed is on standard output, or that is said. */
+static int printed(int code)
+{
+	return fflush(stdout) == 0 && !ferror(stdout)
+		       ? code
+		       : cannot_do("standard output", -errno, "send it elsewhere");
+}
+
+/* Ctrl-C ends loops of a shell only when what they run dies of it. */
+static void die_interrupted(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	signal(SIGINT, SIG_DFL);
+	raise(SIGINT);
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
+}
+
 int main(int argc, char **argv)
 {
 	static struct run r = { .signals = -1 };
 	char line[1024];
-	int code;
+	int code = fd_standard();
 
+	if (code < 0)
+		return EXIT_CANNOT;
+	child_remember(&r.child);
 	if (options_parse(&r.opt, argc, argv, line, sizeof(line)) < 0)
 		return cannot(line);
 	switch (r.opt.action) {
-	case OPTIONS_HELP: options_help(); return 0;
-	case OPTIONS_VERSION: puts("smolmix-run " SMOLMIX_VERSION); return 0;
-	case OPTIONS_CHECK: return check_run();
+	case OPTIONS_HELP: options_help(); return printed(0);
+	case OPTIONS_VERSION: puts("smolmix-run " SMOLMIX_VERSION); return printed(0);
+	case OPTIONS_CHECK: return printed(check_run());
 	case OPTIONS_RUN: break;
 	}
 	start_log(&r.opt);
@@ -312,5 +351,7 @@ int main(int argc, char **argv)
 	} else {
 		finish(&r, 0);
 	}
+	if (r.interrupted)
+		die_interrupted();
 	return code;
 }

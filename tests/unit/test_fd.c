@@ -36,6 +36,26 @@ static void numbers(void **state)
 	assert_true(fd_pair(12345, p) < 0);
 }
 
+static void standard(void **state)
+{
+	int kept = dup(STDOUT_FILENO), p[2];
+
+	(void)state;
+	close(STDIN_FILENO);
+	close(STDOUT_FILENO);
+	assert_int_equal(fd_standard(), 0);
+	assert_true(fcntl(STDIN_FILENO, F_GETFD) & FD_CLOEXEC);
+	assert_true(fcntl(STDOUT_FILENO, F_GETFD) & FD_CLOEXEC);
+	assert_int_equal(write(STDOUT_FILENO, "x", 1), 1);
+	assert_int_equal(fd_standard(), 0); /* nothing to do */
+	assert_int_equal(fd_pair(SOCK_STREAM, p), 0);
+	assert_true(p[0] > STDERR_FILENO && p[1] > STDERR_FILENO);
+	fd_close(&p[0]);
+	fd_close(&p[1]);
+	assert_int_equal(dup2(kept, STDOUT_FILENO), STDOUT_FILENO);
+	close(kept);
+}
+
 static void cookies(void **state)
 {
 	int p[2], d;
@@ -105,8 +125,8 @@ static void passing(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(numbers), cmocka_unit_test(cookies),
-					    cmocka_unit_test(passing) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(numbers), cmocka_unit_test(standard),
+					    cmocka_unit_test(cookies), cmocka_unit_test(passing) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

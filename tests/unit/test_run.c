@@ -142,6 +142,10 @@ static void environment(void **state)
 	setenv("SMOLMIX_MTU", "9", 1);
 	assert_int_equal(parse("true"), -1);
 	assert_non_null(strstr(line, "SMOLMIX_MTU"));
+	/* what says how to write it is not refused for it */
+	assert_int_equal(parse("--help"), 0);
+	assert_int_equal(parse("--version --config /nonexistent"), 0);
+	assert_int_equal(parse("--check"), 0);
 	unsetenv("SMOLMIX_MTU");
 	unsetenv("SMOLMIX_STATS_JSON");
 	setenv("SMOLMIX_VERBOSE", "0", 1);
@@ -227,7 +231,12 @@ static void configuration(void **state)
 		assert_null(strchr(line, '\n'));
 	}
 	assert_non_null(strstr(line, ":2: rule"));
-	/* the usual place */
+	/* the usual place, where there is one */
+	setenv("HOME", "/dev/null", 1);
+	assert_int_equal(parse("true"), 0);
+	unsetenv("HOME");
+	assert_int_equal(parse("true"), 0);
+	setenv("HOME", "/nonexistent", 1);
 	assert_non_null(mkdtemp(dir));
 	setenv("XDG_CONFIG_HOME", dir, 1);
 	assert_int_equal(parse("true"), 0);

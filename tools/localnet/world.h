@@ -28,6 +28,7 @@ struct world {
 	struct control *control;
 	struct loop_watch signals;
 	int signal_fd;
+	bool failed; /* ended because nobody could be told */
 	struct rng_seeded hostile;
 };
 

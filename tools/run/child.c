@@ -3,16 +3,19 @@
  * Starting and watching the command.
  *
  * Theory of operation. The tunnel runs in a thread of this process, so the child of fork() only makes system
- * calls on what was prepared before: environment, filter, signal mask. It stays in our process group: the
- * terminal's signals reach it directly, and we only outlive them. A signal that somebody sent to smolmix-run
- * itself is passed on. When the command stops (Ctrl-Z), smolmix-run stops as well, so that the shell sees the
- * job stop; both continue together.
+ * calls on what was prepared before: environment, filter, arguments. Signals are blocked or ignored in it as
+ * they were for us. It stays in our process group: the terminal's signals reach it directly, and we only
+ * outlive them. Where it has made a group of its own (timeout does) the terminal knows ours only, and its
+ * signals are passed on to that group. A signal that somebody sent to smolmix-run itself is passed on to the
+ * command. When the command stops (Ctrl-Z), smolmix-run stops as well, so that the shell sees the job stop;
+ * both continue together.
  *
  * This process is a subreaper: daemons of the command become our children and are collected here.
  */
 #include "tools/run/child.h"
 
 #include <errno.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,11 +30,23 @@
 
 static const int passed[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGTSTP, SIGCONT };
 
+void child_remember(struct child *c)
+{
+	const struct sigaction dfl = { .sa_handler = SIG_DFL };
+
+	sigprocmask(SIG_SETMASK, NULL, &c->before.mask);
+	sigaction(SIGPIPE, NULL, &c->before.pipe);
+	sigaction(SIGCHLD, &dfl, &c->before.chld);
+}
+
 void child_signals(sigset_t *set)
 {
+	struct sigaction sa;
+
 	sigemptyset(set);
+	/* A blocked signal would reach the signalfd though it is ignored. */
 	for (size_t i = 0; i < sizeof(passed) / sizeof(passed[0]); i++)
-		if (passed[i] != SIGCONT)
+		if (passed[i] != SIGCONT && sigaction(passed[i], NULL, &sa) == 0 && sa.sa_handler != SIG_IGN)
 			sigaddset(set, passed[i]);
 	sigaddset(set, SIGCHLD);
 }
@@ -113,28 +128,31 @@ static void complain(const char *what, int err)
 }
 
 /* A file without magic is a shell script, as execvp has it. */
-static void exec_shell(const struct child_cfg *cfg, char **env)
+static char **shell_argv(const struct child_cfg *cfg)
 {
-	char *argv[64] = { (char[]){ "/bin/sh" }, (char *)cfg->path };
-	size_t n = 1;
+	size_t n = 0;
+	char **argv;
 
-	while (cfg->argv[n] && n < 62) {
-		argv[n + 1] = cfg->argv[n];
+	while (cfg->argv[n])
 		n++;
-	}
-	if (!cfg->argv[n])
-		execve(argv[0], argv, env);
+	argv = calloc(n + 2, sizeof(*argv));
+	if (!argv)
+		return NULL;
+	argv[0] = (char *)(uintptr_t) "/bin/sh";
+	argv[1] = (char *)(uintptr_t)cfg->path;
+	for (size_t i = 1; i < n; i++)
+		argv[i + 1] = cfg->argv[i];
+	return argv;
 }
 
-static _Noreturn void run(const struct child_cfg *cfg, char **env)
+static _Noreturn void run(const struct child_before *before, const struct child_cfg *cfg, char **env,
+			  char **shell)
 {
-	struct sigaction dfl = { .sa_handler = SIG_DFL };
-	sigset_t none;
 	int r;
 
-	sigemptyset(&none);
-	sigaction(SIGPIPE, &dfl, NULL);
-	sigprocmask(SIG_SETMASK, &none, NULL);
+	sigaction(SIGPIPE, &before->pipe, NULL);
+	sigaction(SIGCHLD, &before->chld, NULL);
+	sigprocmask(SIG_SETMASK, &before->mask, NULL);
 	r = guard_install(cfg->guard);
 	if (r < 0) {
 		complain("the kernel guard", r);
@@ -142,7 +160,7 @@ static _Noreturn void run(const struct child_cfg *cfg, char **env)
 	}
 	execve(cfg->path, cfg->argv, env);
 	if (errno == ENOEXEC)
-		exec_shell(cfg, env);
+		execve(shell[0], shell, env);
 	r = errno;
 	complain(cfg->path, r);
 	_exit(r == ENOENT ? 127 : 126);
@@ -151,26 +169,43 @@ static _Noreturn void run(const struct child_cfg *cfg, char **env)
 int child_start(struct child *c, const struct child_cfg *cfg)
 {
 	size_t n = 0;
-	char **env = make_env(cfg, &n);
+	char **env = make_env(cfg, &n), **shell = shell_argv(cfg);
+	int r = env && shell ? 0 : -ENOMEM;
 
-	if (!env)
-		return -ENOMEM;
-	prctl(PR_SET_CHILD_SUBREAPER, 1);
-	c->pid = fork();
-	if (c->pid == 0)
-		run(cfg, env);
-	free_own(env, n, OWN_VARS);
-	return c->pid < 0 ? -errno : 0;
+	if (r == 0) {
+		prctl(PR_SET_CHILD_SUBREAPER, 1);
+		c->pid = fork();
+		if (c->pid == 0)
+			run(&c->before, cfg, env, shell);
+		r = c->pid < 0 ? -errno : 0;
+	}
+	if (env)
+		free_own(env, n, OWN_VARS);
+	free(shell);
+	return r;
+}
+
+bool child_from_terminal(const struct signalfd_siginfo *si)
+{
+	return si->ssi_code == SI_KERNEL;
+}
+
+/* The command's process group when it is another than ours, else 0. */
+static pid_t own_group(const struct child *c)
+{
+	pid_t group = getpgid(c->pid);
+
+	return group > 0 && group != getpgrp() ? group : 0;
 }
 
 void child_signal(const struct child *c, const struct signalfd_siginfo *si)
 {
 	if (si->ssi_signo == SIGCHLD)
 		return;
-	/* The terminal's signals went to the whole group. */
-	if (si->ssi_code == SI_KERNEL)
-		return;
-	kill(c->pid, (int)si->ssi_signo);
+	if (!child_from_terminal(si))
+		kill(c->pid, (int)si->ssi_signo);
+	else if (own_group(c))
+		kill(-own_group(c), (int)si->ssi_signo);
 }
 
 int child_reap(struct child *c)
@@ -183,10 +218,11 @@ int child_reap(struct child *c)
 			continue;
 		if (WIFSTOPPED(status)) {
 			kill(getpid(), SIGSTOP);
-			kill(c->pid, SIGCONT);
+			kill(own_group(c) ? -own_group(c) : c->pid, SIGCONT);
 			continue;
 		}
-		c->status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+		c->terminated = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+		c->status = c->terminated ? 128 + c->terminated : WEXITSTATUS(status);
 		return 1;
 	}
 	return pid < 0 && errno == ECHILD;

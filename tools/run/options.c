@@ -247,7 +247,7 @@ static int from_file(struct options *o, const char *path, bool must, struct erro
 	int fd = open(path, O_RDONLY | O_CLOEXEC), no = 1, r = 0;
 	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text));
 
-	if (fd < 0 && errno == ENOENT && !must)
+	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR) && !must)
 		return 0;
 	if (n < 0 || n == sizeof(text) || memchr(text, '\0', (size_t)n)) {
 		snprintf(e->text, e->cap, "%s: %s; name another file with --config", path,
@@ -278,8 +278,10 @@ static int from_config(struct options *o, const char *named, struct error *e)
 		named = secure_getenv("SMOLMIX_CONFIG");
 	if (named && *named)
 		return from_file(o, named, true, e);
+	if (!(dir && *dir) && !(home && *home))
+		return 0;
 	n = dir && *dir ? snprintf(path, sizeof(path), "%s/smolmix.conf", dir)
-			: snprintf(path, sizeof(path), "%s/.config/smolmix.conf", home ? home : "");
+			: snprintf(path, sizeof(path), "%s/.config/smolmix.conf", home);
 	return n < (int)sizeof(path) ? from_file(o, path, false, e) : 0;
 }
 
@@ -355,6 +357,8 @@ int options_parse(struct options *o, int argc, char **argv, char *err, size_t er
 
 	defaults(o);
 	r = from_command_line(o, argc, argv, &e);
+	if (r == 0 && o->action != OPTIONS_RUN) /* --help helps against what is wrong elsewhere, too */
+		return 0;
 	config = o->config;
 	defaults(o);
 	if (r == 0)

@@ -23,8 +23,9 @@
 #define SCRIPT_DEPTH 5
 #define SOCKET_ROOM 64 /* of the 107 bytes of a socket address, for the folder above */
 
+/* Where the preload library is installed, seen from this program's folder, so that the tree may be moved. */
 #ifndef SMOLMIX_SHIM_DIR
-#define SMOLMIX_SHIM_DIR "/usr/lib/smolmix"
+#define SMOLMIX_SHIM_DIR "../lib/smolmix"
 #endif
 
 enum found { FOUND, FOUND_NOT, FOUND_DENIED };
@@ -154,14 +155,18 @@ int paths_sibling(const char *name, char out[PATHS_MAX])
 
 int paths_shim(char out[PATHS_MAX])
 {
-	char dir[PATHS_MAX], built[PATHS_MAX + 40];
+	static const char *const places[] = { "../shim", SMOLMIX_SHIM_DIR };
+	char dir[PATHS_MAX], file[2 * PATHS_MAX];
 
-	if (own_folder(dir) == 0) {
-		snprintf(built, sizeof(built), "%s/../shim/libsmolmix-shim.so", dir);
-		if (realpath(built, out))
+	if (own_folder(dir) < 0)
+		return -ENOENT;
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		snprintf(file, sizeof(file), "%s/%s/libsmolmix-shim.so", places[i][0] == '/' ? "" : dir,
+			 places[i]);
+		if (realpath(file, out))
 			return 0;
 	}
-	return realpath(SMOLMIX_SHIM_DIR "/libsmolmix-shim.so", out) ? 0 : -ENOENT;
+	return -ENOENT;
 }
 
 int paths_private_dir(char out[PATHS_MAX])

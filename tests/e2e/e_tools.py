@@ -1,0 +1,249 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The programs as shells, scripts and other programs start them: descriptors, signals at each stage, a terminal's keys,
+output that cannot be written, an installation that was moved, what -v says."""
+import contextlib
+import os
+import pathlib
+import pty
+import re
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+import world as w
+
+LIST = "import os; d = os.open('/proc/self/fd', os.O_RDONLY); print(sorted(int(n) for n in os.listdir(d) if int(n) != d))"
+PATIENCE = 60
+bad = 0
+
+
+def expect(what, ok, detail=""):
+    """One fact."""
+    global bad
+    print("ok  " if ok else "FAIL", what, "" if ok else detail, flush=True)
+    bad += not ok
+
+
+def wait_for(condition, seconds=PATIENCE):
+    """True as soon as condition() is, False when it never was."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def state(pid):
+    """The letter ps shows."""
+    return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def asked(net):
+    """Has a client a connection to the nym-api that nobody has accepted?"""
+    port = f"{int(net.api.rsplit(':', 1)[1].strip('/')):04X}"
+    return any(line.split()[2].endswith(":" + port) and line.split()[3] == "01"
+               for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:])
+
+
+@contextlib.contextmanager
+def silent(net):
+    """The network does nothing: who starts now stays in the bootstrap."""
+    net.localnet.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        net.localnet.send_signal(signal.SIGCONT)
+
+
+def descriptors(net):
+    """The command has those that smolmix-run was given, and no others."""
+    with tempfile.NamedTemporaryFile("r") as out:
+        def listed(prefix, closed):
+            os.truncate(out.name, 0)
+            shut = " ".join(closed)
+            script = f'exec {shut} 9>{out.name}; exec "$@" {sys.executable} -c "{LIST.replace("print(", "os.write(9, str(")}.encode())"'
+            p = subprocess.run(["sh", "-c", script, "sh", *prefix], timeout=PATIENCE, check=False)
+            return p.returncode, pathlib.Path(out.name).read_text()
+
+        for closed in ([], ["<&-"], [">&-"], ["2>&-"], ["<&-", ">&-", "2>&-"]):
+            bare = listed([], closed)
+            got = listed(net.run_argv(), closed)
+            expect(f"descriptors of a command {' '.join(closed)}", bare == got and bare[1], (bare, got))
+    p = subprocess.Popen(["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *net.run_argv("sleep", "60")])
+    wait_for(lambda: os.listdir(f"/proc/{p.pid}/task") and len(os.listdir(f"/proc/{p.pid}/fd")) > 5)
+    at = [os.readlink(f"/proc/{p.pid}/fd/{n}") for n in range(3)]
+    expect("what smolmix-run prints goes nowhere when nothing was open", at == ["/dev/null"] * 3, at)
+    p.terminate()
+    expect("and it ends by SIGTERM", p.wait(PATIENCE) == 143, p.returncode)
+
+
+def dispositions(net):
+    """Signals are ignored and blocked in the command as they were for smolmix-run."""
+    def before():
+        for s in (signal.SIGPIPE, signal.SIGHUP, signal.SIGCHLD):
+            signal.signal(s, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2, signal.SIGALRM])
+
+    def start(*argv):
+        p = subprocess.run(argv, preexec_fn=before, restore_signals=False, capture_output=True, text=True,
+                           timeout=PATIENCE, check=False)
+        return p.returncode, p.stdout + p.stderr
+
+    command = ["grep", "-E", "Sig(Ign|Blk)", "/proc/self/status"]
+    bare, got = start(*command), start(*net.run_argv(*command))
+    expect("signals ignored and blocked", bare == got, (bare, got))
+    got = start(*net.run_argv("sh", "-c", "exit 3"))
+    expect("exit code though SIGCHLD was ignored", got == (3, ""), got)
+
+
+def bootstrapping(net):
+    """Signals while the network does not answer."""
+    def start(ignored=()):
+        def before():
+            for s in ignored:
+                signal.signal(s, signal.SIG_IGN)
+
+        return subprocess.Popen(net.run_argv("echo", "ran"), preexec_fn=before, stdout=subprocess.PIPE, text=True)
+
+    with silent(net):
+        for sig in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            p = start()
+            wait_for(lambda: asked(net))
+            p.send_signal(sig)
+            expect(f"{sig.name} ends the bootstrap", p.wait(PATIENCE) == 128 + sig, p.returncode)
+            p.stdout.close()
+        # The first is nohup, the second a shell's job in the background.
+        waiting = [(sig, start([sig])) for sig in (signal.SIGHUP, signal.SIGINT)]
+        wait_for(lambda: asked(net))
+        for sig, p in waiting:
+            p.send_signal(sig)
+        stopped = start()
+        wait_for(lambda: asked(net))
+        time.sleep(0.5)
+        stopped.send_signal(signal.SIGTSTP)
+        expect("SIGTSTP stops the bootstrap", wait_for(lambda: state(stopped.pid) == "T"), state(stopped.pid))
+        stopped.send_signal(signal.SIGCONT)
+        time.sleep(0.5)
+    for what, p in [(f"{sig.name} that was ignored does not end the bootstrap", p) for sig, p in waiting] + \
+                   [("SIGCONT lets it go on", stopped)]:
+        out = p.communicate(timeout=PATIENCE)[0]
+        expect(what, (p.returncode, out) == (0, "ran\n"), (p.returncode, out))
+
+
+def terminal(argv, say, key, seconds=PATIENCE):
+    """Runs argv on a terminal of its own, presses key when it has printed say. Output, how waitpid() says it ended."""
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.execvp(argv[0], argv)
+    out, end, pressed = b"", time.monotonic() + seconds, False
+    while time.monotonic() < end:
+        if select.select([fd], [], [], 0.2)[0]:
+            try:
+                more = os.read(fd, 4096)
+            except OSError:
+                break
+            out += more
+        if not pressed and say in out:
+            time.sleep(0.3)
+            os.write(fd, key)
+            pressed = True
+    else:
+        os.kill(pid, signal.SIGKILL)
+    status = os.waitpid(pid, 0)[1]
+    os.close(fd)
+    return out.decode(errors="replace"), status
+
+
+def keys(net):
+    """A terminal's Ctrl-C."""
+    run = [str(w.RUN), "--api", net.api]
+    out, status = terminal([*run, "sh", "-c", "echo started; exec sleep 60"], b"started", b"\x03")
+    expect("Ctrl-C ends the command", os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGINT, (out, status))
+    expect("progress on a terminal", re.match(r"smolmix: api, gateway, exit, ready in [0-9.]+ s\r\nstarted\r\n", out), out)
+    out, status = terminal([*run, "timeout", "60", "sh", "-c", "echo started; exec sleep 60"], b"started", b"\x03")
+    expect("also a command in a process group of its own", os.WIFSIGNALED(status), (out, status))
+    out, status = terminal([*run, "sh", "-c", "trap 'echo caught; exit 7' INT; echo started; sleep 60 & wait"],
+                           b"started", b"\x03")
+    expect("a command that handles it has its own code", os.WIFEXITED(status) and os.WEXITSTATUS(status) == 7 and
+           "caught" in out, (out, status))
+    if shutil.which("bash"):
+        loop = f"for i in 1 2; do {' '.join(run)} sh -c 'echo started; exec sleep 60'; done; echo more"
+        out, status = terminal(["bash", "-c", loop], b"started", b"\x03")
+        expect("Ctrl-C ends a loop of a shell", out.count("started") == 1 and "more" not in out, out)
+
+
+def nested(net):
+    """One in the other is refused by name."""
+    p = net.run(w.RUN, "true")
+    expect("smolmix-run inside smolmix-run", p.returncode == 125 and "nested" in p.stderr and p.stderr.count("\n") == 1, p)
+
+
+def scripts(net, tmp):
+    """Names with blanks, relative paths, scripts without a first line, long argument lists."""
+    script = tmp / "a script"
+    script.write_text('echo "$# $100"\n')
+    script.chmod(0o755)
+    many = [str(n) for n in range(100)]
+    got = net.run("./a script", *many, cwd=tmp)
+    expect("a script without #!, 100 arguments", (got.returncode, got.stdout) == (0, "100 000\n"), got)
+    script.write_text(f"#!/usr/bin/env -S {' '.join(net.run_argv('sh'))}\necho $1; exit 5\n")
+    got = subprocess.run([script, "word"], capture_output=True, text=True, timeout=PATIENCE, check=False)
+    expect("smolmix-run as an interpreter", (got.returncode, got.stdout) == (5, "word\n"), got)
+    script.write_text("#!/no/such/interpreter\n")
+    got = net.run(script)
+    expect("a script whose interpreter is missing", got.returncode == 127 and got.stderr.count("\n") == 1, got)
+
+
+def outputs(net, tmp):
+    """Where nothing can be written, that is said; what is no file is not replaced."""
+    with open("/dev/full", "w") as full:
+        for argv in ([w.RUN, "--help"], [w.RUN, "--version"], [w.RUN, "--check"], [w.LOCALNET], [w.LOCALNET, "--help"],
+                     [w.LOCALNET, "--version"]):
+            p = subprocess.run(argv, stdout=full, stderr=subprocess.PIPE, text=True, timeout=PATIENCE, check=False)
+            expect(f"{argv[0].name} {' '.join(argv[1:])} >/dev/full", p.returncode and p.stderr.count("\n") == 1, p)
+    link = tmp / "null"
+    link.symlink_to("/dev/null")
+    p = net.run("true", options=["--stats-json", link])
+    expect("--stats-json where there is no regular file", p.returncode == 125 and link.is_symlink(), p)
+
+
+def moved(net, tmp):
+    """An installation works where it was put, and after it was moved."""
+    p = subprocess.run(["meson", "install", "-C", w.BUILD, "--no-rebuild", "--destdir", tmp / "first"], capture_output=True,
+                       text=True, timeout=PATIENCE, check=False)
+    expect("meson install", p.returncode == 0, p)
+    shutil.move(tmp / "first", tmp / "second")
+    bin_dir = next((tmp / "second").rglob("bin"))
+    p = subprocess.run([bin_dir / "smolmix-run", "--check"], capture_output=True, text=True, timeout=PATIENCE, check=False)
+    expect("--check there", p.returncode == 0 and str(tmp / "second") in p.stdout, p)
+    (tmp / "link").symlink_to(bin_dir / "smolmix-curl")
+    env = {**os.environ, "SMOLMIX_API": net.api}
+    p = subprocess.run([tmp / "link", "--version"], env=env, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    expect("smolmix-curl there, through a link", p.returncode == 0 and p.stdout.startswith("curl "), p)
+    p = subprocess.run([bin_dir / "smolmix-run", "--localnet", "true"], capture_output=True, timeout=PATIENCE, check=False)
+    expect("--localnet there", p.returncode == 0, p)
+
+
+def main():
+    """All of it."""
+    with w.World(web=False, dns=False) as net, tempfile.TemporaryDirectory() as tmp:
+        tmp = pathlib.Path(tmp)
+        descriptors(net)
+        dispositions(net)
+        bootstrapping(net)
+        keys(net)
+        nested(net)
+        scripts(net, tmp)
+        outputs(net, tmp)
+        moved(net, tmp)
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
