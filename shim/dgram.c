@@ -99,6 +99,7 @@ static int option(const struct sock *s, int level, int name)
 int dgram_peer(const struct sock *s, const struct addr *to)
 {
 	struct policy p = policy_peer(state_rules(), to);
+	char text[ADDR_TEXT];
 
 	if (s->family == 6 && to->family == 4) { /* mapped */
 		if (s->kind == CTL_ICMP)
@@ -113,6 +114,7 @@ int dgram_peer(const struct sock *s, const struct addr *to)
 	if (addr_classify(to) == ADDR_BROADCAST && !option(s, SOL_SOCKET, SO_BROADCAST))
 		return -EACCES;
 	state_say(STATE_WARN, "destination refused: ", p.why, NULL);
+	state_say(STATE_TRACE, "refused destination was ", addr_text(to, text), NULL);
 	return -p.err;
 }
 

@@ -90,11 +90,14 @@ static struct policy by_default(enum addr_class class)
 	case ADDR_GLOBAL: return tunnel;
 	case ADDR_UNSPEC: /* Linux: this host */
 	case ADDR_LOOPBACK: return loopback;
-	case ADDR_PRIVATE: return deny(ENETUNREACH, "private address");
-	case ADDR_LINKLOCAL: return deny(ENETUNREACH, "link-local address");
+	case ADDR_PRIVATE:
+		return deny(ENETUNREACH, "private address; --rule \"tunnel ...\" sends it to the exit");
+	case ADDR_LINKLOCAL:
+		return deny(ENETUNREACH, "link-local address; --rule \"tunnel ...\" sends it to the exit");
 	case ADDR_MULTICAST: return deny(ENETUNREACH, "multicast address");
 	case ADDR_BROADCAST: return deny(ENETUNREACH, "broadcast address");
-	case ADDR_RESERVED: return deny(ENETUNREACH, "reserved address");
+	case ADDR_RESERVED:
+		return deny(ENETUNREACH, "reserved address; --rule \"tunnel ...\" sends it to the exit");
 	}
 	return deny(ENETUNREACH, "unknown address");
 }
@@ -111,7 +114,7 @@ struct policy policy_peer(const struct rules *rules, const struct addr *a)
 	switch (rules_addr(rules, a)) {
 	case RULE_TUNNEL: return tunnel;
 	case RULE_LOOPBACK: return loopback;
-	case RULE_DENY: return deny(ENETUNREACH, "a rule denies it");
+	case RULE_DENY: return deny(ENETUNREACH, "a rule denies it; see --rule");
 	case RULE_NONE: break;
 	}
 	return by_default(class);

@@ -102,6 +102,7 @@ static void detach_pcb(struct conn *c)
  * without a word, or with one that sounds like an error. */
 static void leave_pcb(struct conn *c)
 {
+	conn_note_end(c, "ended by both sides");
 	detach_pcb(c);
 	c->bits |= DEAD;
 }
@@ -176,7 +177,7 @@ static void maybe_done(struct conn *c)
 static void record(struct conn *c, int err)
 {
 	c->sock.error = err;
-	log_debug("connection ended: %s", err_str(err));
+	conn_note_end(c, err_str(err));
 }
 
 /* All that came is delivered: the program hears of the end with an error. Behind a far FIN that is for those
@@ -369,6 +370,7 @@ static void send_fin(struct conn *c)
 		/* lwIP finishes by itself: sends what is left, or waits for the far FIN for
 		 * a bounded time. */
 		rcvwin_end(pcb);
+		conn_note_end(c, "closed");
 		if (tcp_close(pcb) == ERR_OK)
 			detach_pcb(c);
 		else
@@ -425,6 +427,7 @@ static void pump_out(struct conn *c)
 			conn_abort(c, ENOBUFS); /* bytes read cannot be put back */
 			return;
 		}
+		c->up += n;
 		wrote = true;
 	}
 	if (wrote)
@@ -484,6 +487,7 @@ static void pump_in(struct conn *c)
 		}
 		if (n < 0) /* shutdown(SHUT_RD) or closed: keep acknowledging, drop */
 			n = (ssize_t)total;
+		c->down += (size_t)n;
 		advance(c, (size_t)n);
 		if (c->pcb)
 			rcvwin_taken(&c->win, c->pcb, (size_t)n);
@@ -528,7 +532,10 @@ static void program_closed(struct conn *c)
 		pump_out(c); /* what it wrote still goes, then FIN */
 		return;
 	}
-	abort_pcb(c); /* it left data unread, asked for it (SO_LINGER 0), or was still connecting */
+	conn_note_end(c, c->bits & CONNECTED
+				 ? "reset by the program, which closed with data unread or SO_LINGER 0"
+				 : "given up by the program");
+	abort_pcb(c);
 	c->bits |= DEAD;
 	finish(c);
 }
@@ -684,6 +691,10 @@ static void begin(struct conn *c)
 	if (r == -EAGAIN)
 		return;
 	c->gate = r;
+	if (r >= 0) {
+		c->sock.peer = to;
+		conn_note_begin(c);
+	}
 	r = r < 0 ? -r : conn_connect(c, &to);
 	if (r)
 		conn_abort(c, r);

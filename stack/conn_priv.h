@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A connection, for conn.c (its life and its bytes), conn_bind.c (its port) and conn_opt.c (its options). */
+/* A connection, for conn.c (its life and its bytes), conn_bind.c (its port), conn_opt.c (its options) and
+ * conn_note.c (its line). */
 #ifndef STACK_CONN_PRIV_H
 #define STACK_CONN_PRIV_H
 
@@ -45,9 +46,15 @@ struct conn {
 	int keep_idle_s, keep_intvl_s, keep_cnt, sndbuf, user_timeout_ms;
 	uint32_t acked; /* as on_poll() saw it last, and when nothing was late */
 	uint64_t acked_us;
+	unsigned number; /* of its line with -v; 0: none, or it has been said */
+	uint64_t began_us, up, down;
 };
 
 /* The options that lwIP keeps in its pcb. */
 void conn_apply_options(struct conn *c);
+/* A program's connect() begins. */
+void conn_note_begin(struct conn *c);
+/* It is over, for what cause; the first one counts. */
+void conn_note_end(struct conn *c, const char *cause);
 
 #endif

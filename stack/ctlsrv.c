@@ -243,6 +243,8 @@ static void do_name(struct ctl_client *c, const struct ctl_req *q)
 	c->counted = &srv->n_names;
 	++*c->counted;
 	if (q->op == CTL_RESOLVE)
+		log_trace("name %s is looked up", q->name);
+	if (q->op == CTL_RESOLVE)
 		resolv_name(srv->resolv, q->name, q->family, resolved, c);
 	else
 		resolv_reverse(srv->resolv, &q->addr, resolved, c);

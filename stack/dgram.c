@@ -67,6 +67,7 @@ struct dgram {
 	struct pairerr_peer program;
 	struct udp_pcb *pcb;
 	struct addr target; /* connected: where packets go */
+	struct addr told;   /* by -vv */
 	struct redirect redirect[REDIRECTS];
 	unsigned redirect_next;
 	uint16_t echo_id;
@@ -376,6 +377,17 @@ static void remember_redirect(struct dgram *d, const struct addr *asked, const s
 	d->redirect_next = (d->redirect_next + 1) % REDIRECTS;
 }
 
+/* With -vv: where this socket's datagrams go, when that changes. */
+static void tell(struct dgram *d, const struct addr *to)
+{
+	char text[ADDR_TEXT];
+
+	if (!log_on(LOG_TRACE) || addr_equal(&d->told, to))
+		return;
+	d->told = *to;
+	log_trace("datagrams to %s", addr_text(to, text));
+}
+
 /* Route of *to, redirections remembered. 0 or errno. */
 static int route(struct dgram *d, struct addr *to)
 {
@@ -385,6 +397,7 @@ static int route(struct dgram *d, struct addr *to)
 
 	if (!to->family)
 		return EINVAL;
+	tell(d, to);
 	if (d->sock.kind == CTL_DGRAM && socks_loopback(d->sock.all, to))
 		return 0;
 	r = socks_route(d->sock.all, to, &redirected);

@@ -46,7 +46,7 @@ struct socks {
 	struct list list;
 	struct list bucket[SOCKS_BUCKETS];
 	struct stack_stats stats;
-	unsigned dns_next;
+	unsigned dns_next, conn_number;
 };
 
 void socks_init(struct socks *a, struct loop *loop, const struct stack_cfg *cfg);

@@ -10,9 +10,11 @@ import re
 import select
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 import world as w
@@ -230,10 +232,73 @@ def moved(net, tmp):
     expect("--localnet there", p.returncode == 0, p)
 
 
+TALK = """
+import socket
+def talk(host, port):
+    s = socket.socket()
+    try:
+        s.connect((host, port))
+        s.sendall(b"hello")
+        s.shutdown(socket.SHUT_WR)
+        while s.recv(100):
+            pass
+    except OSError:
+        pass
+    s.close()
+talk("192.88.99.80", 7)
+talk("192.88.99.81", 7)
+talk("10.1.2.3", 7)
+socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x", ("192.88.99.82", 9))
+try:
+    socket.getaddrinfo("www.example.test", 80)
+except OSError:
+    pass
+"""
+ADDRESSES = ("192.88.99.80", "192.88.99.81", "192.88.99.82", "10.1.2.3", "www.example.test")
+
+
+def explained(net):
+    """-v has a line for each connection that ended and for what was refused, -vv the destinations too; -q nothing."""
+    said = {}
+    for option in ("-q", "-n", "-v", "-vv"):
+        options = [] if option == "-n" else [option]
+        p = subprocess.run([w.RUN, "--api", net.api, "--dns", "192.88.99.81", *options, "--", sys.executable, "-c", TALK],
+                           capture_output=True, text=True, timeout=PATIENCE, check=False)
+        expect(f"{option}: the program ran", p.returncode == 0, p)
+        said[option] = p.stderr
+    refusal = re.search(r"^smolmix: destination refused: private address; .*--rule", said["-n"], re.M)
+    expect("-q: nothing is said", said["-q"] == "", said["-q"])
+    expect("without: what was refused, and the option", refusal and said["-n"].count("\n") == 1, said["-n"])
+    for what, line in (("ended", r"connection 1: ended by both sides after [0-9.]+ s; 5 bytes up, 3 down$"),
+                       ("refused", r"connection 2: Connection refused after [0-9.]+ s; 0 bytes up, 0 down$")):
+        for option in ("-v", "-vv"):
+            expect(f"{option}: a connection that was {what}", re.search(line, said[option], re.M), said[option])
+    for address in ADDRESSES:
+        expect(f"destinations with -vv only: {address}", address in said["-vv"] and address not in said["-v"] + said["-n"], said)
+
+
+def echo(server):
+    """Reads all, answers three bytes, for each connection."""
+    while True:
+        try:
+            s = server.accept()[0]
+        except OSError:
+            return
+        with s:
+            while s.recv(100):
+                pass
+            s.sendall(b"bye")
+
+
 def main():
     """All of it."""
-    with w.World(web=False, dns=False) as net, tempfile.TemporaryDirectory() as tmp:
+    server = socket.create_server(("127.0.0.1", 0))
+    threading.Thread(target=echo, args=[server], daemon=True).start()
+    maps = ["--map", f"192.88.99.80:7=127.0.0.1:{server.getsockname()[1]}",
+            "--map", f"192.88.99.81=127.0.0.1:{w.free_port()}"]
+    with w.World(maps, web=False, dns=False) as net, tempfile.TemporaryDirectory() as tmp:
         tmp = pathlib.Path(tmp)
+        explained(net)
         descriptors(net)
         dispositions(net)
         bootstrapping(net)

@@ -97,7 +97,7 @@ static const struct row own[] = {
 	{ 0, true, set_config,
 	  { "config", "FILE", "read these options from FILE (~/.config/smolmix.conf)", "name a file", NULL } },
 	{ 0, false, set_check, { "check", NULL, "say what this machine supports, and end", "", NULL } },
-	{ 'v', true, set_verbose, { "verbose", NULL, "say more; twice for every destination", "use 0 to 3", NULL } },
+	{ 'v', true, set_verbose, { "verbose", NULL, "say more, how each connection ended; twice for destinations too", "use 0 to 3", NULL } },
 	{ 'q', false, set_quiet, { "quiet", NULL, "say nothing but why the command could not be run", "", NULL } },
 	{ 0, false, set_version, { "version", NULL, "print the version, and end", "", NULL } },
 	{ 'h', false, set_help, { "help", NULL, "print this, and end", "", NULL } },
