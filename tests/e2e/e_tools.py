@@ -219,7 +219,9 @@ def moved(net, tmp):
     """An installation works where it was put, and after it was moved."""
     p = subprocess.run(["meson", "install", "-C", w.BUILD, "--no-rebuild", "--destdir", tmp / "first"], capture_output=True,
                        text=True, timeout=PATIENCE, check=False)
-    expect("meson install", p.returncode == 0, p)
+    pages = {f.name.removesuffix(".1") for f in (tmp / "first").rglob("share/man/man1/*.1")}
+    programs = {f.name for f in (tmp / "first").rglob("bin/*")}
+    expect("meson install: a manual page for each program", p.returncode == 0 and pages == programs and pages, (p, pages))
     shutil.move(tmp / "first", tmp / "second")
     bin_dir = next((tmp / "second").rglob("bin"))
     p = subprocess.run([bin_dir / "smolmix-run", "--check"], capture_output=True, text=True, timeout=PATIENCE, check=False)
