@@ -38,7 +38,7 @@ struct tunnel {
 	pthread_t thread;
 	bool started, joined, stopping;
 	int event_fd;
-	atomic_bool stop;
+	atomic_bool stop, done;
 	_Atomic uint64_t drain_us;
 	pthread_mutex_t lock; /* stats */
 	struct tunnel_stats stats;
@@ -100,8 +100,13 @@ static void on_wake(void *owner)
 	uint64_t drain = atomic_load(&t->drain_us);
 	enum bridge_state st = bridge_state(t->bridge);
 
-	if (!atomic_load(&t->stop) || t->stopping)
+	if (!atomic_load(&t->stop))
 		return;
+	if (t->stopping) {
+		if (!drain)
+			loop_quit(t->loop);
+		return;
+	}
 	t->stopping = true;
 	if (st == BRIDGE_CLOSED || st == BRIDGE_FAILED) {
 		loop_quit(t->loop);
@@ -133,6 +138,9 @@ static void *run(void *arg)
 	if (r < 0)
 		log_error("tunnel: %s", err_str(r));
 	take_snapshot(t);
+	atomic_store(&t->done, true);
+	if (eventfd_write(t->event_fd, 1) < 0)
+		log_debug("event: %s", err_str(errno));
 	return NULL;
 }
 
@@ -200,13 +208,26 @@ void tunnel_get_stats(struct tunnel *t, struct tunnel_stats *s)
 	pthread_mutex_unlock(&t->lock);
 }
 
-void tunnel_stop(struct tunnel *t, uint64_t drain_us)
+void tunnel_end(struct tunnel *t, uint64_t drain_us)
 {
 	if (!t->started || t->joined)
 		return;
 	atomic_store(&t->drain_us, drain_us);
 	atomic_store(&t->stop, true);
 	loop_wake(t->loop);
+}
+
+bool tunnel_ended(const struct tunnel *t)
+{
+	return !t->started || t->joined || atomic_load(&t->done);
+}
+
+void tunnel_stop(struct tunnel *t, uint64_t drain_us)
+{
+	if (!t->started || t->joined)
+		return;
+	if (!atomic_load(&t->stop))
+		tunnel_end(t, drain_us);
 	pthread_join(t->thread, NULL);
 	t->joined = true;
 }

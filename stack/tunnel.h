@@ -32,7 +32,12 @@ int tunnel_start(struct tunnel **ret, const struct tunnel_cfg *cfg);
 int tunnel_event_fd(const struct tunnel *t);
 /* A snapshot taken by the tunnel thread at most 100 ms ago, or at the last state change. */
 void tunnel_get_stats(struct tunnel *t, struct tunnel_stats *s);
-/* Sends what is queued for at most drain_us, disconnects and joins the thread. Idempotent. */
+/* The thread begins to end: it sends what is queued for at most drain_us and disconnects. Called again with 0
+ * it ends at once. */
+void tunnel_end(struct tunnel *t, uint64_t drain_us);
+/* Has it ended? tunnel_event_fd() tells when to ask. */
+bool tunnel_ended(const struct tunnel *t);
+/* tunnel_end(), unless it has been called, and waits. Idempotent. */
 void tunnel_stop(struct tunnel *t, uint64_t drain_us);
 void tunnel_free(struct tunnel *t); /* stops with 0 when it was not stopped; NULL is fine */
 

@@ -7,7 +7,7 @@
  * ready the command is started behind the guard with the preload library and the path of the control socket
  * in its environment. This process waits on one poll(): signals, the tunnel's event descriptor, one tick each
  * second for the statistics file. When the command has ended, what it still had to send is sent (5 s at
- * most).
+ * most, or until a signal).
  *
  * If the tunnel fails later, connections reset and new ones fail; the command decides what to do.
  */
@@ -184,7 +184,7 @@ static void wait_event(const struct run *r)
 		return;
 }
 
-/* Number of a signal that ends the bootstrap, 0 for none. */
+/* Number of a signal that ends the bootstrap, or the wait at the end; 0 for none. */
 static int ending_signal(struct run *r)
 {
 	struct signalfd_siginfo si;
@@ -192,7 +192,7 @@ static int ending_signal(struct run *r)
 	while (read(r->signals, &si, sizeof(si)) == (ssize_t)sizeof(si)) {
 		if (si.ssi_signo == SIGTSTP)
 			kill(getpid(), SIGSTOP);
-		r->interrupted = si.ssi_signo == SIGINT && child_from_terminal(&si);
+		r->interrupted = r->interrupted || (si.ssi_signo == SIGINT && child_from_terminal(&si));
 		if (si.ssi_signo == SIGINT || si.ssi_signo == SIGTERM || si.ssi_signo == SIGHUP ||
 		    si.ssi_signo == SIGQUIT)
 			return (int)si.ssi_signo;
@@ -271,10 +271,20 @@ static int run_command(struct run *r)
 	return r->child.status;
 }
 
-static void finish(struct run *r, uint64_t drain_us)
+/* 0, or the signal that ended it before all was sent. */
+static int finish(struct run *r, uint64_t drain_us)
 {
+	int sig = 0;
+
 	if (r->tunnel) {
-		tunnel_stop(r->tunnel, drain_us);
+		tunnel_end(r->tunnel, drain_us);
+		while (!tunnel_ended(r->tunnel)) {
+			wait_event(r);
+			sig = sig ? sig : ending_signal(r);
+			if (sig)
+				tunnel_end(r->tunnel, 0);
+		}
+		tunnel_stop(r->tunnel, 0);
 		write_stats(r);
 		tunnel_free(r->tunnel);
 	}
@@ -284,6 +294,7 @@ static void finish(struct run *r, uint64_t drain_us)
 		unlink(r->ctl);
 		rmdir(r->dir);
 	}
+	return sig;
 }
 
 static int run(struct run *r)
@@ -346,8 +357,11 @@ int main(int argc, char **argv)
 	start_log(&r.opt);
 	code = run(&r);
 	if (code == 0) {
+		int sig;
+
 		code = run_command(&r);
-		finish(&r, HOST_DRAIN_US);
+		sig = finish(&r, HOST_DRAIN_US);
+		code = sig ? 128 + sig : code;
 	} else {
 		finish(&r, 0);
 	}

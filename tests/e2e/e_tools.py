@@ -138,6 +138,21 @@ def bootstrapping(net):
         expect(what, (p.returncode, out) == (0, "ran\n"), (p.returncode, out))
 
 
+def draining(net):
+    """A signal while what the command wrote last is still to be sent: it is not, and the code says so."""
+    code = f"import os, signal, socket; s = socket.create_connection(('192.88.99.80', 7)); s.sendall(b'x' * 99999); " \
+           f"os.kill({net.localnet.pid}, signal.SIGSTOP); print('sent', flush=True)"
+    p = subprocess.Popen(net.run_argv(sys.executable, "-c", code), stdout=subprocess.PIPE, text=True)
+    try:
+        p.stdout.readline()
+        wait_for(lambda: not pathlib.Path(f"/proc/{p.pid}/task/{p.pid}/children").read_text())
+        p.send_signal(signal.SIGTERM)
+        expect("SIGTERM ends the wait for what is to be sent", p.wait(PATIENCE) == 128 + signal.SIGTERM, p.returncode)
+    finally:
+        net.localnet.send_signal(signal.SIGCONT)
+        p.stdout.close()
+
+
 def terminal(argv, say, key, seconds=PATIENCE):
     """Runs argv on a terminal of its own, presses key when it has printed say. Output, how waitpid() says it ended."""
     pid, fd = pty.fork()
@@ -304,6 +319,7 @@ def main():
         descriptors(net)
         dispositions(net)
         bootstrapping(net)
+        draining(net)
         keys(net)
         nested(net)
         scripts(net, tmp)
