@@ -317,12 +317,16 @@ static void on_signal(void *owner, uint32_t events)
 
 static int watch_signals(struct world *w)
 {
+	static const int ending[] = { SIGINT, SIGTERM, SIGHUP };
+	struct sigaction sa;
 	sigset_t set;
 
 	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGHUP);
+	/* nohup, and shells for jobs in the background, switch signals off; a blocked one would be read all
+	 * the same. */
+	for (size_t i = 0; i < sizeof(ending) / sizeof(ending[0]); i++)
+		if (sigaction(ending[i], NULL, &sa) == 0 && sa.sa_handler != SIG_IGN)
+			sigaddset(&set, ending[i]);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	w->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);

@@ -128,7 +128,9 @@ static int prepare(struct run *r)
 	if (e == 0)
 		e = paths_private_dir(r->dir);
 	if (e < 0)
-		return cannot_do("private folder", e, "set XDG_RUNTIME_DIR to a folder of yours");
+		return cannot_do("private folder", e,
+				 geteuid() ? "set XDG_RUNTIME_DIR to a folder of yours with a short name"
+					   : "make /tmp writable");
 	snprintf(r->ctl, sizeof(r->ctl), "%s/ctl", r->dir);
 	return 0;
 }

@@ -138,6 +138,19 @@ def bootstrapping(net):
         expect(what, (p.returncode, out) == (0, "ran\n"), (p.returncode, out))
 
 
+def localnet_signals():
+    """The local network by itself under nohup, and what ends it."""
+    p = subprocess.Popen([w.LOCALNET], preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
+                         stdout=subprocess.PIPE, text=True)
+    p.stdout.readline()
+    p.send_signal(signal.SIGHUP)
+    time.sleep(0.5)
+    expect("smolmix-localnet lives on when SIGHUP is ignored", p.poll() is None, p.returncode)
+    p.send_signal(signal.SIGINT)
+    expect("and SIGINT ends it", p.wait(PATIENCE) == 0, p.returncode)
+    p.stdout.close()
+
+
 def draining(net):
     """A signal while what the command wrote last is still to be sent: it is not, and the code says so."""
     code = f"import os, signal, socket; s = socket.create_connection(('192.88.99.80', 7)); s.sendall(b'x' * 99999); " \
@@ -319,6 +332,7 @@ def main():
         descriptors(net)
         dispositions(net)
         bootstrapping(net)
+        localnet_signals()
         draining(net)
         keys(net)
         nested(net)

@@ -151,9 +151,34 @@ static void environment(void **state)
 	setenv("SMOLMIX_VERBOSE", "0", 1);
 	assert_int_equal(parse("true"), 0);
 	assert_true(opt.quiet);
+	assert_int_equal(parse("-v true"), 0);
+	assert_false(opt.quiet);
 	setenv("SMOLMIX_VERBOSE", "4", 1);
 	assert_int_equal(parse("true"), -1);
 	unsetenv("SMOLMIX_VERBOSE");
+}
+
+/* The network that the last source names, be it the local one. */
+static void networks(void **state)
+{
+	setenv("SMOLMIX_API", "http://127.0.0.1:1/", 1);
+	assert_int_equal(parse("true"), 0);
+	assert_true(opt.tunnel.network_given && !opt.localnet);
+	assert_int_equal(parse("--localnet true"), 0);
+	assert_true(opt.localnet && !opt.tunnel.network_given);
+	setenv("SMOLMIX_LOCALNET", "1", 1);
+	assert_int_equal(parse("true"), -1);
+	assert_non_null(strstr(line, "--localnet"));
+	unsetenv("SMOLMIX_API");
+	assert_int_equal(parse("true"), 0);
+	assert_true(opt.localnet && !opt.tunnel.network_given);
+	assert_int_equal(parse("--network sandbox true"), 0);
+	assert_true(opt.tunnel.network_given && !opt.localnet);
+	assert_int_equal(parse("--localnet --network sandbox true"), -1);
+	setenv("SMOLMIX_LOCALNET", "0", 1);
+	assert_int_equal(parse("true"), 0);
+	assert_false(opt.localnet);
+	unsetenv("SMOLMIX_LOCALNET");
 }
 
 /* Ordered rules: command line, environment, file; within each as given. */
@@ -384,9 +409,9 @@ int main(void)
 	setenv("HOME", "/nonexistent", 1);
 	unsetenv("XDG_CONFIG_HOME");
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(accepted),    cmocka_unit_test(refused),	cmocka_unit_test(environment),
-		cmocka_unit_test(ruled),       cmocka_unit_test(configuration), cmocka_unit_test(commands),
-		cmocka_unit_test(private_dir), cmocka_unit_test(statistics),
+		cmocka_unit_test(accepted), cmocka_unit_test(refused),	   cmocka_unit_test(environment),
+		cmocka_unit_test(networks), cmocka_unit_test(ruled),	   cmocka_unit_test(configuration),
+		cmocka_unit_test(commands), cmocka_unit_test(private_dir), cmocka_unit_test(statistics),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

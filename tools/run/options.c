@@ -39,6 +39,7 @@ struct row {
 static const char *set_localnet(struct options *o, const char *value)
 {
 	o->localnet = !value || strcmp(value, "0") != 0;
+	o->localnet_given = true;
 	return NULL;
 }
 
@@ -61,6 +62,7 @@ static const char *set_verbose(struct options *o, const char *value)
 
 	if (!value) {
 		o->verbose++;
+		o->quiet = false;
 		return NULL;
 	}
 	if (!settings_number(value, 0, 3, &v))
@@ -349,9 +351,32 @@ static int from_command_line(struct options *o, int argc, char **argv, struct er
 	return r;
 }
 
+/* What one source said of the network replaces what an earlier one did: the file may name one, the command
+ * line
+ * --localnet. */
+struct nets {
+	bool localnet, named;
+};
+
+static int merge_nets(struct options *o, struct nets *n, struct error *e)
+{
+	if (o->localnet && o->tunnel.network_given) {
+		snprintf(e->text, e->cap,
+			 "--localnet: another network was named beside it; leave --network and --api out");
+		return -1;
+	}
+	if (o->localnet || o->tunnel.network_given)
+		*n = (struct nets){ o->localnet, o->tunnel.network_given };
+	else if (o->localnet_given)
+		n->localnet = false;
+	o->localnet = o->localnet_given = o->tunnel.network_given = false;
+	return 0;
+}
+
 int options_parse(struct options *o, int argc, char **argv, char *err, size_t err_cap)
 {
 	struct error e = { err, err_cap };
+	struct nets nets = { false, false };
 	const char *config;
 	int r;
 
@@ -363,23 +388,26 @@ int options_parse(struct options *o, int argc, char **argv, char *err, size_t er
 	defaults(o);
 	if (r == 0)
 		r = from_config(o, config, &e);
+	if (r == 0)
+		r = merge_nets(o, &nets, &e);
 	o->tunnel.rule_at = 0;
 	if (r == 0)
 		r = from_environment(o, &e);
+	if (r == 0)
+		r = merge_nets(o, &nets, &e);
 	o->tunnel.rule_at = 0;
 	if (r == 0)
 		r = from_command_line(o, argc, argv, &e);
+	if (r == 0)
+		r = merge_nets(o, &nets, &e);
 	if (r < 0)
 		return r;
+	o->localnet = nets.localnet;
+	o->tunnel.network_given = nets.named;
 	if (settings_finish(&o->tunnel, err, err_cap) < 0)
 		return -1;
 	if (o->action == OPTIONS_RUN && !o->command[0]) {
 		snprintf(err, err_cap, "no command: there is nothing to run; see smolmix-run --help");
-		return -1;
-	}
-	if (o->localnet && o->tunnel.network_given) {
-		snprintf(err, err_cap,
-			 "--localnet: another network was named too; leave --network and --api out");
 		return -1;
 	}
 	return 0;

@@ -16,7 +16,7 @@ enum options_action { OPTIONS_RUN, OPTIONS_HELP, OPTIONS_VERSION, OPTIONS_CHECK 
 
 struct options {
 	enum options_action action;
-	bool localnet, quiet;
+	bool localnet, localnet_given, quiet;
 	int verbose;
 	const char *config; /* file; NULL: the usual one, if there is one */
 	struct settings tunnel;
