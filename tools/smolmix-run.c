@@ -196,7 +196,7 @@ static int ending_signal(struct run *r)
 			kill(getpid(), SIGSTOP);
 		r->interrupted = r->interrupted || (si.ssi_signo == SIGINT && child_from_terminal(&si));
 		if (si.ssi_signo == SIGINT || si.ssi_signo == SIGTERM || si.ssi_signo == SIGHUP ||
-		    si.ssi_signo == SIGQUIT)
+		    si.ssi_signo == SIGQUIT || si.ssi_signo == SIGALRM)
 			return (int)si.ssi_signo;
 	}
 	return 0;

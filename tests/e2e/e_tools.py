@@ -104,6 +104,26 @@ def dispositions(net):
     expect("exit code though SIGCHLD was ignored", got == (3, ""), got)
 
 
+def children(pid):
+    """Of its first thread."""
+    return [int(n) for n in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def running(net):
+    """Signals while the command runs, without a terminal."""
+    p = subprocess.Popen(net.run_argv("sleep", "60"), preexec_fn=lambda: signal.alarm(3))
+    command = children(p.pid) if wait_for(lambda: children(p.pid)) else []
+    expect("an alarm that was set before ends the command", p.wait(PATIENCE) == 128 + signal.SIGALRM, p.returncode)
+    expect("and nothing stays behind", command and not pathlib.Path(f"/proc/{command[0]}").exists(), command)
+    p = subprocess.Popen(net.run_argv(sys.executable, "-c", "import os; os.kill(os.getpid(), 19)\n" + TALK))
+    stopped = wait_for(lambda: children(p.pid) and state(children(p.pid)[0]) == "T")
+    time.sleep(0.3)
+    expect("a command that somebody stops leaves the tunnel running", stopped and state(p.pid) != "T", state(p.pid))
+    for pid in (*children(p.pid), p.pid):
+        os.kill(pid, signal.SIGCONT)
+    expect("and goes on", p.wait(PATIENCE) == 0, p.returncode)
+
+
 def bootstrapping(net):
     """Signals while the network does not answer."""
     def start(ignored=()):
@@ -158,7 +178,7 @@ def draining(net):
     p = subprocess.Popen(net.run_argv(sys.executable, "-c", code), stdout=subprocess.PIPE, text=True)
     try:
         p.stdout.readline()
-        wait_for(lambda: not pathlib.Path(f"/proc/{p.pid}/task/{p.pid}/children").read_text())
+        wait_for(lambda: not children(p.pid))
         p.send_signal(signal.SIGTERM)
         expect("SIGTERM ends the wait for what is to be sent", p.wait(PATIENCE) == 128 + signal.SIGTERM, p.returncode)
     finally:
@@ -331,6 +351,7 @@ def main():
         explained(net)
         descriptors(net)
         dispositions(net)
+        running(net)
         bootstrapping(net)
         localnet_signals()
         draining(net)

@@ -7,8 +7,9 @@
  * they were for us. It stays in our process group: the terminal's signals reach it directly, and we only
  * outlive them. Where it has made a group of its own (timeout does) the terminal knows ours only, and its
  * signals are passed on to that group. A signal that somebody sent to smolmix-run itself is passed on to the
- * command. When the command stops (Ctrl-Z), smolmix-run stops as well, so that the shell sees the job stop;
- * both continue together.
+ * command, as is an alarm that was set before us. When the command stops (Ctrl-Z), smolmix-run stops as well,
+ * so that the shell sees the job stop; both continue together. A stop that no terminal can have wanted is
+ * between the command and whoever stopped it.
  *
  * This process is a subreaper: daemons of the command become our children and are collected here.
  */
@@ -28,7 +29,7 @@
 
 #define OWN_VARS 4
 
-static const int passed[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGTSTP, SIGCONT };
+static const int passed[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGTSTP, SIGCONT };
 
 void child_remember(struct child *c)
 {
@@ -187,7 +188,7 @@ int child_start(struct child *c, const struct child_cfg *cfg)
 
 bool child_from_terminal(const struct signalfd_siginfo *si)
 {
-	return si->ssi_code == SI_KERNEL;
+	return si->ssi_code == SI_KERNEL && si->ssi_signo != SIGALRM;
 }
 
 /* The command's process group when it is another than ours, else 0. */
@@ -208,6 +209,15 @@ void child_signal(const struct child *c, const struct signalfd_siginfo *si)
 		kill(-own_group(c), (int)si->ssi_signo);
 }
 
+/* Do we run in the foreground of a terminal? */
+static bool in_front(void)
+{
+	for (int fd = 0; fd <= STDERR_FILENO; fd++)
+		if (tcgetpgrp(fd) == getpgrp())
+			return true;
+	return false;
+}
+
 int child_reap(struct child *c)
 {
 	int status;
@@ -217,6 +227,8 @@ int child_reap(struct child *c)
 		if (pid != c->pid)
 			continue;
 		if (WIFSTOPPED(status)) {
+			if (WSTOPSIG(status) == SIGSTOP && !in_front())
+				continue;
 			kill(getpid(), SIGSTOP);
 			kill(own_group(c) ? -own_group(c) : c->pid, SIGCONT);
 			continue;

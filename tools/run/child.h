@@ -43,7 +43,7 @@ bool child_from_terminal(const struct signalfd_siginfo *si);
 /* Handles one signal that arrived for smolmix-run: passes it on when the terminal has not already done so. */
 void child_signal(const struct child *c, const struct signalfd_siginfo *si);
 /* Collects what has ended or stopped. 1: the command has ended. 0: not yet. When it was stopped, this process
- * stops too and returns when both are continued. */
+ * stops too and returns when both are continued; not so by SIGSTOP when no terminal waits for us. */
 int child_reap(struct child *c);
 
 #endif
