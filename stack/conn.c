@@ -292,6 +292,7 @@ static err_t on_recv(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err)
 		return ERR_OK;
 	}
 	if (p) {
+		c->down += p->tot_len;
 		rcvwin_came(&c->win, p->tot_len, device_tight(), loop_now(c->sock.all->loop), device_rtt());
 		queue_rx(c, p);
 	} else {
@@ -487,7 +488,6 @@ static void pump_in(struct conn *c)
 		}
 		if (n < 0) /* shutdown(SHUT_RD) or closed: keep acknowledging, drop */
 			n = (ssize_t)total;
-		c->down += (size_t)n;
 		advance(c, (size_t)n);
 		if (c->pcb)
 			rcvwin_taken(&c->win, c->pcb, (size_t)n);
