@@ -189,7 +189,7 @@ if [ "${1:-}" != quick ]; then
 	trap 'kill "$others" 2>/dev/null' EXIT
 fi
 run build plain
-check "shell scripts (shellcheck)" shellcheck -S warning tools/setup.sh tools/demo.sh tests/run.sh .ci/run
+check "shell scripts (shellcheck)" shellcheck -S warning tools/setup.sh tools/demo.sh tools/smolmix.bash tests/run.sh .ci/run
 [ "${1:-}" = quick ] && finish
 wait "$others"
 

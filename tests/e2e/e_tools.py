@@ -280,6 +280,8 @@ def moved(net, tmp):
     expect("smolmix-curl there, through a link", p.returncode == 0 and p.stdout.startswith("curl "), p)
     p = subprocess.run([bin_dir / "smolmix-run", "--localnet", "true"], capture_output=True, timeout=PATIENCE, check=False)
     expect("--localnet there", p.returncode == 0, p)
+    if shutil.which("bash"):
+        completed(tmp / "second")
 
 
 TALK = """
@@ -338,6 +340,29 @@ def echo(server):
             while s.recv(100):
                 pass
             s.sendall(b"bye")
+
+
+COMPLETE = """
+source "$1"; shift
+COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
+fun=$(complete -p "$1" | sed 's/.*-F \\([^ ]*\\).*/\\1/')
+$fun "$1"
+printf '%s\\n' "${COMPREPLY[@]}"
+"""
+
+
+def completed(root):
+    """What bash offers, with the file that was installed."""
+    env = {**os.environ, "PATH": f"{next(root.rglob('bin'))}:{os.environ['PATH']}"}
+    for words, offered in ((["smolmix-run", "--pro"], "--profile"), (["smolmix-run", "--profile", "f"], "fast"),
+                           (["smolmix-run", "-v", "--mtu", "1280", "mkdi"], "mkdir"),
+                           (["smolmix-run", "--localnet", "--", "mkdi"], "mkdir"),
+                           (["smolmix-run", "cat", "/etc/passw"], "/etc/passwd"),
+                           (["smolmix-localnet", "--exit-v"], "--exit-version")):
+        file = next(root.rglob(f"completions/{words[0]}"))
+        p = subprocess.run(["bash", "-c", COMPLETE, "bash", file, *words], env=env, capture_output=True, text=True,
+                           timeout=PATIENCE, check=False)
+        expect(f"completion of {' '.join(words)}", offered in p.stdout.split() and not p.stderr, p)
 
 
 def main():
