@@ -103,6 +103,7 @@ static int preloaded(void)
 static int prepare(struct run *r)
 {
 	char line[1024];
+	const char *why;
 	int e = paths_command(r->opt.command[0], r->command, line, sizeof(line));
 
 	if (preloaded())
@@ -111,11 +112,11 @@ static int prepare(struct run *r)
 		cannot(line);
 		return e;
 	}
-	if (paths_shim(r->shim) < 0)
-		return cannot("preload library: libsmolmix-shim.so was not found; build or install it");
-	if (strpbrk(r->shim, " :"))
-		return cannot(
-			"preload library: its path has a space or colon, which LD_PRELOAD cannot name; move it");
+	why = paths_shim(r->shim);
+	if (why) {
+		snprintf(line, sizeof(line), "preload library: %s", why);
+		return cannot(line);
+	}
 	e = guard_new(&r->guard);
 	if (e == 0)
 		e = guard_probe(r->guard);
@@ -145,6 +146,18 @@ static void write_stats(const struct run *r)
 		return;
 	tunnel_get_stats(r->tunnel, &s);
 	statsfile_write(r->opt.tunnel.stats_json, &s);
+}
+
+/* The tunnel has some, and a socket of the program takes up to three descriptors here. The command has the
+ * limit it was started with. */
+static void lift_limit(void)
+{
+	struct rlimit l;
+
+	if (getrlimit(RLIMIT_NOFILE, &l) < 0)
+		return;
+	l.rlim_cur = l.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &l);
 }
 
 static int start_tunnel(struct run *r)
@@ -225,18 +238,6 @@ static int wait_ready(struct run *r)
 
 /* ---- the command ---- */
 
-/* A socket of the program takes up to three descriptors here. The command keeps the limit it was started
- * with. */
-static void lift_limit(void)
-{
-	struct rlimit l;
-
-	if (getrlimit(RLIMIT_NOFILE, &l) < 0)
-		return;
-	l.rlim_cur = l.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &l);
-}
-
 static int run_command(struct run *r)
 {
 	int level = r->opt.quiet ? 0 : 1 + (r->opt.verbose > 2 ? 2 : r->opt.verbose);
@@ -254,7 +255,6 @@ static int run_command(struct run *r)
 
 	if (e < 0)
 		return cannot_do("command", e, "free memory or processes");
-	lift_limit();
 	while (!child_reap(&r->child)) {
 		wait_event(r);
 		while (read(r->signals, &si, sizeof(si)) == (ssize_t)sizeof(si)) {
@@ -308,6 +308,7 @@ static int run(struct run *r)
 		code = first_stats(r);
 	if (code)
 		return code;
+	lift_limit();
 	progress_init(&r->progress, r->opt.quiet);
 	if (r->opt.localnet) {
 		if (localnet_start(&r->localnet, &r->opt.tunnel.network, line, sizeof(line)) < 0)

@@ -100,6 +100,9 @@ def dispositions(net):
     command = ["grep", "-E", "Sig(Ign|Blk)", "/proc/self/status"]
     bare, got = start(*command), start(*net.run_argv(*command))
     expect("signals ignored and blocked", bare == got, (bare, got))
+    few = subprocess.run(["bash", "-c", 'ulimit -S -n 8; exec "$@"', "bash", *net.run_argv("sh", "-c", "ulimit -n")],
+                         capture_output=True, text=True, timeout=PATIENCE, check=False)
+    expect("few descriptors are the command's limit", few.stdout == "8\n", few)
     got = start(*net.run_argv("sh", "-c", "exit 3"))
     expect("exit code though SIGCHLD was ignored", got == (3, ""), got)
 
@@ -274,6 +277,11 @@ def moved(net, tmp):
     bin_dir = next((tmp / "second").rglob("bin"))
     p = subprocess.run([bin_dir / "smolmix-run", "--check"], capture_output=True, text=True, timeout=PATIENCE, check=False)
     expect("--check there", p.returncode == 0 and str(tmp / "second") in p.stdout, p)
+    shutil.copytree(tmp / "second", tmp / "a blank", symlinks=True)
+    blank = next((tmp / "a blank").rglob("bin")) / "smolmix-run"
+    for argv in ([blank, "--check"], [blank, "--api", net.api, "true"]):
+        p = subprocess.run(argv, capture_output=True, text=True, timeout=PATIENCE, check=False)
+        expect("a path with a blank is refused", p.returncode == 125 and "LD_PRELOAD cannot name" in p.stdout + p.stderr, p)
     (tmp / "link").symlink_to(bin_dir / "smolmix-curl")
     env = {**os.environ, "SMOLMIX_API": net.api}
     p = subprocess.run([tmp / "link", "--version"], env=env, capture_output=True, text=True, timeout=PATIENCE, check=False)

@@ -57,10 +57,12 @@ static bool check_guard(void)
 static bool check_shim(void)
 {
 	char path[PATHS_MAX];
-	bool found = paths_shim(path) == 0;
+	const char *why = paths_shim(path);
 
-	line("preload library", found ? path : "NO: libsmolmix-shim.so was not found; build or install it");
-	return found;
+	if (why)
+		snprintf(path, sizeof(path), "NO: %s", why);
+	line("preload library", path);
+	return !why;
 }
 
 static void check_landlock(void)

@@ -38,6 +38,7 @@ void child_remember(struct child *c)
 	sigprocmask(SIG_SETMASK, NULL, &c->before.mask);
 	sigaction(SIGPIPE, NULL, &c->before.pipe);
 	sigaction(SIGCHLD, &dfl, &c->before.chld);
+	getrlimit(RLIMIT_NOFILE, &c->before.files);
 }
 
 void child_signals(sigset_t *set)
@@ -154,6 +155,7 @@ static _Noreturn void run(const struct child_before *before, const struct child_
 	sigaction(SIGPIPE, &before->pipe, NULL);
 	sigaction(SIGCHLD, &before->chld, NULL);
 	sigprocmask(SIG_SETMASK, &before->mask, NULL);
+	setrlimit(RLIMIT_NOFILE, &before->files);
 	r = guard_install(cfg->guard);
 	if (r < 0) {
 		complain("the kernel guard", r);

@@ -5,6 +5,7 @@
 
 #include <signal.h>
 #include <stdbool.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/types.h>
 
@@ -14,6 +15,7 @@ struct guard;
 struct child_before {
 	sigset_t mask;
 	struct sigaction pipe, chld;
+	struct rlimit files;
 };
 
 struct child {
@@ -31,7 +33,7 @@ struct child_cfg {
 	const struct guard *guard;
 };
 
-/* First of all: remembers the signals' state, and has children waited for. */
+/* First of all: remembers the signals' state and the limit of descriptors, and has children waited for. */
 void child_remember(struct child *c);
 /* The signals smolmix-run takes by signalfd: those that whoever started it (nohup, a shell for a background
  * job) did not switch off. */

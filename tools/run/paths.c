@@ -153,20 +153,24 @@ int paths_sibling(const char *name, char out[PATHS_MAX])
 	return 0;
 }
 
-int paths_shim(char out[PATHS_MAX])
+const char *paths_shim(char out[PATHS_MAX])
 {
 	static const char *const places[] = { "../shim", SMOLMIX_SHIM_DIR };
 	char dir[PATHS_MAX], file[2 * PATHS_MAX];
+	bool found = false;
 
 	if (own_folder(dir) < 0)
-		return -ENOENT;
-	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		return "the folder of smolmix-run is unknown; mount /proc";
+	for (size_t i = 0; !found && i < sizeof(places) / sizeof(places[0]); i++) {
 		snprintf(file, sizeof(file), "%s/%s/libsmolmix-shim.so", places[i][0] == '/' ? "" : dir,
 			 places[i]);
-		if (realpath(file, out))
-			return 0;
+		found = realpath(file, out) != NULL;
 	}
-	return -ENOENT;
+	if (!found)
+		return "libsmolmix-shim.so was not found; build or install it";
+	if (strpbrk(out, " :"))
+		return "its path has a space or colon, which LD_PRELOAD cannot name; move it";
+	return NULL;
 }
 
 int paths_private_dir(char out[PATHS_MAX])

@@ -11,8 +11,8 @@
  * one line in err. */
 int paths_command(const char *command, char out[PATHS_MAX], char *err, size_t err_cap);
 /* The preload library: of the build folder this program was started from, or the installed one.
- * 0 or -ENOENT. */
-int paths_shim(char out[PATHS_MAX]);
+ * NULL, or why it cannot be used and what to change. */
+const char *paths_shim(char out[PATHS_MAX]);
 /* A program in the folder of this one. 0 or -ENOENT. */
 int paths_sibling(const char *name, char out[PATHS_MAX]);
 /* Makes a folder only this user can enter, under $XDG_RUNTIME_DIR or /tmp, short enough for a socket in it.
