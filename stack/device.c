@@ -567,16 +567,28 @@ static void timer_fired(void *owner)
  * trip. Nor may they double without end: after a few losses on a slow path it would ask every ten minutes and
  * give up after an hour. Linux's longest is two minutes.
  */
-static void rto_bounds(void)
+static void bound_rto(struct tcp_pcb *t, uint64_t rtt_us)
 {
-	uint64_t us = US_PER_S + device_rtt();
+	uint64_t us = US_PER_S + rtt_us;
 	s16_t least = (s16_t)((us + TCP_SLOW_INTERVAL * US_PER_MS - 1) / (TCP_SLOW_INTERVAL * US_PER_MS));
 
-	for (struct tcp_pcb *t = tcp_active_pcbs; t; t = t->next)
-		if (t->rto < least)
-			t->rto = least;
-		else if (t->rto > RTO_MAX_MS / TCP_SLOW_INTERVAL)
-			t->rto = RTO_MAX_MS / TCP_SLOW_INTERVAL;
+	if (t->rto < least)
+		t->rto = least;
+	else if (t->rto > RTO_MAX_MS / TCP_SLOW_INTERVAL)
+		t->rto = RTO_MAX_MS / TCP_SLOW_INTERVAL;
+}
+
+/* Before lwIP's timers run. It goes on asking for a window after the byte that asked was taken, the last one;
+ * and ends the process over it. */
+static void mend_timers(void)
+{
+	uint64_t rtt_us = device_rtt();
+
+	for (struct tcp_pcb *t = tcp_active_pcbs; t; t = t->next) {
+		bound_rto(t, rtt_us);
+		if (!t->unsent)
+			t->persist_backoff = 0;
+	}
 }
 
 void device_after(void)
@@ -584,7 +596,7 @@ void device_after(void)
 	u32_t ms;
 
 	if (!sys_timeouts_sleeptime())
-		rto_bounds();
+		mend_timers();
 	sys_check_timeouts();
 	ms = sys_timeouts_sleeptime();
 	loop_timer_set(&dev.timer, ms == SYS_TIMEOUTS_SLEEPTIME_INFINITE

@@ -594,6 +594,26 @@ static void test_window_from_nothing(void **state)
 	turn();
 }
 
+/* The window is shut and stays so, but the byte that asks for it is taken, and it was the last one. */
+static void test_probe_taken(void **state)
+{
+	(void)state;
+	far.window = 0;
+	assert_int_equal(write(program, "a", 1), 1);
+	turn();
+	far.bytes = 0;
+	assert_int_equal(write(program, "b", 1), 1);
+	for (int i = 0; i < 20; i++)
+		turn_after(500);
+	assert_int_equal(far.bytes, 1);
+	assert_int_equal(conn_sock(conn)->state, CTL_CONNECTED);
+	far.window = 60000;
+	assert_int_equal(write(program, "cd", 2), 2);
+	for (int i = 0; i < 40; i++)
+		turn_after(500);
+	assert_true(far.bytes >= 3);
+}
+
 /* The kernel has no memory for a moment: nothing of the stream is lost. */
 static void test_no_memory(void **state)
 {
@@ -736,6 +756,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_tiny_segments_unread, connected, ended),
 		cmocka_unit_test_setup_teardown(test_port_again, connected, ended),
 		cmocka_unit_test_setup_teardown(test_window_from_nothing, connected, ended),
+		cmocka_unit_test_setup_teardown(test_probe_taken, connected, ended),
 		cmocka_unit_test_setup_teardown(test_many_segments, connected, ended),
 		cmocka_unit_test_setup_teardown(test_no_memory, connected, ended),
 		cmocka_unit_test_setup_teardown(test_written_before_gate, connected, ended),
