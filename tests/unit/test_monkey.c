@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * TCP connections in any order of events: programs that write, read, shut down and close at random, far sides
- * that answer, stall, shut their window, send, end and reset at random, a link that is lost, full, and comes
- * back with another address, time that leaps. Whatever happens, streams have no holes and nothing is left of
- * them in the end; lwIP's assertions and the sanitizers see the rest.
+ * that answer, stall, shut their window, send, end, reset and (half of them) lie at random, a link that is
+ * lost, full, and comes back with another address, time that leaps. Whatever happens, honest streams have no
+ * holes and nothing is left of them in the end; lwIP's assertions and the sanitizers see the rest.
  *
  * SEED=n begins with that seed and tells what each did, SEEDS=n tries so many.
  */
@@ -71,7 +71,7 @@ static struct monkey {
 	unsigned n_peer;
 	struct packet queue[QUEUE];
 	unsigned n_queue;
-	bool full;
+	bool full, hostile;
 	unsigned bytes, ends, resets;
 } m;
 
@@ -98,6 +98,42 @@ static uint16_t sum(const void *data, size_t len, uint32_t s)
 	return (uint16_t)s;
 }
 
+/* What no honest system says. */
+static void lie(struct packet *p)
+{
+	static const uint8_t options[][8] = {
+		{ 2, 4, 0, 1, 0 },	     { 2, 4, 0, 0, 3, 3, 14, 0 },  { 3, 3, 200, 0, 2, 4, 255, 255 },
+		{ 5, 10, 0, 0, 0, 1, 0, 0 }, { 1, 1, 1, 40, 40, 0, 0, 0 }, { 2, 0, 0, 0, 0, 0, 0, 0 },
+	};
+	size_t head = sizeof(p->ip) + p->tcp.doff * 4u, len = ntohs(p->ip.tot_len) - head;
+	uint8_t *data = (uint8_t *)p + head;
+
+	switch (dice(7)) {
+	case 0: p->tcp.ack_seq = htonl(ntohl(p->tcp.ack_seq) + dice(3000) - 1000); break;
+	case 1: p->tcp.ack_seq = rng_u32(&m.rng.rng); break;
+	case 2: p->tcp.window = (uint16_t)dice(65536); break;
+	case 3:
+		p->tcp.syn = dice(2) == 0;
+		p->tcp.fin = dice(2) == 0;
+		p->tcp.ack = dice(4) > 0;
+		p->tcp.urg = dice(2) == 0;
+		p->tcp.rst = dice(8) == 0;
+		break;
+	case 4: /* options; what follows moves on */
+		if (p->tcp.doff != 5 || len > DATA - 8)
+			return;
+		memmove(data + 8, data, len);
+		memcpy(data, options[dice(6)], 8);
+		p->tcp.doff = 7;
+		p->ip.tot_len = htons((uint16_t)(head + 8 + len));
+		break;
+	case 5: p->tcp.doff = dice(16) & 15; break;
+	default:
+		if (!len) /* far ahead or behind, without a byte */
+			p->tcp.seq = htonl(ntohl(p->tcp.seq) + dice(200000) - 100000);
+	}
+}
+
 static void far_sends(struct peer *e, uint8_t flags, uint32_t seq, size_t len)
 {
 	static const uint8_t scale[] = { TCPOPT_NOP, TCPOPT_WINDOW, TCPOLEN_WINDOW, 7 };
@@ -119,6 +155,10 @@ static void far_sends(struct peer *e, uint8_t flags, uint32_t seq, size_t len)
 	p->tcp.fin = (flags & TH_FIN) != 0;
 	p->tcp.rst = (flags & TH_RST) != 0;
 	p->tcp.window = htons((uint16_t)(dice(8) ? 2000 : dice(3)));
+	if (m.hostile && dice(6) == 0) {
+		lie(p);
+		tcp_len = ntohs(p->ip.tot_len) - sizeof(p->ip);
+	}
 	p->ip.check = htons((uint16_t)~sum(&p->ip, sizeof(p->ip), 0));
 	p->tcp.check = htons(
 		(uint16_t)~sum(&p->tcp, tcp_len, sum(&p->ip.saddr, 8, IPPROTO_TCP + (uint32_t)tcp_len)));
@@ -274,7 +314,7 @@ static void program_reads(struct program *g)
 		return;
 	}
 	m.ends += n == 0;
-	for (ssize_t i = 0; i < n; i++)
+	for (ssize_t i = 0; i < n && !m.hostile; i++)
 		assert_int_equal(buf[i], byte_at(g->got++));
 	m.bytes += (unsigned)n;
 }
@@ -346,6 +386,7 @@ static void one(uint64_t seed)
 	memset(&m, 0, sizeof(m));
 	rng_seeded_init(&m.rng, seed);
 	cfg.rng = &m.rng.rng;
+	m.hostile = dice(2);
 	addr_parse(&cfg.dns[0], "9.9.9.9", 53);
 	m.link.send = far_gets;
 	m.link.mtu = 1420;
