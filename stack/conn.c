@@ -373,6 +373,7 @@ static void send_fin(struct conn *c)
 		 * a bounded time. */
 		rcvwin_end(pcb);
 		conn_note_end(c, "closed");
+		pcb->tmr = tcp_ticks; /* or that time counts from the last segment that came */
 		if (tcp_close(pcb) == ERR_OK)
 			detach_pcb(c);
 		else

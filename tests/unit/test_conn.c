@@ -614,6 +614,27 @@ static void test_probe_taken(void **state)
 	assert_true(far.bytes >= 3);
 }
 
+/* The far side ended its stream long ago, and what the program says at last gets lost on its way: it is sent
+ * again all the same. */
+static void test_last_words(void **state)
+{
+	(void)state;
+	far_sends(TH_FIN, "");
+	turn();
+	for (int i = 0; i < 1200; i++)
+		turn_after(250);
+	far.deaf = true;
+	assert_int_equal(write(program, "abc", 3), 3);
+	fd_close(&program);
+	for (int i = 0; i < 4; i++)
+		turn_after(500);
+	far.deaf = false;
+	for (int i = 0; i < 60; i++)
+		turn_after(500);
+	assert_int_equal(far.bytes, 3);
+	assert_int_equal(far.fins, 1);
+}
+
 /* The kernel has no memory for a moment: nothing of the stream is lost. */
 static void test_no_memory(void **state)
 {
@@ -757,6 +778,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_port_again, connected, ended),
 		cmocka_unit_test_setup_teardown(test_window_from_nothing, connected, ended),
 		cmocka_unit_test_setup_teardown(test_probe_taken, connected, ended),
+		cmocka_unit_test_setup_teardown(test_last_words, connected, ended),
 		cmocka_unit_test_setup_teardown(test_many_segments, connected, ended),
 		cmocka_unit_test_setup_teardown(test_no_memory, connected, ended),
 		cmocka_unit_test_setup_teardown(test_written_before_gate, connected, ended),
