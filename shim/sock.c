@@ -183,7 +183,7 @@ static bool ask_tunnel(int fd, struct sock *s)
 			s->flags |= SOCK_STARTED;
 		if (rep.addr2.family && s->kind != CTL_STREAM)
 			s->flags |= SOCK_PEER;
-		if (s->family == 6 && s->kind != CTL_STREAM && v6_only(s))
+		if (s->family == 6 && v6_only(s))
 			s->flags |= SOCK_V6ONLY;
 	}
 	remember(s, r == 0);
@@ -357,6 +357,7 @@ int sock_renew(int fd, struct sock *s)
 	int fresh = sock_new(s->family, s->kind, SOCK_CLOEXEC), r;
 	struct ctl_brief names;
 	struct sock new;
+	bool v6only;
 
 	if (fresh < 0)
 		return fresh;
@@ -366,7 +367,12 @@ int sock_renew(int fd, struct sock *s)
 	r = replace(fd, fresh);
 	if (r < 0)
 		return r;
-	return sock_find(fd, s) ? 0 : -ENETDOWN;
+	v6only = s->flags & SOCK_V6ONLY;
+	if (!sock_find(fd, s))
+		return -ENETDOWN;
+	if (v6only)
+		sock_flags(s, SOCK_V6ONLY, 0);
+	return 0;
 }
 
 bool sock_is_loopback(int fd)
@@ -399,8 +405,10 @@ int sock_to_loopback(int fd, const struct sock *s)
 	if (path)
 		r = ctl_call(path, &req, NULL, 0, &rep, &fresh, ANSWER_MS);
 	errno = saved;
-	if (r < 0 || rep.result || fresh < 0)
+	if (r < 0 || rep.result || fresh < 0) {
+		fd_close(&fresh);
 		return r < 0 ? transport_error(r) : rep.result ? -rep.result : -ENETDOWN;
+	}
 	if (options)
 		carry_options(s, NULL, fresh);
 	r = names.state == CTL_BOUND && !rep.value ? bind_native(fresh, s, names.addr.port) : 0;

@@ -18,7 +18,7 @@ enum sock_flag {
 	SOCK_CONNECTING = 2, /* stream: connect() has not yet reported the outcome */
 	SOCK_FAILED = 4,     /* stream: connect() reported a failure; the next one starts afresh */
 	SOCK_PEER = 8,	     /* datagram: connected */
-	SOCK_V6ONLY = 16,    /* datagram: takes no IPv4 address */
+	SOCK_V6ONLY = 16,    /* takes no IPv4 address */
 };
 
 struct sock {

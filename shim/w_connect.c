@@ -200,6 +200,8 @@ static int begin(int fd, struct sock *s, const struct sockaddr *sa, socklen_t le
 
 	if (r < 0)
 		return r;
+	if (s->flags & SOCK_V6ONLY && to.family == 4)
+		return -ENETUNREACH;
 	p = policy_peer(state_rules(), &to);
 	switch (p.verdict) {
 	case POLICY_TUNNEL: return start(fd, s, &to);

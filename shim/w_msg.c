@@ -44,9 +44,11 @@ static ssize_t ours_recv(int fd, struct sock *s, struct msghdr *m, int flags)
 	return s->kind == CTL_STREAM ? stream_recv(fd, s, m, flags) : dgram_recv(fd, s, m, flags);
 }
 
-/* Vectors of sendmsg() and recvmsg(): 0 or -errno. */
-static int check_iov(const struct msghdr *m)
+/* What sendmsg() and recvmsg() look at first: 0 or -errno. */
+static int check_msg(const struct msghdr *m)
 {
+	if ((int)m->msg_namelen < 0)
+		return -EINVAL;
 	if (m->msg_iovlen > VECTORS_MAX)
 		return -EMSGSIZE;
 	return m->msg_iovlen && !m->msg_iov ? -EFAULT : 0;
@@ -161,7 +163,7 @@ ssize_t shim_sendmsg(int fd, const struct msghdr *m, int flags)
 
 	if (!sock_find(fd, &s))
 		return real_sendmsg(fd, m, flags);
-	r = m ? check_iov(m) : -EFAULT;
+	r = m ? check_msg(m) : -EFAULT;
 	return r < 0 ? r : ours_send(fd, &s, m, flags);
 }
 
@@ -212,7 +214,7 @@ ssize_t shim_recvmsg(int fd, struct msghdr *m, int flags)
 	}
 	if (!m)
 		return -EFAULT;
-	r = check_iov(m);
+	r = check_msg(m);
 	return r < 0 ? r : ours_recv(fd, &s, m, flags);
 }
 
@@ -281,7 +283,7 @@ static int ours_recvmmsg(int fd, struct sock *s, struct mmsghdr *v, unsigned n, 
 	if (timeout)
 		end = add(timeout);
 	for (unsigned i = 0; i < n; i++) {
-		r = check_iov(&v[i].msg_hdr);
+		r = check_msg(&v[i].msg_hdr);
 		if (r == 0)
 			r = ours_recv(fd, s, &v[i].msg_hdr, flags & ~MSG_WAITFORONE);
 		if (r < 0)

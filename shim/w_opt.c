@@ -435,14 +435,13 @@ static int set_value(const struct sock *s, const struct option *o, const void *v
 	return tell_tunnel(s, o, v);
 }
 
-/* Every datagram is judged by it: not worth a question each. */
+/* Every address is judged by it: not worth a question each. */
 static int note_v6only(struct sock *s, const void *val)
 {
 	int on;
 
 	memcpy(&on, val, sizeof(on));
-	if (s->kind != CTL_STREAM)
-		sock_flags(s, on ? SOCK_V6ONLY : 0, on ? 0 : SOCK_V6ONLY);
+	sock_flags(s, on ? SOCK_V6ONLY : 0, on ? 0 : SOCK_V6ONLY);
 	return 0;
 }
 

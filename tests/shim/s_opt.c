@@ -259,6 +259,28 @@ static void taken(void)
 	close(fd);
 }
 
+/* A socket that is for IPv6 only connects to no mapped address, and it is too late to say so once it has a
+ * port. */
+static void v6only(void)
+{
+	struct sockaddr_in6 mapped = t_mapped("T_DO"), any = { .sin6_family = AF_INET6 };
+	int fd = socket(AF_INET6, SOCK_STREAM, 0), on = 1;
+
+	SAY("set", setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)));
+	SAY("connect", connect(fd, (struct sockaddr *)&mapped, sizeof(mapped)));
+	SAY("connect", connect(fd, (struct sockaddr *)&mapped, sizeof(mapped)));
+	on = 0;
+	SAY("reset", setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)));
+	SAY("connect", connect(fd, (struct sockaddr *)&mapped, sizeof(mapped)));
+	SAY("connected", setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)));
+	close(fd);
+	fd = socket(AF_INET6, SOCK_STREAM, 0);
+	SAY("bind", bind(fd, (struct sockaddr *)&any, sizeof(any)));
+	SAY("bound", setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)));
+	printf("value %d\n", get(fd, IPPROTO_IPV6, IPV6_V6ONLY));
+	close(fd);
+}
+
 int main(void)
 {
 	static const struct {
@@ -274,6 +296,7 @@ int main(void)
 		{ "values", values },
 		{ "shared by dup", shared_by_dup },
 		{ "a port that is taken", taken },
+		{ "IPv6 only", v6only },
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
