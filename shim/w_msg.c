@@ -167,50 +167,69 @@ ssize_t shim_sendmsg(int fd, const struct msghdr *m, int flags)
 	return r < 0 ? r : ours_send(fd, &s, m, flags);
 }
 
-/* Closes received descriptors if a socket is among them that can reach more than this machine. true: there
- * was one. */
-static bool drop_internet(const struct cmsghdr *c)
+/* Calls judge for each descriptor that came with m. true: judge said so of one. */
+static bool passed(struct msghdr *m, bool (*judge)(int fd))
 {
-	size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
 	bool found = false;
-	int fd, domain;
+	int fd;
 
-	for (size_t i = 0; i < n; i++) {
-		memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(fd));
-		if (real_getsockopt_int(fd, SOL_SOCKET, SO_DOMAIN, &domain) == 0 && domain != AF_UNIX &&
-		    domain != AF_NETLINK && !sock_is_loopback(fd))
-			found = true;
-	}
-	for (size_t i = 0; found && i < n; i++) {
-		memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(fd));
-		real_close(fd);
-	}
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c))
+		for (size_t at = CMSG_LEN(0); c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
+					      at + sizeof(fd) <= c->cmsg_len;
+		     at += sizeof(fd)) {
+			memcpy(&fd, (char *)c + at, sizeof(fd));
+			found = judge(fd) || found;
+		}
 	return found;
 }
 
-static bool smuggled(struct msghdr *m)
+/* A socket that can reach more than this machine. */
+static bool leads_out(int fd)
+{
+	int domain;
+
+	return real_getsockopt_int(fd, SOL_SOCKET, SO_DOMAIN, &domain) == 0 && domain != AF_UNIX &&
+	       domain != AF_NETLINK && !sock_is_loopback(fd);
+}
+
+static bool drop(int fd)
+{
+	return real_close(fd) == 0;
+}
+
+/* n messages were received. If a socket that leads out came with one, all that came is closed. 0 or -EACCES.
+ */
+static int refuse_smuggled(struct mmsghdr *v, int n)
 {
 	bool found = false;
 
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c))
-		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS && c->cmsg_len >= CMSG_LEN(0))
-			found = drop_internet(c) || found;
-	if (found) {
-		m->msg_controllen = 0;
-		state_say(STATE_WARN, "an internet socket was passed to this program and has been closed",
-			  NULL);
+	for (int i = 0; i < n; i++)
+		found = passed(&v[i].msg_hdr, leads_out) || found;
+	if (!found)
+		return 0;
+	for (int i = 0; i < n; i++) {
+		passed(&v[i].msg_hdr, drop);
+		v[i].msg_hdr.msg_controllen = 0;
 	}
-	return found;
+	state_say(STATE_WARN, "an internet socket was passed to this program and has been closed", NULL);
+	return -EACCES;
 }
 
 ssize_t shim_recvmsg(int fd, struct msghdr *m, int flags)
 {
+	struct mmsghdr one;
 	struct sock s;
 	ssize_t r;
 
 	if (!sock_find(fd, &s)) {
 		r = real_recvmsg(fd, m, flags);
-		return r >= 0 && m->msg_control && m->msg_controllen && smuggled(m) ? -EACCES : r;
+		if (r < 0 || !m->msg_controllen)
+			return r;
+		one.msg_hdr = *m;
+		if (refuse_smuggled(&one, 1) == 0)
+			return r;
+		m->msg_controllen = 0;
+		return -EACCES;
 	}
 	if (!m)
 		return -EFAULT;
@@ -307,10 +326,7 @@ int shim_recvmmsg(int fd, struct mmsghdr *v, unsigned n, int flags, struct times
 	if (sock_find(fd, &s))
 		return ours_recvmmsg(fd, &s, v, n, flags, timeout);
 	r = (int)real_cancel(SYS_recvmmsg, fd, (long)v, n, flags, (long)timeout, 0);
-	for (int i = 0; i < r; i++)
-		if (v[i].msg_hdr.msg_controllen && smuggled(&v[i].msg_hdr))
-			return -EACCES;
-	return r;
+	return r > 0 && refuse_smuggled(v, r) < 0 ? -EACCES : r;
 }
 
 /* ---- hooks ---- */

@@ -3,6 +3,7 @@
  * What only exists under the shim: refusals, names from the tunnel, the environment of children. Each fact
  * prints a line; exit code 1 when one is wrong.
  */
+#include <dlfcn.h>
 #include <ifaddrs.h>
 #include <linux/netlink.h>
 #include <net/if.h>
@@ -218,9 +219,66 @@ static void children(void)
 	unlink(path);
 }
 
+/* n messages with a descriptor each, the last of them an internet socket of the kernel, past the hooks. */
+static void hand_over(int to, int n)
+{
+	void *libc = dlopen("libc.so.6", RTLD_NOW), *sym = dlsym(libc, "socket");
+	int (*kernel_socket)(int, int, int);
+	struct msghdr m = { .msg_iov = &(struct iovec){ (char[]){ "x" }, 1 }, .msg_iovlen = 1 };
+	union {
+		char buf[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr h;
+	} c = {
+		.h = { .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int)) }
+	};
+
+	memcpy(&kernel_socket, &sym, sizeof(sym));
+	m.msg_control = c.buf;
+	m.msg_controllen = sizeof(c.buf);
+	while (n--) {
+		int fd = n ? dup(0) : kernel_socket(AF_INET, SOCK_DGRAM, 0);
+
+		memcpy(CMSG_DATA(&c.h), &fd, sizeof(fd));
+		bad += sendmsg(to, &m, 0) != 1;
+		close(fd);
+	}
+	dlclose(libc);
+}
+
+/* An internet socket that is passed to this program is refused by each call that could bring it, and nothing
+ * that came with it stays open. */
+static void passed_on(void)
+{
+	char control[3][CMSG_SPACE(sizeof(int))], byte;
+	struct iovec iov = { &byte, 1 };
+	struct mmsghdr v[3];
+	int p[2], free_fd;
+
+	for (int i = 0; i < 3; i++)
+		v[i].msg_hdr = (struct msghdr){ .msg_iov = &iov,
+						.msg_iovlen = 1,
+						.msg_control = control[i],
+						.msg_controllen = sizeof(control[i]) };
+	socketpair(AF_UNIX, SOCK_DGRAM, 0, p);
+	free_fd = dup(0);
+	close(free_fd);
+	hand_over(p[0], 1);
+	FAILS("passed, peek", recvmsg(p[1], &v[0].msg_hdr, MSG_PEEK), EACCES);
+	v[0].msg_hdr.msg_controllen = sizeof(control[0]);
+	FAILS("passed, recvmsg", recvmsg(p[1], &v[0].msg_hdr, 0), EACCES);
+	v[0].msg_hdr.msg_controllen = sizeof(control[0]);
+	hand_over(p[0], 3);
+	FAILS("passed, recvmmsg", recvmmsg(p[1], v, 3, MSG_DONTWAIT, NULL), EACCES);
+	fact("nothing stays open", dup(0) == free_fd);
+	close(free_fd);
+	close(p[0]);
+	close(p[1]);
+}
+
 int main(void)
 {
 	refused();
+	passed_on();
 	names();
 	interfaces();
 	interface_lists();
