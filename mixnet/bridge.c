@@ -4,10 +4,11 @@
  *
  * Theory of operation. bridge_start() fetches the directory; with it an entry gateway is chosen and opened
  * (bridge_gw.c), and over it an exit (bridge_exit.c). Each stage has candidates: a failing one is remembered
- * and the next is drawn, at most BRIDGE_TRIES, unless the user named one. bootstrap_us bounds all of it. From
- * the first opened gateway on the gateway is kept: it is part of our address. When its link is lost it is
- * opened again with the same keys, soon (retry.h): most gateways restart, and the programs wait. Pending
- * acknowledgements, the session with the exit and the addresses stay.
+ * and the next is drawn, at most BRIDGE_TRIES, unless the user named one. bootstrap_us bounds all of it. A
+ * gateway that was opened fails still, as long as there is no tunnel, when nothing comes back through it or
+ * it cannot be opened again. From the first tunnel on the gateway is kept: it is part of our address. When
+ * its link is lost it is opened again with the same keys, soon (retry.h): most gateways restart, and the
+ * programs wait. Pending acknowledgements, the session with the exit and the addresses stay.
  *
  * The directory is refreshed every five minutes, sooner after a failure, and when a gateway link came back or
  * an exit was lost: its addresses or the network's keys may have changed. A failed refresh keeps the last one
@@ -80,10 +81,12 @@ static const unsigned legal[] = {
 	[BRIDGE_STARTING] = TO(BRIDGE_DIRECTORY) | ENDS,
 	[BRIDGE_DIRECTORY] = TO(BRIDGE_GATEWAY) | ENDS,
 	[BRIDGE_GATEWAY] = TO(BRIDGE_GATEWAY) | TO(BRIDGE_EXIT) | ENDS,
-	[BRIDGE_EXIT] = TO(BRIDGE_EXIT) | TO(BRIDGE_READY) | TO(BRIDGE_RECONNECTING) | ENDS,
+	[BRIDGE_EXIT] =
+		TO(BRIDGE_GATEWAY) | TO(BRIDGE_EXIT) | TO(BRIDGE_READY) | TO(BRIDGE_RECONNECTING) | ENDS,
 	[BRIDGE_READY] = TO(BRIDGE_DEGRADED) | TO(BRIDGE_RECONNECTING) | ENDS,
 	[BRIDGE_DEGRADED] = TO(BRIDGE_READY) | TO(BRIDGE_RECONNECTING) | ENDS,
-	[BRIDGE_RECONNECTING] = TO(BRIDGE_READY) | TO(BRIDGE_EXIT) | TO(BRIDGE_RECONNECTING) | ENDS,
+	[BRIDGE_RECONNECTING] =
+		TO(BRIDGE_GATEWAY) | TO(BRIDGE_READY) | TO(BRIDGE_EXIT) | TO(BRIDGE_RECONNECTING) | ENDS,
 	[BRIDGE_DRAINING] = TO(BRIDGE_CLOSED) | TO(BRIDGE_FAILED),
 	[BRIDGE_CLOSED] = 0,
 	[BRIDGE_FAILED] = 0,
@@ -231,6 +234,24 @@ static void gateway_next(struct bridge *b)
 	no_gateway(b);
 }
 
+/* The exits that failed through the gateway before may be good. */
+static void gateway_other(struct bridge *b)
+{
+	b->exit_chosen = b->exit_ended = false;
+	b->exit_tries = 0;
+	b->exits_tried.n = 0;
+	gateway_next(b);
+}
+
+void bridge_gateway_useless(struct bridge *b)
+{
+	bridge_say_why(b, "%s: none of our packets came back through it", b->gateway_text);
+	log_info("gateway of no use: %s", b->last_why);
+	bridge_path_closed(b);
+	loop_timer_stop(&b->retry);
+	gateway_other(b);
+}
+
 static void gw_open(void *owner)
 {
 	struct bridge *b = owner;
@@ -255,6 +276,10 @@ static void gw_lost(void *owner, enum gw_link_lost how)
 	bridge_path_closed(b);
 	if (b->state == BRIDGE_GATEWAY) {
 		gateway_next(b);
+		return;
+	}
+	if (b->state == BRIDGE_RECONNECTING && !b->ever_ready && !b->cfg.gateway_given) {
+		gateway_other(b);
 		return;
 	}
 	if (b->state == BRIDGE_DRAINING) {

@@ -7,6 +7,7 @@
  * States (design D15). Legal moves:
  *   STARTING -> DIRECTORY -> GATEWAY -> EXIT -> READY
  *   GATEWAY -> GATEWAY (next candidate), EXIT -> EXIT (next candidate)
+ *   EXIT | RECONNECTING -> GATEWAY          the gateway does not serve, before there ever was a tunnel
  *   READY <-> DEGRADED            topology or keepalive trouble, packets still flow
  *   READY | DEGRADED | EXIT -> RECONNECTING -> READY | EXIT   gateway link lost and back / exit lost
  *   any -> DRAINING -> CLOSED     bridge_stop()

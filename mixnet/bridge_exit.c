@@ -32,6 +32,8 @@
 #define KEY_LIFE_DEFAULT_US (UINT64_C(25) * 3600 * US_PER_S)
 #define STEADY_US (300 * US_PER_S) /* a session that lasted so long says nothing bad about its exit */
 #define LOSS_SAMPLE 256		   /* packets, until what came back is counted */
+#define USELESS_US (6 * US_PER_S)  /* without an acknowledgement, of a gateway just opened */
+#define USELESS_SAMPLE 64
 #define LOSS_REFRESH_US (30 * US_PER_S)
 #define MTU_LIMIT IPR_MTU_MAX
 
@@ -340,6 +342,9 @@ void bridge_path_open(struct bridge *b)
 {
 	shaper_start(&b->shaper, loop_now(b->loop));
 	count_losses(b);
+	b->open_us = loop_now(b->loop);
+	b->open_sent = b->sent_seen;
+	b->open_acks = b->acks_seen;
 	b->lossy = false; /* what was lost with the link */
 	if (b->state == BRIDGE_DRAINING)
 		return;
@@ -442,6 +447,17 @@ static void watch_losses(struct bridge *b, uint64_t now_us)
 		bridge_refresh(b, false);
 }
 
+/* It takes our packets and nothing comes back, not even cover: whichever exit we asked, it would not answer.
+ */
+static bool gateway_useless(const struct bridge *b, uint64_t now_us)
+{
+	const struct shaper_stats *s = &b->shaper.stats;
+
+	return !b->ever_ready && !b->cfg.gateway_given && b->state != BRIDGE_DRAINING &&
+	       now_us >= b->open_us + USELESS_US && s->acks + s->cover_acks == b->open_acks &&
+	       s->real + s->cover - b->open_sent >= USELESS_SAMPLE;
+}
+
 /* Trouble that packets still get through. */
 static void judge(struct bridge *b)
 {
@@ -467,6 +483,10 @@ void bridge_path_pump(struct bridge *b)
 	serve_slots(b, now_us);
 	if (!gw_link_is_open(&b->gw))
 		return;
+	if (gateway_useless(b, now_us)) {
+		bridge_gateway_useless(b);
+		return;
+	}
 	shaper_link(&b->shaper, now_us, gw_link_queued(&b->gw));
 	if (b->exit_ended)
 		exit_ended(b);

@@ -71,6 +71,7 @@ struct bridge {
 	struct surb_key **key_bucket;
 	struct nym_rx *rx;
 	struct pacer pacer;
+	uint64_t open_us, open_sent, open_acks; /* when the gateway link opened */
 	uint64_t sent_seen, acks_seen;
 	bool lossy; /* more than a third of the packets got lost lately */
 	uint64_t packets_received, strangers, malformed, cover_back, link_dropped;
@@ -84,6 +85,8 @@ void bridge_fail(struct bridge *b, const char *fmt, ...) __attribute__((format(p
 void bridge_say_why(struct bridge *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Asks the directory again soon: something changed. with_exits: also for the list of exits. */
 void bridge_refresh(struct bridge *b, bool with_exits);
+/* The gateway is open but of no use, and there never was a tunnel: takes the next one. */
+void bridge_gateway_useless(struct bridge *b);
 void bridge_tried_add(struct bridge_tried *t, uint32_t id);
 
 /* bridge_exit.c */

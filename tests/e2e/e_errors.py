@@ -114,6 +114,20 @@ def networks():
              [w.RUN, "--api", net.api, "--gateway", "3yv4qTKVxC5Vqgtshzkcm8nT1q9zeETnj3RMDiaREeB5", "true"], 125)
 
 
+def gateways():
+    """Some take packets and send none. Whether a bad one is drawn first is chance; five times not is one in a thousand."""
+    with w.World(["--fault", "gateway swallow"], web=False, dns=False) as net:
+        case("gateway that sends nothing on (6 s)", [w.RUN, "--api", net.api, "true"], 125, seconds=20, says="came back")
+    faults = sum((["--fault", f"gateway swallow {i}"] for i in (2, 3, 4)), [])
+    with w.World(["--gateways", "4", *faults], web=False, dns=False) as net:
+        for _ in range(5):
+            p = subprocess.run([w.RUN, "-v", "--api", net.api, "--", "true"], capture_output=True, text=True, timeout=90,
+                               check=False)
+            if p.returncode or "gateway of no use" in p.stderr:
+                break
+        expect("another gateway instead", p.returncode == 0 and "gateway of no use" in p.stderr, p.stderr[-500:])
+
+
 def commands():
     """The local network's commands and options: what is wrong is said."""
     with w.World(["--nodes", "3x2", "--gateways", "2"], web=False, dns=False) as net:
@@ -151,6 +165,7 @@ def main():
     options()
     redirect()
     networks()
+    gateways()
     commands()
     codes()
     return 1 if bad else 0

@@ -139,6 +139,7 @@ enum {
 	GATEWAY_STALL,
 	GATEWAY_HALF,
 	GATEWAY_CREDENTIALS,
+	GATEWAY_SWALLOW,
 	GATEWAY_CLOSE,
 	GATEWAY_SKEW
 };
@@ -150,7 +151,7 @@ static int one_gateway(const struct order *o, unsigned i)
 
 	switch (o->cmd->value) {
 	case GATEWAY_OK:
-		bad->stalled = bad->credentials = false;
+		bad->stalled = bad->credentials = bad->swallows = false;
 		bad->close_step = 0;
 		bad->skew_s = 0;
 		bad->spoil = SPOIL_NOT;
@@ -163,6 +164,7 @@ static int one_gateway(const struct order *o, unsigned i)
 	case GATEWAY_HALF: gateway_half_open(g); return 0;
 	case GATEWAY_SKEW: bad->skew_s = (int64_t)o->num[0]; return 0;
 	case GATEWAY_CREDENTIALS: bad->credentials = true; return 0;
+	case GATEWAY_SWALLOW: bad->swallows = true; return 0;
 	case GATEWAY_CLOSE: bad->close_step = (unsigned)o->num[0]; return 0;
 	}
 	return 0;
@@ -299,6 +301,8 @@ static const struct command commands[] = {
 	{ "gateway skew", "SECONDS [N]", "its clock is ahead", 1, 2, gateways, GATEWAY_SKEW },
 	{ "gateway credentials", "[N]", "wants to be paid by new connections", 0, 1, gateways,
 	  GATEWAY_CREDENTIALS },
+	{ "gateway swallow", "[N]", "says that it sends what it gets, and does not", 0, 1, gateways,
+	  GATEWAY_SWALLOW },
 	{ "gateway close", "STEP [N]", "closes new connections at step 1..4 of the handshake", 1, 2, gateways,
 	  GATEWAY_CLOSE },
 	{ "gateway flip", "[N]", "turns bits of what it pushes", 0, 1, gateways_spoil, SPOIL_FLIP },

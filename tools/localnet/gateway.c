@@ -13,9 +13,10 @@
  * replaced when its socket has not answered, that is: a login while a session is open is refused, as with a
  * live old session (gateway.md 10).
  *
- * Misbehaviour (node_info.bad): closing at a chosen handshake step, enforcing credentials; stalled, nothing
- * that comes over websockets is looked at and nothing is sent on them. Stopped, it does not listen, its
- * sessions are gone and packets to it vanish; who is registered is kept, as a real gateway keeps it on disk.
+ * Misbehaviour (node_info.bad): closing at a chosen handshake step, enforcing credentials, swallowing
+ * packets; stalled, nothing that comes over websockets is looked at and nothing is sent on them. Stopped, it
+ * does not listen, its sessions are gone and packets to it vanish; who is registered is kept, as a real
+ * gateway keeps it on disk.
  */
 #include "tools/localnet/gateway.h"
 
@@ -346,7 +347,7 @@ static void on_binary(void *owner, uint8_t *msg, size_t len)
 		ws_close(s->conn, true);
 		return;
 	}
-	if (out & GWS_FORWARD)
+	if ((out & GWS_FORWARD) && !s->gw->info->bad.swallows)
 		node_send(s->gw->node, &m.next_hop, m.packet, m.packet_len, m.rotation, 0);
 	if (out & GWS_SEND)
 		send_text(s, s->gw->text);

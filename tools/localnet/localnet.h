@@ -70,6 +70,7 @@ struct misbehaviour {	     /* of one node */
 	bool dead;	     /* packets to it vanish */
 	uint64_t slow_us;    /* each packet waits so much longer here */
 	bool stalled;	     /* gateway: connections stay, nothing is said or done on them */
+	bool swallows;	     /* gateway: says of each packet that it was sent, and sends none */
 	int64_t skew_s;	     /* gateway: its clock is so much ahead */
 	bool credentials;    /* gateway: wants to be paid */
 	unsigned close_step; /* gateway: 0 none; 1 version query, 2 first handshake message, 3 second, 4
