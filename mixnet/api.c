@@ -161,6 +161,15 @@ static void complete(struct api *a)
 	give(a, 0, t);
 }
 
+/* A server that takes no notice of the page gives the first one again (SPEC bootstrap.md 4.1). */
+static bool repeats(const struct api_skimmed *s, size_t before)
+{
+	for (size_t i = 0; i < before && before < s->n; i++)
+		if (!memcmp(s->node[i].identity, s->node[before].identity, sizeof(s->node[i].identity)))
+			return true;
+	return false;
+}
+
 static int digest(struct api *a, const char *body, size_t len)
 {
 	size_t skipped = 0, before = a->skimmed.n, seen = a->described;
@@ -178,6 +187,8 @@ static int digest(struct api *a, const char *body, size_t len)
 	case SKIMMED:
 		r = api_parse_skimmed(&a->skimmed, body, len, &skipped);
 		a->page++;
+		if (repeats(&a->skimmed, before))
+			a->skimmed.n = before;
 		if (r == 0 && a->skimmed.n + skipped < a->skimmed.total && a->skimmed.n > before &&
 		    a->page < PAGES_MAX)
 			break;

@@ -575,6 +575,6 @@ void bridge_free(struct bridge *b)
 	free_topologies(b);
 	loop_timer_stop(&b->linger);
 	list_remove(&b->notify.node);
-	explicit_bzero(&b->me, sizeof(b->me));
+	explicit_bzero(b, sizeof(*b)); /* keys, and SURBs in messages */
 	free(b);
 }

@@ -175,8 +175,8 @@ static void silent_directory(void **state)
 
 /* A directory of three nodes whose two lists are of different epochs for the first rounds. */
 struct changing {
-	struct fix *f;
 	unsigned rounds, changed_at; /* the lists agree from this round on; 0: never */
+	unsigned total, pages;	     /* what it says how many nodes there are; answers with nodes */
 	char key[3][BASE58_KEY_TEXT];
 };
 
@@ -201,7 +201,9 @@ static void changing_get(void *owner, const char *path, int *ret_status, char **
 	} else {
 		n = (size_t)snprintf(json, sizeof(json),
 				     "{\"metadata\":{\"absolute_epoch_id\":10,\"rotation_id\":1},\"nodes\":"
-				     "{\"pagination\":{\"total\":3},\"data\":[");
+				     "{\"pagination\":{\"total\":%u},\"data\":[",
+				     c->total);
+		c->pages++;
 		for (int i = 0; i < 3; i++)
 			n += (size_t)snprintf(json + n, sizeof(json) - n,
 					      "%s{\"node_id\":%d,\"ed25519_identity_pubkey\":\"%s\","
@@ -230,11 +232,10 @@ static void fetched_some(void *owner, int err, struct topology *topo, const stru
 	api_topology_free(topo);
 }
 
-static void between_epochs(void **state)
+/* A fetch from one such directory. */
+static void fetch_changing(struct fix *f, struct changing *c, uint64_t us)
 {
-	struct fix *f = *state;
-	struct changing c = { .f = f };
-	const struct ws_server_ops ops = { .get = changing_get, .owner = &c };
+	const struct ws_server_ops ops = { .get = changing_get, .owner = c };
 	struct network net = { .n_api = 1, .allow_plain_ws = true };
 	struct addr at, there;
 	char text[ADDR_TEXT];
@@ -245,7 +246,7 @@ static void between_epochs(void **state)
 		uint8_t pk[32], sk[64], seed[32] = { i };
 
 		prim_ed25519_keypair(pk, sk, seed);
-		base58_encode(c.key[i], sizeof(c.key[i]), pk, sizeof(pk));
+		base58_encode(c->key[i], sizeof(c->key[i]), pk, sizeof(pk));
 	}
 	addr_parse_ip(&at, "127.0.0.1");
 	s = ws_listen(f->ws, &at, &there, 4096, &ops);
@@ -253,31 +254,45 @@ static void between_epochs(void **state)
 	snprintf(net.api[0], sizeof(net.api[0]), "http://%s/", addr_text(&there, text));
 	api = api_new(f->loop, f->ws, &net);
 	assert_non_null(api);
-	/* once more at once (versions.md 5), then after a while */
-	c.changed_at = 3;
-	loop_update_now(f->loop);
-	api_fetch(api, false, loop_now(f->loop) + 20 * US_PER_S, fetched_some, f);
-	until_done(f);
-	assert_int_equal(f->err, 0);
-	assert_int_equal(f->status, 3);
-	assert_int_equal(c.rounds, 3);
-	/* for good: when the time is over it is said */
-	c.rounds = c.changed_at = 0;
 	f->done = false;
 	loop_update_now(f->loop);
-	api_fetch(api, false, loop_now(f->loop) + US_PER_S, fetched_some, f);
+	api_fetch(api, false, loop_now(f->loop) + us, fetched_some, f);
 	until_done(f);
-	assert_int_equal(f->err, -EAGAIN);
-	assert_int_equal(c.rounds, 2);
 	api_free(api);
 	ws_server_free(s);
+}
+
+/* Once more at once (versions.md 5), then after a while; when the time is over it is said. */
+static void between_epochs(void **state)
+{
+	struct changing c = { .total = 3, .changed_at = 3 }, never = { .total = 3 };
+
+	fetch_changing(*state, &c, 20 * US_PER_S);
+	assert_int_equal(((struct fix *)*state)->err, 0);
+	assert_int_equal(((struct fix *)*state)->status, 3);
+	assert_int_equal(c.rounds, 3);
+	fetch_changing(*state, &never, US_PER_S);
+	assert_int_equal(((struct fix *)*state)->err, -EAGAIN);
+	assert_int_equal(never.rounds, 2);
+}
+
+/* It counts more nodes than it gives, and gives the same page whichever is asked for. */
+static void one_page(void **state)
+{
+	struct changing c = { .total = 5, .changed_at = 1 };
+
+	fetch_changing(*state, &c, 20 * US_PER_S);
+	assert_int_equal(((struct fix *)*state)->err, 0);
+	assert_int_equal(((struct fix *)*state)->status, 3);
+	assert_int_equal(c.pages, 2);
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { T(server_ends), T(silent_directory), T(between_epochs) };
+	const struct CMUnitTest tests[] = { T(server_ends), T(silent_directory), T(between_epochs),
+					    T(one_page) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
