@@ -312,7 +312,6 @@ static err_t on_connected(void *arg, struct tcp_pcb *pcb, err_t err)
 	c->bits = (c->bits & ~(unsigned)CONNECTING) | CONNECTED;
 	c->sock.state = CTL_CONNECTED;
 	device_tune(pcb);
-	c->mss = pcb->mss;
 	rcvwin_init(&c->win, pcb, loop_now(c->sock.all->loop));
 	device_from_lwip(&c->sock.local, &pcb->local_ip, pcb->local_port);
 	loop_timer_stop(&c->timer);
@@ -417,7 +416,6 @@ static void pump_out(struct conn *c)
 
 	if (!(c->bits & CONNECTED) || !c->pcb || c->sock.fd < 0)
 		return;
-	c->pcb->mss = c->mss; /* lwIP takes another from any segment, and does not survive a smaller one */
 	while (c->readable) {
 		room = room_of(c);
 		if (!room)

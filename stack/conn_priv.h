@@ -42,7 +42,6 @@ struct conn {
 	struct pbuf *rx[RX_MAX]; /* ring, for the program */
 	unsigned rx_first, rx_n;
 	struct rcvwin win;
-	uint16_t mss; /* what the SYNs agreed on */
 	bool readable, nodelay, keepalive;
 	int keep_idle_s, keep_intvl_s, keep_cnt, sndbuf, user_timeout_ms;
 	uint32_t acked; /* as on_poll() saw it last, and when nothing was late */

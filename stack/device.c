@@ -40,6 +40,7 @@
 
 #define PACKET_MAX 1600
 #define RTO_MAX_MS 120000
+#define LEFT_MAX_MS 1800000
 #define DEFAULT_MTU 1420
 #define HELD_PACKETS 32	       /* beyond, the oldest is dropped */
 #define HELD_US (5 * US_PER_S) /* what resolvers wait: then they have asked again, or given up */
@@ -87,6 +88,21 @@ u32_t stack_tcp_isn(const ip_addr_t *local_ip, u16_t local_port, const ip_addr_t
 	(void)remote_ip;
 	(void)remote_port;
 	return rng_u32(dev.rng);
+}
+
+/*
+ * lwIP takes a maximum segment size from any segment. A smaller one than that of the segments it has made
+ * ends the process. Of what options it knows none counts outside of SYNs, so there are none. options: bytes
+ * of them, here: right behind the header; the others are in the next buffer.
+ */
+err_t stack_tcp_in(struct tcp_hdr *hdr, u16_t options, u16_t here, u8_t *rest)
+{
+	if (TCPH_FLAGS(hdr) & TCP_SYN)
+		return ERR_OK;
+	memset(hdr + 1, LWIP_TCP_OPT_EOL, here);
+	if (rest)
+		memset(rest, LWIP_TCP_OPT_EOL, (size_t)(options - here));
+	return ERR_OK;
 }
 
 /* ---- addresses ---- */
@@ -578,16 +594,22 @@ static void bound_rto(struct tcp_pcb *t, uint64_t rtt_us)
 		t->rto = RTO_MAX_MS / TCP_SLOW_INTERVAL;
 }
 
-/* Before lwIP's timers run. It goes on asking for a window after the byte that asked was taken, the last one;
- * and ends the process over it. */
+/*
+ * Before lwIP's timers run. It goes on asking for a window after the byte that asked was taken, the last one;
+ * and ends the process over it. By acknowledgements that are lies it can be brought to wait for ever with
+ * what a program left: not longer than half an hour (Linux gives up after 8 to 25 minutes).
+ */
 static void mend_timers(void)
 {
 	uint64_t rtt_us = device_rtt();
 
-	for (struct tcp_pcb *t = tcp_active_pcbs; t; t = t->next) {
+	for (struct tcp_pcb *t = tcp_active_pcbs, *next; t; t = next) {
+		next = t->next;
 		bound_rto(t, rtt_us);
 		if (!t->unsent)
 			t->persist_backoff = 0;
+		if (t->flags & TF_RXCLOSED && tcp_ticks - t->tmr > LEFT_MAX_MS / TCP_SLOW_INTERVAL)
+			tcp_abort(t);
 	}
 }
 

@@ -85,5 +85,6 @@
 
 #define LWIP_HOOK_FILENAME "lwip_hooks.h"
 #define LWIP_HOOK_TCP_ISN stack_tcp_isn
+#define LWIP_HOOK_TCP_INPACKET_PCB(pcb, hdr, len, len1, opt2, p) stack_tcp_in(hdr, len, len1, opt2)
 
 #endif
