@@ -32,7 +32,7 @@
 #define KEY_LIFE_DEFAULT_US (UINT64_C(25) * 3600 * US_PER_S)
 #define STEADY_US (300 * US_PER_S) /* a session that lasted so long says nothing bad about its exit */
 #define LOSS_SAMPLE 256		   /* packets, until what came back is counted */
-#define USELESS_US (6 * US_PER_S)  /* without an acknowledgement, of a gateway just opened */
+#define USELESS_US (8 * US_PER_S)  /* without an acknowledgement, of a gateway just opened */
 #define USELESS_SAMPLE 64
 #define LOSS_REFRESH_US (30 * US_PER_S)
 #define MTU_LIMIT IPR_MTU_MAX

@@ -117,7 +117,7 @@ def networks():
 def gateways():
     """Some take packets and send none. Whether a bad one is drawn first is chance; five times not is one in a thousand."""
     with w.World(["--fault", "gateway swallow"], web=False, dns=False) as net:
-        case("gateway that sends nothing on (6 s)", [w.RUN, "--api", net.api, "true"], 125, seconds=20, says="came back")
+        case("gateway that sends nothing on (8 s)", [w.RUN, "--api", net.api, "true"], 125, seconds=20, says="came back")
     faults = sum((["--fault", f"gateway swallow {i}"] for i in (2, 3, 4)), [])
     with w.World(["--gateways", "4", *faults], web=False, dns=False) as net:
         for _ in range(5):
