@@ -292,11 +292,13 @@ static void on_text(void *owner, const char *msg, size_t len)
 {
 	struct gw_sock *s = owner;
 	struct gw_link *l = s->link;
+	enum gw_state before;
 	size_t out_len = 0;
 	int bits;
 
 	if (!l)
 		return;
+	before = l->gw.state;
 	l->heard_us = loop_now(l->loop);
 	bits = gw_client_text(&l->gw, msg, len, l->text, sizeof(l->text), &out_len);
 	if (bits < 0 && l->gw.state == GW_OPEN) {
@@ -316,7 +318,7 @@ static void on_text(void *owner, const char *msg, size_t len)
 		log_debug("gateway says: %s", l->gw.error);
 	if (bits & GW_OUT_SEND)
 		send_text(l, out_len);
-	if (!l->opened)
+	if (!l->opened && l->gw.state != before) /* small talk is no step */
 		loop_timer_set(&l->timer, l->heard_us + STEP_US);
 	after_text(l, bits);
 }

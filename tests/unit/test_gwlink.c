@@ -39,6 +39,7 @@ struct fix {
 	bool knows;
 	struct ws_conn *conn;
 	const char *login_error, *claim_answer, *packet_answer;
+	bool chats; /* instead of the answer to the first question */
 	unsigned logins, registrations, claims, packets;
 	/* client */
 	struct nym_self me;
@@ -103,6 +104,8 @@ static void gateway_text(void *owner, const char *msg, size_t len)
 	memcpy(in, msg, len);
 	in[len] = 0;
 	f->registrations += strstr(in, "supportedProtocol") != NULL;
+	if (f->chats)
+		return;
 	if (strstr(in, "authenticateV2")) {
 		f->logins++;
 		if (f->login_error) {
@@ -299,6 +302,24 @@ static void still_there(void **state)
 	assert_int_equal(f->registrations, 1);
 }
 
+/* It keeps talking and never answers: that is no reason to stay. */
+static void small_talk(void **state)
+{
+	struct fix *f = *state;
+
+	f->chats = true;
+	gw_link_open(&f->link);
+	for (int i = 0; i < 20 && !f->lost; i++) {
+		f->clock.us += US_PER_S;
+		for (int j = 0; j < 20; j++)
+			turn(f);
+		if (f->conn && !f->lost)
+			say(f, "{\"type\":\"weather\",\"text\":\"fine\"}");
+	}
+	assert_int_equal(f->lost, 1);
+	assert_int_equal(f->how, GW_LOST_REFUSED);
+}
+
 /* Whatever the words: an error is the claim's answer when nothing else was asked. */
 static void claim_refused(void **state)
 {
@@ -431,9 +452,9 @@ static void gateway_moves(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { T(logins_refused),	T(still_there),	   T(claim_refused),
-					    T(nothing_granted), T(little_granted), T(claim_fails_later),
-					    T(nonsense),	T(gateway_moves) };
+	const struct CMUnitTest tests[] = { T(logins_refused),	  T(still_there),     T(small_talk),
+					    T(claim_refused),	  T(nothing_granted), T(little_granted),
+					    T(claim_fails_later), T(nonsense),	      T(gateway_moves) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
