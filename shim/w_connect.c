@@ -235,10 +235,11 @@ static int again(int fd, struct sock *s, const struct sockaddr *sa, socklen_t le
 			return -EISCONN;
 		sock_flags(s, 0, SOCK_CONNECTING);
 		return 0;
-	case CTL_CLOSED: break;
+	case CTL_FAILED: break; /* told or not: another program, or the cache, may not know */
+	case CTL_CLOSED:
+		if (!(s->flags & SOCK_CONNECTING))
+			return -EISCONN;
 	}
-	if (!(s->flags & SOCK_CONNECTING))
-		return -EISCONN;
 	r = sock_take_error(fd, s);
 	sock_flags(s, SOCK_FAILED, SOCK_CONNECTING);
 	return r ? -r : -ECONNABORTED;

@@ -149,7 +149,7 @@ static void close_end(struct conn *c)
 	loop_timer_set(&c->timer, loop_now(c->sock.all->loop) + CLOSED_US);
 	fd_close(&c->prog_fd);
 	fd_close(&c->sock.fd);
-	c->sock.state = CTL_CLOSED;
+	c->sock.state = c->bits & CONNECTED ? CTL_CLOSED : CTL_FAILED;
 }
 
 static void clean_close(struct conn *c)

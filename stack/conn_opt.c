@@ -33,7 +33,7 @@ void conn_apply_options(struct conn *c)
 int conn_setopt(struct conn *c, int level, int name, int value)
 {
 	if (level == IPPROTO_IPV6 && name == IPV6_V6ONLY && c->sock.state != CTL_FRESH &&
-	    c->sock.state != CTL_CLOSED)
+	    c->sock.state != CTL_FAILED)
 		return EINVAL;
 	if (level == SOL_SOCKET && name == SO_KEEPALIVE) {
 		c->keepalive = value != 0;

@@ -88,7 +88,14 @@ enum ctl_op {
 enum ctl_kind { CTL_STREAM = 1, CTL_DGRAM = 2, CTL_ICMP = 3 };
 
 /* Life of a socket as the program may know it. */
-enum ctl_state { CTL_FRESH, CTL_BOUND, CTL_CONNECTING, CTL_CONNECTED, CTL_CLOSED /* failed or over */ };
+enum ctl_state {
+	CTL_FRESH,
+	CTL_BOUND,
+	CTL_CONNECTING,
+	CTL_CONNECTED,
+	CTL_FAILED, /* a stream that never was connected */
+	CTL_CLOSED, /* one that was */
+};
 
 /* Answers of RESOLVE and REVERSE, besides errno in result. */
 enum ctl_dns {

@@ -207,7 +207,7 @@ static void *stream_thread(void *arg)
 	usleep(delay_ms * 1000);
 	err = connect_kernel(s);
 	if (err) {
-		set_error(s, err, CTL_CLOSED);
+		set_error(s, err, CTL_FAILED);
 		fd_close(&s->program_fd);
 		drop_fd(s, &s->tunnel_fd);
 		drop_fd(s, &s->kernel_fd);
@@ -222,7 +222,7 @@ static void *stream_thread(void *arg)
 		recv(s->tunnel_fd, &byte, 1, MSG_DONTWAIT); /* the lag byte: a clean end */
 	else if (err == ECONNRESET || err == ECANCELED)
 		setsockopt(s->kernel_fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
-	set_error(s, err, CTL_CLOSED);
+	set_error(s, err, CTL_FAILED);
 	drop_fd(s, &s->tunnel_fd);
 	drop_fd(s, &s->kernel_fd);
 	free(r);
@@ -368,7 +368,7 @@ static void begin(struct stand *s)
 	if (r == -EAGAIN)
 		return;
 	s->gate = r;
-	s->state = r < 0 ? CTL_CLOSED : CTL_CONNECTING;
+	s->state = r < 0 ? CTL_FAILED : CTL_CONNECTING;
 	if (r < 0)
 		drop_fd(s, &s->tunnel_fd);
 	else

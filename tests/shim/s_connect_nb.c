@@ -4,10 +4,11 @@
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/select.h>
+#include <sys/wait.h>
 
 #include "t.h"
 
-enum { WAIT_MS = 3000, QUIET_MS = 100 };
+enum { WAIT_MS = 3000, QUIET_MS = 100, OTHERS = 10000 };
 
 static int by_poll(int fd)
 {
@@ -150,11 +151,54 @@ static void retry(void)
 	close(fd);
 }
 
-int main(void)
+/* Another program, which has only the descriptor, asks for the outcome. */
+static void over_exec(const char *self, const char *port)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	char number[16];
+	pid_t pid;
+
+	printf("-- asked after exec, %s\n", port);
+	SAY("connect", t_connect(fd, port));
+	t_poll(fd, POLLOUT, strcmp(port, "T_HANG") ? WAIT_MS : 100);
+	snprintf(number, sizeof(number), "%d", fd);
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0) {
+		execl(self, self, number, port, NULL);
+		_exit(99);
+	}
+	waitpid(pid, NULL, 0);
+	close(fd);
+}
+
+/* The same program, after it has had many other sockets. */
+static void after_others(void)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), pair[2];
+
+	printf("-- asked after many others\n");
+	SAY("connect", t_connect(fd, "T_CLOSED"));
+	t_poll(fd, POLLOUT, WAIT_MS);
+	for (int i = 0; i < OTHERS; i++) {
+		if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) < 0 || write(pair[0], "x", 1) != 1)
+			break;
+		close(pair[0]);
+		close(pair[1]);
+	}
+	SAY("connect", t_connect(fd, "T_CLOSED"));
+	close(fd);
+}
+
+int main(int argc, char **argv)
 {
 	static const char *const how[] = { "poll",	     "select",		"epoll lt before",
 					   "epoll lt after", "epoll et before", "epoll et after" };
 
+	if (argc == 3) {
+		SAY("connect", t_connect(atoi(argv[1]), argv[2]));
+		return 0;
+	}
 	for (size_t i = 0; i < sizeof(how) / sizeof(how[0]); i++) {
 		one(how[i], "T_ECHO");
 		one(how[i], "T_CLOSED");
@@ -167,6 +211,9 @@ int main(void)
 	SAY("shutdown", shutdown(fd, SHUT_RDWR));
 	close(fd);
 	retry();
+	over_exec(argv[0], "T_CLOSED");
+	over_exec(argv[0], "T_HANG");
+	after_others();
 	if (secure_getenv("T_NOWHERE")) {
 		nowhere(secure_getenv("T_NOWHERE"));
 		timed_out();

@@ -708,7 +708,7 @@ static void test_gate_in_pieces(void **state)
 	assert_true(write(pair[0], buf, sizeof(buf)) > 0);
 	turn();
 	assert_int_equal(conn_sock(c)->state, CTL_CONNECTED);
-	assert_int_equal(conn_sock(other)->state, CTL_CLOSED);
+	assert_int_equal(conn_sock(other)->state, CTL_FAILED);
 	assert_int_equal(conn_sock(other)->error, EPROTO);
 	close(pair[0]);
 	close(pair2[0]);

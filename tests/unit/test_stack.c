@@ -447,7 +447,7 @@ static void refused_at_once(void **state)
 	up(f, FIRST);
 	ask_begin(f, "10.0.0.1");
 	rep = status(f);
-	assert_int_equal(rep.state, CTL_CLOSED);
+	assert_int_equal(rep.state, CTL_FAILED);
 	assert_int_equal(rep.value, ENETUNREACH);
 	assert_int_equal(getsockopt(f->fd, SOL_SOCKET, SO_ERROR, &err, &(socklen_t){ sizeof(err) }), 0);
 	assert_int_equal(err, ECONNRESET);
