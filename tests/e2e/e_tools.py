@@ -118,7 +118,7 @@ def running(net):
     command = children(p.pid) if wait_for(lambda: children(p.pid)) else []
     expect("an alarm that was set before ends the command", p.wait(PATIENCE) == 128 + signal.SIGALRM, p.returncode)
     expect("and nothing stays behind", command and not pathlib.Path(f"/proc/{command[0]}").exists(), command)
-    p = subprocess.Popen(net.run_argv(sys.executable, "-c", "import os; os.kill(os.getpid(), 19)\n" + TALK))
+    p = subprocess.Popen(net.run_argv(sys.executable, "-c", "import os; os.kill(os.getpid(), 19)"))
     stopped = wait_for(lambda: children(p.pid) and state(children(p.pid)[0]) == "T")
     time.sleep(0.3)
     expect("a command that somebody stops leaves the tunnel running", stopped and state(p.pid) != "T", state(p.pid))

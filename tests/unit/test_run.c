@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,6 +19,7 @@
 #include "stack/statsfile.h"
 #include "tools/run/options.h"
 #include "tools/run/paths.h"
+#include "tools/run/progress.h"
 
 #define ARGS_MAX 16
 
@@ -404,14 +406,53 @@ static void statistics(void **state)
 	assert_int_equal(statsfile_write(file, &s), -2);
 }
 
+/* What a terminal shows of a bootstrap that was seen in these states. */
+static void shown(const enum bridge_state *states, size_t n, const char *want)
+{
+	struct bridge_stats s = { .bootstrap_us = 2100000 };
+	struct progress p;
+	int out = memfd_create("terminal", MFD_CLOEXEC), kept = dup(STDERR_FILENO);
+	char got[200] = "";
+
+	progress_init(&p, true);
+	p.on = true;
+	dup2(out, STDERR_FILENO);
+	for (size_t i = 0; i < n; i++) {
+		s.state = states[i];
+		progress_update(&p, &s);
+	}
+	fflush(stderr);
+	dup2(kept, STDERR_FILENO);
+	assert_true(pread(out, got, sizeof(got) - 1, 0) >= 0);
+	assert_string_equal(got, want);
+	close(out);
+	close(kept);
+}
+
+static void progress(void **state)
+{
+	static const enum bridge_state all[] = { BRIDGE_DIRECTORY, BRIDGE_GATEWAY,	BRIDGE_EXIT,
+						 BRIDGE_READY,	   BRIDGE_RECONNECTING, BRIDGE_READY },
+				       again[] = { BRIDGE_DIRECTORY, BRIDGE_EXIT, BRIDGE_GATEWAY,
+						   BRIDGE_READY },
+				       failed[] = { BRIDGE_GATEWAY, BRIDGE_FAILED };
+
+	shown(all, 6, "smolmix: api, gateway, exit, ready in 2.1 s\n");
+	shown(all + 1, 3, "smolmix: api, gateway, exit, ready in 2.1 s\n");
+	shown(all + 3, 1, "smolmix: api, gateway, exit, ready in 2.1 s\n");
+	shown(again, 4, "smolmix: api, gateway, exit, gateway, exit, ready in 2.1 s\n");
+	shown(failed, 2, "smolmix: api, gateway\n");
+}
+
 int main(void)
 {
 	setenv("HOME", "/nonexistent", 1);
 	unsetenv("XDG_CONFIG_HOME");
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(accepted), cmocka_unit_test(refused),	   cmocka_unit_test(environment),
-		cmocka_unit_test(networks), cmocka_unit_test(ruled),	   cmocka_unit_test(configuration),
-		cmocka_unit_test(commands), cmocka_unit_test(private_dir), cmocka_unit_test(statistics),
+		cmocka_unit_test(accepted),	 cmocka_unit_test(refused),  cmocka_unit_test(environment),
+		cmocka_unit_test(networks),	 cmocka_unit_test(progress), cmocka_unit_test(ruled),
+		cmocka_unit_test(configuration), cmocka_unit_test(commands), cmocka_unit_test(private_dir),
+		cmocka_unit_test(statistics),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,7 +10,7 @@
 
 struct progress {
 	bool on;
-	enum bridge_state shown;
+	enum bridge_state shown, stage; /* as told; as named on the line */
 	struct host_way way;
 };
 
