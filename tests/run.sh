@@ -14,6 +14,7 @@
 #   tests/run.sh threads      tunnel and shim under ThreadSanitizer, AddressSanitizer, helgrind and memcheck
 set -u
 cd "$(dirname "$0")/.." || exit 1
+case "${1:-}" in -*) sed -n '3,/^set/s/^# \{0,1\}//p' tests/run.sh >&2 && exit 2 ;; esac
 setup=()
 case "${1:-}" in matrix | upstream | threads) setup=("--$1") ;; esac
 tools/setup.sh "${setup[@]}" || exit 1

@@ -260,10 +260,29 @@ def outputs(net, tmp):
                      [w.LOCALNET, "--version"]):
             p = subprocess.run(argv, stdout=full, stderr=subprocess.PIPE, text=True, timeout=PATIENCE, check=False)
             expect(f"{argv[0].name} {' '.join(argv[1:])} >/dev/full", p.returncode and p.stderr.count("\n") == 1, p)
+    for script in ("tools/setup.sh", "tools/demo.sh", "tests/run.sh"):
+        p = subprocess.run([w.ROOT / script, "--help"], capture_output=True, text=True, timeout=PATIENCE, check=False)
+        expect(f"{script} --help does nothing but say what it does",
+               p.returncode == 2 and not p.stdout and script in p.stderr, p)
     link = tmp / "null"
     link.symlink_to("/dev/null")
     p = net.run("true", options=["--stats-json", link])
     expect("--stats-json where there is no regular file", p.returncode == 125 and link.is_symlink(), p)
+
+
+def without_root(tmp):
+    """Packages are missing and this is not root: they are named, and nothing is done."""
+    fake = tmp / "fake"
+    fake.mkdir()
+    for name, text in (("id", "echo 1000"), ("apt-get", f"touch {tmp}/asked"), ("ninja", f"touch {tmp}/asked"),
+                       ("dpkg-query", 'case "$*" in *unbound*) exit 1 ;; esac; exec /usr/bin/dpkg-query "$@"')):
+        (fake / name).write_text(f"#!/bin/sh\n{text}\n")
+        (fake / name).chmod(0o755)
+    env = {**os.environ, "PATH": f"{fake}:{os.environ['PATH']}"}
+    for script in ("tools/setup.sh", "tools/demo.sh", "tests/run.sh"):
+        p = subprocess.run([w.ROOT / script], env=env, capture_output=True, text=True, timeout=PATIENCE, check=False)
+        expect(f"{script} names what is missing and stops", p.returncode == 1 and p.stderr.count("\n") == 1 and
+               "apt-get install" in p.stderr and " unbound" in p.stderr and not (tmp / "asked").exists(), p)
 
 
 def moved(net, tmp):
@@ -392,6 +411,7 @@ def main():
         nested(net)
         scripts(net, tmp)
         outputs(net, tmp)
+        without_root(tmp)
         moved(net, tmp)
     return 1 if bad else 0
 
