@@ -309,11 +309,11 @@ static int run(struct run *r)
 	if (code)
 		return code;
 	lift_limit();
-	progress_init(&r->progress, r->opt.quiet);
+	progress_init(&r->progress, r->opt.quiet || r->opt.verbose); /* the log has lines of its own for it */
 	if (r->opt.localnet) {
 		if (localnet_start(&r->localnet, &r->opt.tunnel.network, line, sizeof(line)) < 0)
 			return cannot(line);
-		if (r->progress.on)
+		if (!r->opt.quiet && isatty(STDERR_FILENO))
 			fputs("smolmix: local test network, no anonymity\n", stderr);
 	}
 	code = start_tunnel(r);

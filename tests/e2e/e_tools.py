@@ -219,6 +219,9 @@ def keys(net):
     out, status = terminal([*run, "sh", "-c", "echo started; exec sleep 60"], b"started", b"\x03")
     expect("Ctrl-C ends the command", os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGINT, (out, status))
     expect("progress on a terminal", re.match(r"smolmix: api, gateway, exit, ready in [0-9.]+ s\r\nstarted\r\n", out), out)
+    out, status = terminal([*run, "-v", "sh", "-c", "echo started; exec sleep 60"], b"started", b"\x03")
+    lines = out.split("\r\n")
+    expect("-v on a terminal has whole lines", "smolmix-run: tunnel: ready" in lines and "started" in lines, lines)
     out, status = terminal([*run, "timeout", "60", "sh", "-c", "echo started; exec sleep 60"], b"started", b"\x03")
     expect("also a command in a process group of its own", os.WIFSIGNALED(status), (out, status))
     out, status = terminal([*run, "sh", "-c", "trap 'echo caught; exit 7' INT; echo started; sleep 60 & wait"],
