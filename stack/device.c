@@ -446,6 +446,18 @@ static bool take_icmp(const uint8_t *p, size_t len)
 	return true;
 }
 
+/* Extension headers that nobody sends through an exit are not for lwIP, which reads past their end. Fragments
+ * of what we use are. */
+static bool plain6(const uint8_t *p, size_t len)
+{
+	uint8_t next = p[6];
+	size_t payload = (size_t)(p[4] << 8 | p[5]);
+
+	if (next == IPPROTO_FRAGMENT)
+		return payload >= 8 && len >= 48 && (p[40] == IPPROTO_UDP || p[40] == IPPROTO_TCP);
+	return next == IPPROTO_UDP || next == IPPROTO_TCP || next == IPPROTO_ICMPV6;
+}
+
 static bool for_us(const uint8_t *p, size_t len)
 {
 	if (len < 20 || len > PACKET_MAX)
@@ -453,7 +465,8 @@ static bool for_us(const uint8_t *p, size_t len)
 	if (p[0] >> 4 == 4)
 		return (size_t)(p[0] & 15) * 4 >= 20 && (size_t)(p[0] & 15) * 4 <= len && dev.ip4.family &&
 		       !memcmp(p + 16, dev.ip4.ip, 4);
-	return p[0] >> 4 == 6 && len >= 40 && dev.ip6.family && !memcmp(p + 24, dev.ip6.ip, 16);
+	return p[0] >> 4 == 6 && len >= 40 && dev.ip6.family && !memcmp(p + 24, dev.ip6.ip, 16) &&
+	       plain6(p, len);
 }
 
 static void link_recv(void *up, const uint8_t *pkt, size_t len)

@@ -419,6 +419,31 @@ static void no_family(void **state)
 	end();
 }
 
+/* IPv6 with extension headers, which end behind the packet: dropped here, lwIP reads on. ICMP behind one is
+ * not answered, and a fragment of nothing is none. */
+static void extension_headers(void **state)
+{
+	static const struct {
+		uint8_t next, first, length, payload;
+	} odd[] = {
+		{ 0, 17, 200, 8 }, { 60, 17, 200, 8 }, { 43, 17, 200, 8 }, { 60, 58, 0, 16 },
+		{ 44, 58, 0, 16 }, { 44, 60, 0, 16 },  { 44, 17, 0, 4 },   { 59, 0, 0, 8 },
+	};
+	const struct addr own = device_addr(6);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++) {
+		uint8_t pkt[56] = { 0x60, 0, 0, 0, 0, odd[i].payload, odd[i].next, 64, 0x20 };
+		uint64_t before = device_dropped();
+
+		memcpy(pkt + 24, own.ip, 16);
+		pkt[40] = odd[i].first;
+		pkt[41] = odd[i].length;
+		rig.link.recv(rig.link.up, pkt, 40u + odd[i].payload);
+		assert_int_equal(device_dropped(), before + 1);
+	}
+}
+
 static void resolver_redirect(void **state)
 {
 	struct addr stub = { .family = 4, .port = 53, .ip = { 127, 0, 0, 53 } };
@@ -497,6 +522,7 @@ int main(void)
 		cmocka_unit_test(strangers),
 		cmocka_unit_test(unnamed_program),
 		cmocka_unit_test(no_family),
+		cmocka_unit_test(extension_headers),
 		cmocka_unit_test(resolver_redirect),
 		cmocka_unit_test(this_machine),
 	};
