@@ -384,7 +384,8 @@ static void describe(struct topo_node *n, const json_t *d)
 		topo_version_parse(&n->version, json_string_value(version), json_string_length(version));
 	if (json_is_string(ipr))
 		n->has_ipr = recipient_parse(&n->ipr, json_string_value(ipr), json_string_length(ipr)) == 0;
-	if (where && strlen(where) == 2)
+	/* It is printed: no control character, no blank. */
+	if (where && strlen(where) == 2 && strspn(where, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == 2)
 		memcpy(n->country, where, 3);
 }
 

@@ -342,7 +342,8 @@ static const char described_77[] =
 
 static void described(void **state)
 {
-	static const char *const where[][2] = { { "CH", "CH" }, { "CHE", "" }, { "", "" } };
+	static const char *const where[][2] = { { "CH", "CH" },	    { "CHE", "" }, { "", "" },
+						{ "\\u001bc", "" }, { "C ", "" },  { "\\u00e9", "" } };
 	struct api_skimmed s = { 0 };
 	size_t skipped = 0, total, n = 0;
 	char json[2048];
@@ -360,10 +361,10 @@ static void described(void **state)
 		assert_string_equal(s.node[0].country, where[i][1]);
 		api_skimmed_done(&s);
 	}
-	assert_true(n == 3 && total == 1);
+	assert_true(n == 6 && total == 1);
 	/* Nobody to describe. */
 	assert_int_equal(api_parse_described(&s, json, strlen(json), &total, &n), 0);
-	assert_true(n == 4 && !s.n);
+	assert_true(n == 7 && !s.n);
 }
 
 /* Nodes that nobody can use are left out, and nothing that one of them says spoils the list: members we do
