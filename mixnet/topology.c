@@ -246,3 +246,32 @@ const struct topo_node *topology_pick_exit(const struct topology *t, enum exit_c
 	f.not_gateway = NULL; /* the own gateway's exit is better than none */
 	return draw_exit(t, &f, rng);
 }
+
+static int better_exit(const void *a, const void *b)
+{
+	const struct topo_node *x = *(const struct topo_node *const *)a,
+			       *y = *(const struct topo_node *const *)b;
+
+	if (x->performance != y->performance)
+		return y->performance - x->performance;
+	if (x->version.major != y->version.major)
+		return y->version.major - x->version.major;
+	if (x->version.minor != y->version.minor)
+		return y->version.minor - x->version.minor;
+	if (x->version.patch != y->version.patch)
+		return y->version.patch - x->version.patch;
+	return memcmp(x->identity, y->identity, sizeof(x->identity));
+}
+
+size_t topology_list_exits(const struct topology *t, enum exit_choice how, const char *country,
+			   const struct topo_node **ret)
+{
+	const struct exit_filter f = { .how = how, .country = country };
+	size_t n = 0;
+
+	for (size_t i = 0; i < t->n; i++)
+		if (exit_weight(t, &t->node[i], &f))
+			ret[n++] = &t->node[i];
+	qsort(ret, n, sizeof(ret[0]), better_exit);
+	return n;
+}

@@ -86,5 +86,9 @@ enum exit_choice { EXIT_AUTO, EXIT_RANDOM, EXIT_COUNTRY };
 const struct topo_node *topology_pick_exit(const struct topology *t, enum exit_choice how,
 					   const char *country, const uint8_t own_gateway[32],
 					   const uint32_t *tried, size_t n_tried, struct rng *rng);
+/* All that may be drawn so, whatever has been tried, best first: by performance, then version, then identity.
+ * ret has room for t->n. Number. */
+size_t topology_list_exits(const struct topology *t, enum exit_choice how, const char *country,
+			   const struct topo_node **ret);
 
 #endif

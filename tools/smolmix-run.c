@@ -29,6 +29,7 @@
 #include "stack/tunnel.h"
 #include "tools/run/check.h"
 #include "tools/run/child.h"
+#include "tools/run/exits.h"
 #include "tools/run/guard.h"
 #include "tools/run/localnet.h"
 #include "tools/run/options.h"
@@ -328,6 +329,21 @@ static int printed(int code)
 		       : cannot_do("standard output", -errno, "send it elsewhere");
 }
 
+/* Signals are left as they are: Ctrl-C ends it at once. */
+static int list_exits(struct run *r)
+{
+	char line[1024];
+	int e = 0;
+
+	start_log(&r->opt);
+	if (r->opt.localnet)
+		e = localnet_start(&r->localnet, &r->opt.tunnel.network, line, sizeof(line));
+	if (e == 0)
+		e = exits_list(&r->opt.tunnel, line, sizeof(line));
+	localnet_stop(r->localnet);
+	return e < 0 ? cannot(line) : printed(0);
+}
+
 /* Ctrl-C ends loops of a shell only when what they run dies of it. */
 static void die_interrupted(void)
 {
@@ -355,6 +371,7 @@ int main(int argc, char **argv)
 	case OPTIONS_HELP: options_help(); return printed(0);
 	case OPTIONS_VERSION: puts("smolmix-run " SMOLMIX_VERSION); return printed(0);
 	case OPTIONS_CHECK: return printed(check_run());
+	case OPTIONS_LIST_EXITS: return list_exits(&r);
 	case OPTIONS_RUN: break;
 	}
 	start_log(&r.opt);

@@ -3,6 +3,7 @@
 """The programs as shells, scripts and other programs start them: descriptors, signals at each stage, a terminal's keys,
 output that cannot be written, an installation that was moved, what -v says."""
 import contextlib
+import json
 import os
 import pathlib
 import pty
@@ -314,6 +315,44 @@ def moved(net, tmp):
         completed(tmp / "second")
 
 
+def exits(tmp):
+    """--list-exits: a table that says what --exit takes, or one line why there is none."""
+    def listed(*options, out=subprocess.PIPE):
+        return subprocess.run([w.RUN, "--list-exits", *options], stdout=out, stderr=subprocess.PIPE, text=True,
+                              timeout=PATIENCE, check=False)
+
+    with w.World(["--exits", "3", "--gateways", "3"], web=False, dns=False) as net:
+        p = listed("--api", net.api)
+        header, *rows = [line.split() for line in p.stdout.splitlines()] or [[]]
+        expect("--list-exits: a header and the three exits, nothing else", (p.returncode, p.stderr) == (0, "") and
+               header == ["COUNTRY", "PERF%", "VERSION", "GATEWAY", "RECIPIENT"] and
+               sorted(r[4] for r in rows) == sorted(net.exits), p)
+        expect("each with the gateway of its address", all(len(r) == 5 and r[4].endswith("@" + r[3]) for r in rows), rows)
+        for row in rows:
+            p = net.run("true", options=["--exit", row[4], "--stats-json", tmp / "stats"])
+            expect("--exit takes what was listed", p.returncode == 0 and
+                   json.loads((tmp / "stats").read_text())["exit"] == row[4], p)
+        expect("--exit with an address lists all", len(listed("--api", net.api, "--exit", net.exit).stdout.splitlines()) == 4)
+        p = listed("--api", net.api, "--exit", "country:XX")
+        expect("a country without one", (p.returncode, p.stdout) == (125, "") and " in XX; " in p.stderr and
+               p.stderr.count("\n") == 1, p)
+        with open("/dev/full", "w") as full:
+            p = listed("--api", net.api, out=full)
+            expect("--list-exits >/dev/full", p.returncode == 125 and p.stderr.count("\n") == 1, p)
+        p = net.run(w.RUN, "--api", net.api, "--list-exits")
+        expect("--list-exits in a tunnel, as any program", p.stdout.split()[5:] == sum(rows, []), p)
+        with silent(net):
+            p = subprocess.Popen([w.RUN, "--api", net.api, "--list-exits"])
+            wait_for(lambda: asked(net))
+            p.send_signal(signal.SIGINT)
+            expect("SIGINT ends --list-exits", p.wait(PATIENCE) == -signal.SIGINT, p.returncode)
+    p = listed("--api", f"http://127.0.0.1:{w.free_port()}/")
+    expect("--list-exits without a directory", (p.returncode, p.stdout) == (125, "") and p.stderr.count("\n") == 1 and
+           "refused; " in p.stderr and "--api" in p.stderr, p)
+    p = listed("--localnet")
+    expect("--list-exits --localnet", (p.returncode, len(p.stdout.splitlines()), p.stderr) == (0, 2, ""), p)
+
+
 TALK = """
 import socket
 def talk(host, port):
@@ -414,6 +453,7 @@ def main():
         nested(net)
         scripts(net, tmp)
         outputs(net, tmp)
+        exits(tmp)
         without_root(tmp)
         moved(net, tmp)
     return 1 if bad else 0

@@ -79,6 +79,9 @@ static void accepted(void **state)
 	assert_int_equal(opt.action, OPTIONS_VERSION);
 	assert_int_equal(parse("--check"), 0);
 	assert_int_equal(opt.action, OPTIONS_CHECK);
+	assert_int_equal(parse("--list-exits --exit country:de"), 0); /* the network's options count */
+	assert_int_equal(opt.action, OPTIONS_LIST_EXITS);
+	assert_string_equal(opt.tunnel.exit_country, "DE");
 }
 
 static void refused(void **state)
@@ -117,6 +120,8 @@ static void refused(void **state)
 		"--config /nonexistent true",
 		"--config /tmp true",
 		"--localnet --api http://127.0.0.1:1/ true",
+		"--list-exits --exit nonsense",
+		"--list-exits=1",
 	};
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {

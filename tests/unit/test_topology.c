@@ -262,6 +262,33 @@ static void newer_exits_first(void **state)
 	assert_true(exit_drawn(&n, EXIT_RANDOM, NULL, none, 113));
 }
 
+/* What is listed is what may be drawn, older ones too; best first. */
+static void listed_exits(void **state)
+{
+	static const uint32_t all[] = { 110, 109, 114, 115 }, swiss[] = { 109, 115 };
+	const struct topo_node *got[NODES];
+	struct net n;
+
+	(void)state;
+	net_init(&n);
+	topo_version_parse(&n.node[9].version, "1.36.9", 6);
+	topo_version_parse(&n.node[10].version, "1.37.0", 6);
+	topo_version_parse(&n.node[11].version, "1.30.9", 6);
+	n.node[12].exit_ipr = false;
+	n.node[13].performance = 49;
+	n.node[14].performance = 99;
+	n.node[15].performance = 50;
+	topology_index(&n.t);
+	assert_int_equal(topology_list_exits(&n.t, EXIT_AUTO, NULL, got), 4);
+	for (size_t i = 0; i < 4; i++)
+		assert_int_equal(got[i]->id, all[i]);
+	assert_int_equal(topology_list_exits(&n.t, EXIT_RANDOM, NULL, got), 4);
+	assert_int_equal(topology_list_exits(&n.t, EXIT_COUNTRY, "CH", got), 2);
+	for (size_t i = 0; i < 2; i++)
+		assert_int_equal(got[i]->id, swiss[i]);
+	assert_int_equal(topology_list_exits(&n.t, EXIT_COUNTRY, "XX", got), 0);
+}
+
 /* AUTO goes by performance, RANDOM does not. */
 static void weights(void **state)
 {
@@ -289,7 +316,8 @@ int main(void)
 		cmocka_unit_test(versions),	     cmocka_unit_test(index_sorts_and_drops),
 		cmocka_unit_test(not_routable),	     cmocka_unit_test(routes_go_by_layer),
 		cmocka_unit_test(gateways),	     cmocka_unit_test(exits),
-		cmocka_unit_test(newer_exits_first), cmocka_unit_test(weights),
+		cmocka_unit_test(newer_exits_first), cmocka_unit_test(listed_exits),
+		cmocka_unit_test(weights),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -55,6 +55,12 @@ static const char *set_check(struct options *o, const char *value)
 	return NULL;
 }
 
+static const char *set_list_exits(struct options *o, const char *value)
+{
+	o->action = OPTIONS_LIST_EXITS;
+	return NULL;
+}
+
 /* -v raises the level by one; the environment gives it as a number. */
 static const char *set_verbose(struct options *o, const char *value)
 {
@@ -99,6 +105,7 @@ static const struct row own[] = {
 	{ 0, true, set_config,
 	  { "config", "FILE", "read these options from FILE (~/.config/smolmix.conf)", "name a file", NULL } },
 	{ 0, false, set_check, { "check", NULL, "say what this machine supports, and end", "", NULL } },
+	{ 0, false, set_list_exits, { "list-exits", NULL, "print the exits that --exit may name, best first, and end", "", NULL } },
 	{ 'v', true, set_verbose, { "verbose", NULL, "say more, how each connection ended; twice for destinations too", "use 0 to 3", NULL } },
 	{ 'q', false, set_quiet, { "quiet", NULL, "say nothing but why the command could not be run", "", NULL } },
 	{ 0, false, set_version, { "version", NULL, "print the version, and end", "", NULL } },
@@ -382,7 +389,8 @@ int options_parse(struct options *o, int argc, char **argv, char *err, size_t er
 
 	defaults(o);
 	r = from_command_line(o, argc, argv, &e);
-	if (r == 0 && o->action != OPTIONS_RUN) /* --help helps against what is wrong elsewhere, too */
+	/* --help helps against what is wrong elsewhere, too */
+	if (r == 0 && o->action != OPTIONS_RUN && o->action != OPTIONS_LIST_EXITS)
 		return 0;
 	config = o->config;
 	defaults(o);

@@ -12,7 +12,7 @@
 
 #include "stack/settings.h"
 
-enum options_action { OPTIONS_RUN, OPTIONS_HELP, OPTIONS_VERSION, OPTIONS_CHECK };
+enum options_action { OPTIONS_RUN, OPTIONS_HELP, OPTIONS_VERSION, OPTIONS_CHECK, OPTIONS_LIST_EXITS };
 
 struct options {
 	enum options_action action;
