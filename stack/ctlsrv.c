@@ -84,15 +84,19 @@ static void client_end(struct ctl_client *c)
 		loop_defer(c->srv->socks->loop, &c->end, client_free, c);
 }
 
-/* fd goes along when it is not -1; it stays the caller's. */
-static void reply(struct ctl_client *c, const struct ctl_rep *rep, int fd)
+/* n < 0: there is no answer. fd goes along when it is not -1; it stays the caller's. */
+static void answer(struct ctl_client *c, const uint8_t *buf, int n, int fd)
 {
-	uint8_t buf[CTL_MSG_MAX];
-	int n = ctl_put_rep(buf, sizeof(buf), rep);
-
 	if (n > 0 && c->fd >= 0 && fd_send_fds(c->fd, buf, (size_t)n, &fd, fd >= 0, MSG_DONTWAIT) < 0)
 		log_debug("control client went away");
 	client_end(c);
+}
+
+static void reply(struct ctl_client *c, const struct ctl_rep *rep, int fd)
+{
+	uint8_t buf[CTL_MSG_MAX];
+
+	answer(c, buf, ctl_put_rep(buf, sizeof(buf), rep), fd);
 }
 
 /* ---- requests ---- */
@@ -181,7 +185,8 @@ static int on_sock(struct sock *s, const struct ctl_req *q, struct ctl_rep *rep)
 	case CTL_SOCKET:
 	case CTL_RESOLVE:
 	case CTL_REVERSE:
-	case CTL_LOOPBACK: break; /* not about one socket */
+	case CTL_LOOPBACK:
+	case CTL_STATUS: break; /* not about one socket */
 	}
 	return EINVAL;
 }
@@ -210,6 +215,17 @@ static void do_loopback(struct ctl_client *c, const struct ctl_req *q)
 	rep.value = bound;
 	reply(c, &rep, fd);
 	fd_close(&fd);
+}
+
+static void do_status(struct ctl_client *c)
+{
+	const struct stack_cfg *cfg = &c->srv->socks->cfg;
+	struct ctl_status s = { .connections = 0 };
+	uint8_t buf[CTL_MSG_MAX];
+
+	if (cfg->status)
+		cfg->status(cfg->status_owner, &s);
+	answer(c, buf, cfg->status ? ctl_put_status(buf, sizeof(buf), &s) : -ENOTSUP, -1);
 }
 
 static void resolved(void *owner, const struct ctl_rep *rep)
@@ -262,6 +278,10 @@ static void handle(struct ctl_client *c, const struct ctl_req *q, int *fd)
 	}
 	if (q->op == CTL_LOOPBACK) {
 		do_loopback(c, q);
+		return;
+	}
+	if (q->op == CTL_STATUS) {
+		do_status(c);
 		return;
 	}
 	if (q->op == CTL_HELLO) {

@@ -15,6 +15,7 @@
 #include "base/loop.h"
 #include "base/rules.h"
 #include "mixnet/pktlink.h"
+#include "stack/ctl/ctl.h"
 
 #define STACK_DNS_MAX 4
 #define STACK_CONNS_MAX 1024
@@ -28,6 +29,9 @@ struct stack_cfg {
 	uint64_t connect_us;	/* TCP connect gives up (60 s) */
 	uint64_t wait_ready_us; /* connects wait so long for the link to be up (30 s), then ENETDOWN */
 	struct rng *rng;
+	/* Answers whoever asks how the tunnel is; NULL: nobody is told. */
+	void (*status)(void *owner, struct ctl_status *ret);
+	void *status_owner;
 };
 
 struct stack_stats {

@@ -5,7 +5,7 @@
  * Theory of operation. tunnel_start() makes loop, libwebsockets, bridge and stack, and a thread that runs
  * them; it alone touches them from then on. Other threads see a copy of the statistics, renewed at every
  * state change and once a second, and say what they want (stop) through flags and
- * loop_wake().
+ * loop_wake(). Who asks over the control socket gets a new copy.
  *
  * Stop: the stack takes no new sockets and finishes sending, the bridge drains and says goodbye, then the
  * loop ends; all within drain_us.
@@ -16,6 +16,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -42,6 +43,7 @@ struct tunnel {
 	_Atomic uint64_t drain_us;
 	pthread_mutex_t lock; /* stats */
 	struct tunnel_stats stats;
+	const char *command;
 };
 
 static atomic_bool exists; /* lwIP's state is global */
@@ -58,6 +60,29 @@ static void take_snapshot(struct tunnel *t)
 	pthread_mutex_lock(&t->lock);
 	t->stats = s;
 	pthread_mutex_unlock(&t->lock);
+}
+
+static void put_text(char out[CTL_NAME_MAX + 1], const char *text)
+{
+	snprintf(out, CTL_NAME_MAX + 1, "%s", text);
+}
+
+static void tell_status(void *owner, struct ctl_status *ret)
+{
+	struct tunnel *t = owner;
+	const struct bridge_stats *b = &t->stats.bridge;
+
+	take_snapshot(t);
+	memset(ret, 0, sizeof(*ret));
+	put_text(ret->state, bridge_state_name(b->state));
+	put_text(ret->cause, b->cause);
+	put_text(ret->command, t->command ? t->command : "");
+	put_text(ret->exit, b->exit);
+	put_text(ret->gateway, b->gateway);
+	ret->ip4 = b->ip4;
+	ret->ip6 = b->ip6;
+	ret->uptime_ms = b->uptime_us / US_PER_MS;
+	ret->connections = t->stats.stack.connections_open;
 }
 
 static void on_snapshot(void *owner)
@@ -161,6 +186,7 @@ static int start_thread(struct tunnel *t)
 
 int tunnel_start(struct tunnel **ret, const struct tunnel_cfg *cfg)
 {
+	struct stack_cfg stack = cfg->stack;
 	struct tunnel *t;
 	int r;
 
@@ -171,6 +197,9 @@ int tunnel_start(struct tunnel **ret, const struct tunnel_cfg *cfg)
 		atomic_store(&exists, false);
 		return -ENOMEM;
 	}
+	stack.status = tell_status;
+	stack.status_owner = t;
+	t->command = cfg->command;
 	pthread_mutex_init(&t->lock, NULL);
 	t->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	r = prim_init();
@@ -181,7 +210,7 @@ int tunnel_start(struct tunnel **ret, const struct tunnel_cfg *cfg)
 	if (r == 0 && !(t->bridge = bridge_new(t->loop, t->ws, &cfg->bridge, on_state, t)))
 		r = -errno;
 	if (r == 0)
-		r = stack_new(&t->stack, t->loop, bridge_link(t->bridge), &cfg->stack, cfg->ctl_path);
+		r = stack_new(&t->stack, t->loop, bridge_link(t->bridge), &stack, cfg->ctl_path);
 	if (r == 0) {
 		loop_set_wake(t->loop, on_wake, t);
 		loop_timer_init(t->loop, &t->snapshot, on_snapshot, t);

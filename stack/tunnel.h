@@ -17,6 +17,7 @@ struct tunnel_cfg {
 	struct bridge_cfg bridge;
 	struct stack_cfg stack;
 	const char *ctl_path; /* borrowed until tunnel_free */
+	const char *command;  /* for those who ask how the tunnel is; the same; NULL: not known */
 };
 
 struct tunnel_stats {

@@ -29,7 +29,8 @@ static int check_owner(int fd)
 	return peer.uid == geteuid() || peer.uid == (uid_t)getauxval(AT_EUID) ? 0 : -ENETDOWN;
 }
 
-static int open_socket(const char *path)
+/* *ret_refusal, unless NULL: why nothing could be connected to. */
+static int open_socket(const char *path, int *ret_refusal)
 {
 	struct sockaddr_un sa;
 	int len = ctl_sockaddr(&sa, path), e;
@@ -43,6 +44,8 @@ static int open_socket(const char *path)
 	do
 		r = syscall(SYS_connect, (int)fd, &sa, len);
 	while (r < 0 && errno == EINTR);
+	if (r < 0 && ret_refusal)
+		*ret_refusal = -errno;
 	if (r < 0 || (path[0] == '@' && check_owner((int)fd) < 0)) {
 		e = (int)fd;
 		fd_close(&e);
@@ -89,7 +92,7 @@ int ctl_call(const char *path, const struct ctl_req *req, const int *fds, size_t
 	     int *ret_fd, int timeout_ms)
 {
 	uint8_t buf[CTL_BRIEF_MAX];
-	int saved = errno, got = -1, fd = open_socket(path);
+	int saved = errno, got = -1, fd = open_socket(path, NULL);
 	ssize_t n = fd;
 
 	if (fd >= 0)
@@ -108,13 +111,35 @@ int ctl_call(const char *path, const struct ctl_req *req, const int *fds, size_t
 int ctl_call_long(const char *path, const struct ctl_req *req, struct ctl_rep *rep, int timeout_ms)
 {
 	uint8_t buf[CTL_MSG_MAX];
-	int saved = errno, fd = open_socket(path);
+	int saved = errno, fd = open_socket(path, NULL);
 	ssize_t n = fd;
 
 	if (fd >= 0)
 		n = exchange(fd, req, NULL, 0, buf, sizeof(buf), NULL, timeout_ms);
 	fd_close(&fd);
 	if (n >= 0 && (ctl_get_rep(rep, buf, (size_t)n) < 0 || rep->op != req->op))
+		n = -EPROTO;
+	errno = saved;
+	return n < 0 ? (int)n : 0;
+}
+
+int ctl_call_status(const char *path, struct ctl_status *s, pid_t *ret_pid, int timeout_ms)
+{
+	const struct ctl_req req = { .op = CTL_STATUS };
+	uint8_t buf[CTL_MSG_MAX];
+	struct ucred peer = { 0 };
+	socklen_t len = sizeof(peer);
+	int saved = errno, refusal = 0, fd = open_socket(path, &refusal);
+	ssize_t n = refusal ? refusal : fd;
+
+	if (fd >= 0 && (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0 ||
+			(peer.uid != geteuid() && peer.uid != 0)))
+		n = -EPERM;
+	*ret_pid = peer.pid;
+	if (n >= 0)
+		n = exchange(fd, &req, NULL, 0, buf, sizeof(buf), NULL, timeout_ms);
+	fd_close(&fd);
+	if (n >= 0 && ctl_get_status(s, buf, (size_t)n) < 0)
 		n = -EPROTO;
 	errno = saved;
 	return n < 0 ? (int)n : 0;

@@ -6,6 +6,8 @@
 #ifndef STACK_CTL_CLIENT_H
 #define STACK_CTL_CLIENT_H
 
+#include <sys/types.h>
+
 #include "stack/ctl/ctl.h"
 
 /*
@@ -18,5 +20,9 @@ int ctl_call(const char *path, const struct ctl_req *req, const int *fds, size_t
 	     int *ret_fd, int timeout_ms);
 /* The same for RESOLVE, REVERSE and TAKE_REPORT. Needs 10 KB of stack. */
 int ctl_call_long(const char *path, const struct ctl_req *req, struct ctl_rep *rep, int timeout_ms);
+/* STATUS, of a tunnel of this user's or of root's. 0: *s and *ret_pid, the process that listens, which is
+ * known with the errors of the calls above, too. -EPERM: somebody else's. -ECONNREFUSED: nobody listens;
+ * -ENOENT: nothing is there. */
+int ctl_call_status(const char *path, struct ctl_status *s, pid_t *ret_pid, int timeout_ms);
 
 #endif

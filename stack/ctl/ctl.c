@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Codec of control messages. A message is version, op, then every field of the structure in order, integers
- * big-endian, names with a length byte. All requests have one shape and all replies another: short, fixed,
- * easy to check; what an operation does not use is zero.
+ * big-endian, names with a length byte. All requests have one shape and all replies another, but for the
+ * status: short, fixed, easy to check; what an operation does not use is zero.
  */
 #include "stack/ctl/ctl.h"
 
@@ -242,6 +242,71 @@ int ctl_get_rep(struct ctl_rep *ret, const uint8_t *buf, size_t len)
 	if (wire_rd_end(&r) < 0)
 		return SMX_EPROTO;
 	*ret = p;
+	return 0;
+}
+
+static bool is_control(char c)
+{
+	return (unsigned char)c < 0x20 || c == 0x7f;
+}
+
+static void put_text(struct wire_wr *w, const char *text)
+{
+	size_t n = strnlen(text, CTL_NAME_MAX);
+
+	wire_put_u8(w, (uint8_t)n);
+	for (size_t i = 0; i < n; i++)
+		wire_put_u8(w, is_control(text[i]) ? '?' : (uint8_t)text[i]);
+}
+
+static void get_text(struct wire_rd *r, char *text)
+{
+	get_name(r, text);
+	for (; *text; text++)
+		if (is_control(*text))
+			wire_rd_fail(r);
+}
+
+int ctl_put_status(uint8_t *buf, size_t cap, const struct ctl_status *s)
+{
+	struct wire_wr w;
+
+	wire_wr_init(&w, buf, cap);
+	wire_put_u8(&w, CTL_VERSION);
+	wire_put_u8(&w, CTL_STATUS);
+	put_text(&w, s->state);
+	put_text(&w, s->cause);
+	put_text(&w, s->command);
+	put_text(&w, s->exit);
+	put_text(&w, s->gateway);
+	put_addr(&w, &s->ip4);
+	put_addr(&w, &s->ip6);
+	wire_put_u64(&w, s->uptime_ms);
+	wire_put_u64(&w, s->connections);
+	return wire_wr_end(&w);
+}
+
+int ctl_get_status(struct ctl_status *ret, const uint8_t *buf, size_t len)
+{
+	struct ctl_status s;
+	struct wire_rd r;
+
+	memset(&s, 0, sizeof(s));
+	wire_rd_init(&r, buf, len);
+	if (get_op(&r) != CTL_STATUS)
+		wire_rd_fail(&r);
+	get_text(&r, s.state);
+	get_text(&r, s.cause);
+	get_text(&r, s.command);
+	get_text(&r, s.exit);
+	get_text(&r, s.gateway);
+	get_addr(&r, &s.ip4);
+	get_addr(&r, &s.ip6);
+	s.uptime_ms = wire_get_u64(&r);
+	s.connections = wire_get_u64(&r);
+	if (wire_rd_end(&r) < 0)
+		return SMX_EPROTO;
+	*ret = s;
 	return 0;
 }
 

@@ -35,6 +35,8 @@
  *   LOOPBACK     cookie, family                 -             a TCP socket of the kernel comes along, bound
  *                                                             to the loopback device (design D7); value = 1:
  *                                                             and to the port that BIND gave
+ *   STATUS       -                              -             the tunnel as a whole: struct ctl_status, a
+ *                                                             message of its own shape
  *
  * Stream sockets: after SOCKET the shim closes its copy of the tunnel's end. CONNECT goes through the pair
  * itself, as the first part of the write gate (gate.h), and has no reply. Success: the gate is read but for
@@ -82,7 +84,8 @@ enum ctl_op {
 	CTL_LOOPBACK,
 	CTL_TAKE_REPORT,
 	CTL_FITS,
-	CTL_OP_LAST = CTL_FITS,
+	CTL_STATUS,
+	CTL_OP_LAST = CTL_STATUS,
 };
 
 enum ctl_kind { CTL_STREAM = 1, CTL_DGRAM = 2, CTL_ICMP = 3 };
@@ -152,12 +155,23 @@ struct ctl_rep {
 	struct ctl_report report;
 };
 
-/* Message length, or SMX_ELIMIT. */
+/* The answer to STATUS, for people: texts without control characters, "" and 0 for what is not known. */
+struct ctl_status {
+	char state[CTL_NAME_MAX + 1], cause[CTL_NAME_MAX + 1]; /* design D15 */
+	char command[CTL_NAME_MAX + 1];			       /* that runs in it */
+	char exit[CTL_NAME_MAX + 1], gateway[CTL_NAME_MAX + 1];
+	struct addr ip4, ip6;
+	uint64_t uptime_ms, connections; /* connections that are open */
+};
+
+/* Message length, or SMX_ELIMIT. A control character of a status is sent as "?". */
 int ctl_put_req(uint8_t *buf, size_t cap, const struct ctl_req *r);
 int ctl_put_rep(uint8_t *buf, size_t cap, const struct ctl_rep *r);
+int ctl_put_status(uint8_t *buf, size_t cap, const struct ctl_status *s);
 /* 0; SMX_EPROTO: unknown op or version, wrong length, bad enum or address, trailing bytes. */
 int ctl_get_req(struct ctl_req *r, const uint8_t *buf, size_t len);
 int ctl_get_rep(struct ctl_rep *r, const uint8_t *buf, size_t len);
+int ctl_get_status(struct ctl_status *s, const uint8_t *buf, size_t len);
 int ctl_get_brief(struct ctl_brief *r, const uint8_t *buf,
 		  size_t len); /* what it has no room for: SMX_EPROTO */
 

@@ -14,6 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct ctl_req q;
 	struct ctl_rep p;
 	struct ctl_brief b;
+	struct ctl_status s;
 	struct ctl_dgram d;
 	int n;
 
@@ -31,6 +32,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (ctl_get_brief(&b, data, size) == 0)
 		assert(size <= CTL_BRIEF_MAX && ctl_get_rep(&p, data, size) == 0 && p.op == b.op &&
 		       p.result == b.result && p.value == b.value && addr_equal(&p.addr2, &b.addr2));
+	if (ctl_get_status(&s, data, size) == 0) {
+		n = ctl_put_status(again, sizeof(again), &s);
+		assert(n == (int)size && !memcmp(again, data, size));
+	}
 	if (ctl_get_dgram(&d, data, size) == 0)
 		assert(size >= CTL_DGRAM_HDR &&
 		       (d.addr.family == 4 || d.addr.family == 6 || d.addr.family == 0));

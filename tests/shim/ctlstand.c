@@ -531,7 +531,8 @@ static int about_socket(const struct ctl_req *q, struct ctl_rep *p, int fd)
 	case CTL_SOCKET:
 	case CTL_RESOLVE:
 	case CTL_REVERSE:
-	case CTL_LOOPBACK: break;
+	case CTL_LOOPBACK:
+	case CTL_STATUS: break;
 	}
 	return EINVAL;
 }

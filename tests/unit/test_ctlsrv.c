@@ -33,6 +33,7 @@ struct fix {
 	char dir[32], ctl[40];
 	int fd[MANY];
 	size_t n_fd;
+	unsigned told;
 };
 
 static struct clock_fake fake; /* one for all tests: lwIP's timers know it */
@@ -52,6 +53,19 @@ static void turn(struct fix *f)
 		loop_dispatch(f->loop, 0);
 }
 
+static void tell(void *owner, struct ctl_status *ret)
+{
+	struct fix *f = owner;
+
+	snprintf(ret->state, sizeof(ret->state), "ready");
+	ret->uptime_ms = ++f->told;
+}
+
+static void ignore(void *owner)
+{
+	(void)owner;
+}
+
 static int setup(void **state)
 {
 	struct fix *f = calloc(1, sizeof(*f));
@@ -69,6 +83,8 @@ static int setup(void **state)
 		clock_fake_init(&fake, US_PER_S, 1800000000);
 	rng_seeded_init(&f->rng, 6);
 	cfg.rng = &f->rng.rng;
+	cfg.status = tell;
+	cfg.status_owner = f;
 	addr_parse(&cfg.dns[0], "9.9.9.9", 53);
 	f->link.send = swallow;
 	f->link.mtu = 1420;
@@ -267,6 +283,30 @@ static void wrong_descriptors(void **state)
 	assert_true(hello(f));
 }
 
+/* Whoever may ask hears how the tunnel is, as often as it likes, while it drains too. */
+static void status(void **state)
+{
+	struct fix *f = *state;
+	const struct ctl_req q = { .op = CTL_STATUS };
+	struct ctl_status got;
+	uint8_t buf[CTL_MSG_MAX];
+
+	for (unsigned i = 1; i < 4; i++) {
+		int s = client(f);
+		ssize_t n;
+
+		if (i == 3)
+			stack_drain(f->stack, ignore, NULL);
+		say(s, &q, -1);
+		turn(f);
+		n = recv(s, buf, sizeof(buf), MSG_DONTWAIT);
+		assert_true(n > 0 && ctl_get_status(&got, buf, (size_t)n) == 0);
+		assert_string_equal(got.state, "ready");
+		assert_int_equal(got.uptime_ms, i);
+		assert_int_equal(recv(s, buf, sizeof(buf), MSG_DONTWAIT), 0);
+	}
+}
+
 /* Without a descriptor left for another connection the loop rests, and goes on when there is one. */
 static void no_descriptors(void **state)
 {
@@ -296,8 +336,8 @@ static void no_descriptors(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(question_at_the_end),	     T(silent_clients),	   T(slow_names),
-		T(failed_sockets_make_room), T(wrong_descriptors), T(no_descriptors),
+		T(question_at_the_end), T(silent_clients), T(slow_names), T(failed_sockets_make_room),
+		T(wrong_descriptors),	T(no_descriptors), T(status),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
