@@ -35,6 +35,7 @@
 #include "tools/run/options.h"
 #include "tools/run/paths.h"
 #include "tools/run/progress.h"
+#include "tools/run/status.h"
 
 #define EXIT_CANNOT 125
 #define TICK_MS 1000
@@ -167,6 +168,7 @@ static int start_tunnel(struct run *r)
 	int e;
 
 	host_cfg(&cfg, &r->opt.tunnel, r->ctl);
+	cfg.command = r->opt.command[0];
 	e = tunnel_start(&r->tunnel, &cfg);
 	return e < 0 ? cannot_do("tunnel", e, "run again with -v to see more") : 0;
 }
@@ -372,6 +374,7 @@ int main(int argc, char **argv)
 	case OPTIONS_VERSION: puts("smolmix-run " SMOLMIX_VERSION); return printed(0);
 	case OPTIONS_CHECK: return printed(check_run());
 	case OPTIONS_LIST_EXITS: return list_exits(&r);
+	case OPTIONS_STATUS: return printed(status_run());
 	case OPTIONS_RUN: break;
 	}
 	start_log(&r.opt);

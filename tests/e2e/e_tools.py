@@ -398,6 +398,71 @@ def explained(net):
         expect(f"destinations with -vv only: {address}", address in said["-vv"] and address not in said["-v"] + said["-n"], said)
 
 
+HOLD = "import socket, time; s = socket.create_connection(('192.88.99.80', 7)); time.sleep(60)"
+
+
+def status(socket_path=None, prefix=()):
+    """smolmix-run --status as exit code, lines and complaint; of all tunnels, or as what runs in one sees it."""
+    env = {k: v for k, v in os.environ.items() if k != "SMOLMIX_SOCKET"}
+    if socket_path:
+        env["SMOLMIX_SOCKET"] = str(socket_path)
+    p = subprocess.run([*prefix, w.RUN, "--status"], env=env, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    return p.returncode, p.stdout.splitlines(), p.stderr
+
+
+def control_socket(pid):
+    """Of the smolmix-run pid, once its command runs."""
+    def environment():
+        for child in children(pid):
+            text = pathlib.Path(f"/proc/{child}/environ").read_text()
+            found.extend(v.split("=", 1)[1] for v in text.split("\0") if v.startswith("SMOLMIX_SOCKET="))
+        return found
+
+    found = []
+    wait_for(environment)
+    return pathlib.Path(found[0])
+
+
+def statuses(net):
+    """--status of a tunnel that is well, without its gateway, stopped, and killed; other tunnels may run beside it."""
+    p = subprocess.Popen(net.run_argv(sys.executable, "-c", HOLD))
+    path = control_socket(p.pid)
+    command = children(p.pid)[0]
+    well = re.compile(rf"{p.pid} ready: up 0:\d\d:\d\d, command {sys.executable}, 1 connection, [\d.]+, [\da-f:]+, "
+                      rf"gateway {net.gateway}, exit {net.exit}$")
+    expect("--status: ready", wait_for(lambda: any(map(well.match, status()[1]))), status())
+    got = status(path)
+    expect("in a tunnel: this one, exit code 0", got[0] == 0 and len(got[1]) == 1 and well.match(got[1][0]) and not got[2], got)
+    q = net.run(w.RUN, "--status")
+    expect("really in one", q.returncode == 0 and re.match(r"\d+ ready: .*\n$", q.stdout) and not q.stderr and
+           not q.stdout.startswith(f"{p.pid} "), q)
+    net.command("gateway stop")
+    expect("--status: reconnecting, with its cause", wait_for(
+        lambda: re.match(rf"{p.pid} reconnecting \([^)]+\): .*1 connection,", status(path)[1][0])), status(path))
+    expect("and exit code 1", status(path)[0] == 1, status(path))
+    net.command("gateway start")
+    expect("ready again", wait_for(lambda: status(path)[0] == 0 and well.match(status(path)[1][0])), status(path))
+    os.utime(path, (0, 0))
+    p.send_signal(signal.SIGSTOP)
+    got = status(path)
+    expect("one that does not answer", got[:2] == (1, []) and f"process {p.pid}: its tunnel does not answer" in got[2], got)
+    p.send_signal(signal.SIGCONT)
+    expect("its folder stays", any(map(well.match, status()[1])) and path.exists(), status())
+    p.kill()
+    p.wait()
+    os.kill(command, signal.SIGKILL)
+    got = status(path)
+    expect("one that was killed", got[:2] == (1, []) and got[2].count("\n") == 1 and "is gone" in got[2], got)
+    os.utime(path)
+    expect("a new socket is left alone", not any(map(well.match, status()[1])) and path.exists(), status())
+    os.utime(path, (0, 0))
+    expect("an old one goes, with its folder", not any(map(well.match, status()[1])) and not path.parent.exists(), path)
+    if os.geteuid() == 0 or not [f for f in pathlib.Path("/tmp").glob("smolmix-??????") if f.stat().st_uid == os.geteuid()]:
+        got = status(prefix=["setpriv", "--reuid", "65534", "--clear-groups"] if os.geteuid() == 0 else
+                     ["env", f"XDG_RUNTIME_DIR={net.dir}"])
+        expect("no tunnel", got[:2] == (1, []) and got[2].count("\n") == 1 and "no tunnel of yours" in got[2], got)
+
+
 def echo(server):
     """Reads all, answers three bytes, for each connection."""
     while True:
@@ -451,6 +516,7 @@ def main():
         draining(net)
         keys(net)
         nested(net)
+        statuses(net)
         scripts(net, tmp)
         outputs(net, tmp)
         exits(tmp)

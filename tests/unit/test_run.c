@@ -82,6 +82,8 @@ static void accepted(void **state)
 	assert_int_equal(parse("--list-exits --exit country:de"), 0); /* the network's options count */
 	assert_int_equal(opt.action, OPTIONS_LIST_EXITS);
 	assert_string_equal(opt.tunnel.exit_country, "DE");
+	assert_int_equal(parse("--status"), 0);
+	assert_int_equal(opt.action, OPTIONS_STATUS);
 }
 
 static void refused(void **state)
@@ -335,6 +337,10 @@ static void private_dir(void **state)
 	assert_int_equal(stat(dir, &st), 0);
 	assert_int_equal(st.st_mode & 0777, geteuid() ? 0700 : 0711);
 	assert_true(strlen(dir) < 100);
+	assert_true(paths_is_private(strrchr(dir, '/') + 1));
+	assert_false(paths_is_private("smolmix-e2e-abcdef"));
+	assert_false(paths_is_private("smolmix-abcde"));
+	assert_false(paths_is_private("another-abcdef"));
 	rmdir(dir);
 }
 

@@ -61,6 +61,12 @@ static const char *set_list_exits(struct options *o, const char *value)
 	return NULL;
 }
 
+static const char *set_status(struct options *o, const char *value)
+{
+	o->action = OPTIONS_STATUS;
+	return NULL;
+}
+
 /* -v raises the level by one; the environment gives it as a number. */
 static const char *set_verbose(struct options *o, const char *value)
 {
@@ -106,6 +112,7 @@ static const struct row own[] = {
 	  { "config", "FILE", "read these options from FILE (~/.config/smolmix.conf)", "name a file", NULL } },
 	{ 0, false, set_check, { "check", NULL, "say what this machine supports, and end", "", NULL } },
 	{ 0, false, set_list_exits, { "list-exits", NULL, "print the exits that --exit may name, best first, and end", "", NULL } },
+	{ 0, false, set_status, { "status", NULL, "print one line for each tunnel of yours that runs, and end", "", NULL } },
 	{ 'v', true, set_verbose, { "verbose", NULL, "say more, how each connection ended; twice for destinations too", "use 0 to 3", NULL } },
 	{ 'q', false, set_quiet, { "quiet", NULL, "say nothing but why the command could not be run", "", NULL } },
 	{ 0, false, set_version, { "version", NULL, "print the version, and end", "", NULL } },

@@ -12,7 +12,14 @@
 
 #include "stack/settings.h"
 
-enum options_action { OPTIONS_RUN, OPTIONS_HELP, OPTIONS_VERSION, OPTIONS_CHECK, OPTIONS_LIST_EXITS };
+enum options_action {
+	OPTIONS_RUN,
+	OPTIONS_HELP,
+	OPTIONS_VERSION,
+	OPTIONS_CHECK,
+	OPTIONS_LIST_EXITS,
+	OPTIONS_STATUS
+};
 
 struct options {
 	enum options_action action;

@@ -11,7 +11,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +20,7 @@
 #include "base/exe.h"
 
 #define SCRIPT_DEPTH 5
+#define PRIVATE "smolmix-XXXXXX"
 #define SOCKET_ROOM 64 /* of the 107 bytes of a socket address, for the folder above */
 
 /* Where the preload library is installed, seen from this program's folder, so that the tree may be moved. */
@@ -173,20 +173,34 @@ const char *paths_shim(char out[PATHS_MAX])
 	return NULL;
 }
 
+unsigned paths_private_bases(const char *ret[PATHS_BASES])
+{
+	/* Root's programs may go on as other users, who have to find the socket. */
+	const char *own = geteuid() ? secure_getenv("XDG_RUNTIME_DIR") : NULL;
+	struct stat a, b;
+	unsigned n = 0;
+
+	if (own && own[0] == '/' && strlen(own) < SOCKET_ROOM && stat(own, &a) == 0 &&
+	    (stat("/tmp", &b) < 0 || a.st_dev != b.st_dev || a.st_ino != b.st_ino))
+		ret[n++] = own;
+	ret[n++] = "/tmp";
+	return n;
+}
+
+bool paths_is_private(const char *name)
+{
+	return strlen(name) == strlen(PRIVATE) && !strncmp(name, PRIVATE, strlen(PRIVATE) - 6);
+}
+
 int paths_private_dir(char out[PATHS_MAX])
 {
-	const char *base = secure_getenv("XDG_RUNTIME_DIR");
+	const char *bases[PATHS_BASES];
+	unsigned n = paths_private_bases(bases);
 
-	/* Root's programs may go on as other users, who have to find the socket in it. */
-	if (geteuid() == 0) {
-		snprintf(out, PATHS_MAX, "/tmp/smolmix-XXXXXX");
-		return mkdtemp(out) && chmod(out, 0711) == 0 ? 0 : -errno;
-	}
-	if (base && base[0] == '/' && strlen(base) < SOCKET_ROOM) {
-		snprintf(out, PATHS_MAX, "%s/smolmix-XXXXXX", base);
+	for (unsigned i = 0; i < n; i++) {
+		snprintf(out, PATHS_MAX, "%s/" PRIVATE, bases[i]);
 		if (mkdtemp(out))
-			return 0;
+			return geteuid() || chmod(out, 0711) == 0 ? 0 : -errno;
 	}
-	snprintf(out, PATHS_MAX, "/tmp/smolmix-XXXXXX");
-	return mkdtemp(out) ? 0 : -errno;
+	return -errno;
 }

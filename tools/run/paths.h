@@ -3,6 +3,7 @@
 #ifndef TOOLS_RUN_PATHS_H
 #define TOOLS_RUN_PATHS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #define PATHS_MAX 4096
@@ -15,6 +16,10 @@ int paths_command(const char *command, char out[PATHS_MAX], char *err, size_t er
 const char *paths_shim(char out[PATHS_MAX]);
 /* A program in the folder of this one. 0 or -ENOENT. */
 int paths_sibling(const char *name, char out[PATHS_MAX]);
+/* Where private folders are made, the first that will do. How many. */
+#define PATHS_BASES 2
+unsigned paths_private_bases(const char *ret[PATHS_BASES]);
+bool paths_is_private(const char *name); /* named as one */
 /* Makes a folder only this user can enter, under $XDG_RUNTIME_DIR or /tmp, short enough for a socket in it.
  * Root's is in /tmp and can be entered, not read, by all. 0 or -errno. */
 int paths_private_dir(char out[PATHS_MAX]);
