@@ -80,14 +80,18 @@ static inline void t_ready(int fd, int len)
 	printf("no %d bytes came\n", len);
 }
 
-/* Sends until nothing has gone for two seconds, for a far side that does not read. */
+/* Sends until nothing has gone for two seconds, and for three times the longest pause before, for a far side
+ * that does not read. */
 static inline void t_fill(int fd)
 {
 	static const char zeros[65536];
+	int enough = 20;
 
-	for (int still = 0; still < 20; still++) {
-		while (send(fd, zeros, sizeof(zeros), MSG_DONTWAIT | MSG_NOSIGNAL) > 0)
+	for (int still = 0; still < enough; still++) {
+		while (send(fd, zeros, sizeof(zeros), MSG_DONTWAIT | MSG_NOSIGNAL) > 0) {
+			enough = 3 * still > enough ? 3 * still : enough;
 			still = 0;
+		}
 		usleep(100000);
 	}
 }
