@@ -414,7 +414,9 @@ def control_socket(pid):
     """Of the smolmix-run pid, once its command runs."""
     def environment():
         for child in children(pid):
-            text = pathlib.Path(f"/proc/{child}/environ").read_text()
+            text = ""
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # not every child lives long
+                text = pathlib.Path(f"/proc/{child}/environ").read_text()
             found.extend(v.split("=", 1)[1] for v in text.split("\0") if v.startswith("SMOLMIX_SOCKET="))
         return found
 
