@@ -150,7 +150,6 @@ static bool has_peer(struct sock *s)
 {
 	struct ctl_req req = { 0 };
 	struct ctl_brief rep;
-
 	int r;
 
 	if (s->flags & SOCK_PEER)

@@ -258,12 +258,12 @@ static void do_name(struct ctl_client *c, const struct ctl_req *q)
 	--*c->counted;
 	c->counted = &srv->n_names;
 	++*c->counted;
-	if (q->op == CTL_RESOLVE)
+	if (q->op == CTL_RESOLVE) {
 		log_trace("name %s is looked up", q->name);
-	if (q->op == CTL_RESOLVE)
 		resolv_name(srv->resolv, q->name, q->family, resolved, c);
-	else
+	} else {
 		resolv_reverse(srv->resolv, &q->addr, resolved, c);
+	}
 }
 
 static void handle(struct ctl_client *c, const struct ctl_req *q, int *fd)

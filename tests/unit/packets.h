@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * IP packets for tests: a TCP segment or UDP datagram with chosen header fields. Checksums are left zero;
- * nothing under test looks at them.
+ * IP packets for tests: a TCP segment or UDP datagram with chosen header fields. Checksums are left zero; a
+ * test of what looks at them puts them in by pk_sum().
  */
 #ifndef TESTS_UNIT_PACKETS_H
 #define TESTS_UNIT_PACKETS_H
@@ -31,6 +31,18 @@ static inline void pk32(uint8_t *p, uint32_t v)
 {
 	pk16(p, v >> 16);
 	pk16(p + 2, v & 0xffff);
+}
+
+/* RFC 1071, not complemented; s is what was added before. */
+static inline uint16_t pk_sum(const void *data, size_t len, uint32_t s)
+{
+	const uint8_t *p = data;
+
+	for (size_t i = 0; i < len; i++)
+		s += (uint32_t)p[i] << (i % 2 ? 0 : 8);
+	while (s >> 16)
+		s = (s & 0xffff) + (s >> 16);
+	return (uint16_t)s;
 }
 
 static inline size_t pk_ip4(uint8_t *out, uint8_t proto, uint32_t src, uint32_t dst, size_t l4_len)

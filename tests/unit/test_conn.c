@@ -25,6 +25,7 @@
 #include "stack/ctl/gate.h"
 #include "stack/device.h"
 #include "stack/unixdiag.h"
+#include "tests/unit/packets.h"
 
 #define QUEUE 8
 #define ROUNDS 50
@@ -64,17 +65,6 @@ ssize_t sendmsg(int fd, const struct msghdr *m, int flags)
 	return -1;
 }
 
-static uint16_t sum(const void *data, size_t len, uint32_t s)
-{
-	const uint8_t *p = data;
-
-	for (size_t i = 0; i < len; i++)
-		s += (uint32_t)p[i] << (i % 2 ? 0 : 8);
-	while (s >> 16)
-		s = (s & 0xffff) + (s >> 16);
-	return (uint16_t)s;
-}
-
 /* Puts a segment into the queue. A SYN scales its window, as that of every system of today does. */
 static void far_sends(uint8_t flags, const char *data)
 {
@@ -99,9 +89,9 @@ static void far_sends(uint8_t flags, const char *data)
 	p->tcp.rst = (flags & TH_RST) != 0;
 	p->tcp.psh = !syn && len;
 	far.next += syn ? 1 : (uint32_t)len + fin;
-	p->ip.check = htons((uint16_t)~sum(&p->ip, sizeof(p->ip), 0));
-	pseudo = sum(&p->ip.saddr, 8, IPPROTO_TCP + (uint32_t)tcp_len);
-	p->tcp.check = htons((uint16_t)~sum(&p->tcp, tcp_len, pseudo));
+	p->ip.check = htons((uint16_t)~pk_sum(&p->ip, sizeof(p->ip), 0));
+	pseudo = pk_sum(&p->ip.saddr, 8, IPPROTO_TCP + (uint32_t)tcp_len);
+	p->tcp.check = htons((uint16_t)~pk_sum(&p->tcp, tcp_len, pseudo));
 }
 
 /* What the tunnel sends: counted and acknowledged. */

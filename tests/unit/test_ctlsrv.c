@@ -16,27 +16,19 @@
 
 #include <cmocka.h>
 
-#include "base/clock.h"
 #include "base/fd.h"
-#include "base/rng.h"
 #include "stack/ctl/gate.h"
 #include "stack/pairerr.h"
-#include "stack/stack.h"
+#include "tests/unit/stackfix.h"
 
 #define MANY 1200
 
 struct fix {
-	struct loop *loop;
-	struct rng_seeded rng;
-	struct pktlink link;
-	struct stack *stack;
-	char dir[32], ctl[40];
+	struct stackfix base;
 	int fd[MANY];
 	size_t n_fd;
 	unsigned told;
 };
-
-static struct clock_fake fake; /* one for all tests: lwIP's timers know it */
 
 static int swallow(struct pktlink *l, const uint8_t *pkt, size_t len, uint64_t flow)
 {
@@ -45,12 +37,6 @@ static int swallow(struct pktlink *l, const uint8_t *pkt, size_t len, uint64_t f
 	(void)len;
 	(void)flow;
 	return 0;
-}
-
-static void turn(struct fix *f)
-{
-	for (int i = 0; i < 8; i++)
-		loop_dispatch(f->loop, 0);
 }
 
 static void tell(void *owner, struct ctl_status *ret)
@@ -70,34 +56,16 @@ static int setup(void **state)
 {
 	struct fix *f = calloc(1, sizeof(*f));
 	struct rlimit files;
-	struct stack_cfg cfg = { .buffer = STACK_BUFFER_DEFAULT,
-				 .connect_us = 60 * US_PER_S,
-				 .wait_ready_us = 30 * US_PER_S,
-				 .n_dns = 1 };
 
 	if (!f || getrlimit(RLIMIT_NOFILE, &files) < 0)
 		return -1;
 	files.rlim_cur = files.rlim_max < 8192 ? files.rlim_max : 8192;
 	setrlimit(RLIMIT_NOFILE, &files);
-	if (!fake.us)
-		clock_fake_init(&fake, US_PER_S, 1800000000);
-	rng_seeded_init(&f->rng, 6);
-	cfg.rng = &f->rng.rng;
-	cfg.status = tell;
-	cfg.status_owner = f;
-	addr_parse(&cfg.dns[0], "9.9.9.9", 53);
-	f->link.send = swallow;
-	f->link.mtu = 1420;
-	addr_parse_ip(&f->link.ip4, "10.0.0.9");
-	f->loop = loop_new(&fake.clock);
-	snprintf(f->dir, sizeof(f->dir), "/tmp/smolmix-test-XXXXXX");
-	if (!f->loop || !mkdtemp(f->dir))
-		return -1;
-	snprintf(f->ctl, sizeof(f->ctl), "%s/ctl", f->dir);
 	*state = f;
-	if (stack_new(&f->stack, f->loop, &f->link, &cfg, f->ctl) < 0)
+	f->base.link.send = swallow;
+	if (stackfix_new(&f->base, 6, (struct stack_cfg){ .status = tell, .status_owner = f }) < 0)
 		return -1;
-	f->link.event(f->link.up, PKTLINK_UP);
+	stackfix_up(&f->base, "10.0.0.9");
 	return 0;
 }
 
@@ -111,10 +79,8 @@ static int teardown(void **state)
 {
 	struct fix *f = *state;
 
-	stack_free(f->stack);
 	close_all(f);
-	loop_free(f->loop);
-	rmdir(f->dir);
+	stackfix_free(&f->base);
 	free(f);
 	return 0;
 }
@@ -123,7 +89,7 @@ static int teardown(void **state)
 static int client(struct fix *f)
 {
 	struct sockaddr_un at;
-	int len = ctl_sockaddr(&at, f->ctl), s = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0);
+	int len = ctl_sockaddr(&at, f->base.ctl), s = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0);
 
 	assert_true(s >= 0 && f->n_fd < MANY);
 	f->fd[f->n_fd++] = s;
@@ -156,7 +122,7 @@ static bool hello(struct fix *f)
 	if (s < 0)
 		return false;
 	say(s, &q, -1);
-	turn(f);
+	stackfix_turn(&f->base);
 	return answer(s, &rep) && rep.state == CTL_CONNECTED;
 }
 
@@ -172,7 +138,7 @@ static int new_socket(struct fix *f, enum ctl_kind kind, int type, int *ret_fd)
 	fd_cookie(p[0], &q.cookie);
 	say(s, &q, p[1]);
 	close(p[1]);
-	turn(f);
+	stackfix_turn(&f->base);
 	assert_true(answer(s, &rep));
 	*ret_fd = p[0];
 	return rep.result;
@@ -188,13 +154,13 @@ static void question_at_the_end(void **state)
 
 	say(s, &q, -1);
 	say(gone, &q, -1);
-	turn(f);
+	stackfix_turn(&f->base);
 	close(gone);
 	f->n_fd--;
-	turn(f);
+	stackfix_turn(&f->base);
 	assert_false(answer(s, &rep));
-	stack_free(f->stack);
-	f->stack = NULL;
+	stack_free(f->base.stack);
+	f->base.stack = NULL;
 	assert_true(answer(s, &rep));
 	assert_int_equal(rep.dns, CTL_DNS_FAIL);
 }
@@ -208,10 +174,10 @@ static void silent_clients(void **state)
 		client(f);
 		if (i % 16 == 0)
 			for (int k = 0; k < 4; k++)
-				turn(f);
+				stackfix_turn(&f->base);
 	}
 	for (int i = 0; i < 80; i++)
-		turn(f);
+		stackfix_turn(&f->base);
 	assert_true(hello(f));
 }
 
@@ -228,7 +194,7 @@ static void slow_names(void **state)
 
 		snprintf(q.name, sizeof(q.name), "n%d.example.org", i);
 		say(s, &q, -1);
-		turn(f);
+		stackfix_turn(&f->base);
 		put_off += answer(s, &rep) && rep.dns == CTL_DNS_AGAIN;
 		if (i == 400)
 			assert_int_equal(put_off, 0);
@@ -254,7 +220,7 @@ static void failed_sockets_make_room(void **state)
 			break;
 		fd_cookie(fd, &cookie);
 		assert_int_equal(gate_shut(fd, cookie, &refused), 0);
-		turn(f);
+		stackfix_turn(&f->base);
 		close(fd);
 		close_all(f);
 	}
@@ -271,13 +237,13 @@ static void wrong_descriptors(void **state)
 
 	assert_int_equal(new_socket(f, CTL_DGRAM, SOCK_STREAM, &fd), EINVAL);
 	close(fd); /* end of file, again and again, in a loop that waits for a datagram's sender */
-	turn(f);
+	stackfix_turn(&f->base);
 	assert_int_equal(new_socket(f, CTL_DGRAM, SOCK_SEQPACKET, &fd), EINVAL);
 	close(fd);
 	assert_int_equal(new_socket(f, CTL_STREAM, SOCK_DGRAM, &fd), EINVAL);
 	close(fd);
 	say(s, &q, file);
-	turn(f);
+	stackfix_turn(&f->base);
 	assert_true(answer(s, &rep));
 	assert_int_equal(rep.result, EINVAL);
 	assert_true(hello(f));
@@ -296,9 +262,9 @@ static void status(void **state)
 		ssize_t n;
 
 		if (i == 3)
-			stack_drain(f->stack, ignore, NULL);
+			stack_drain(f->base.stack, ignore, NULL);
 		say(s, &q, -1);
-		turn(f);
+		stackfix_turn(&f->base);
 		n = recv(s, buf, sizeof(buf), MSG_DONTWAIT);
 		assert_true(n > 0 && ctl_get_status(&got, buf, (size_t)n) == 0);
 		assert_string_equal(got.state, "ready");
@@ -322,12 +288,12 @@ static void no_descriptors(void **state)
 	few.rlim_cur = (rlim_t)s;
 	setrlimit(RLIMIT_NOFILE, &few);
 	for (int i = 0; i < 100; i++)
-		ran += loop_dispatch(f->loop, 0);
+		ran += loop_dispatch(f->base.loop, 0);
 	setrlimit(RLIMIT_NOFILE, &old);
 	assert_true(ran < 10);
 	assert_false(answer(s, &rep));
 	fake.us += US_PER_S;
-	turn(f);
+	stackfix_turn(&f->base);
 	assert_true(answer(s, &rep));
 }
 

@@ -31,6 +31,7 @@
 #include "stack/ctl/gate.h"
 #include "stack/pairerr.h"
 #include "stack/stack.h"
+#include "tests/unit/packets.h"
 
 #define SEEDS 300
 #define STEPS 400
@@ -85,17 +86,6 @@ static unsigned dice(unsigned n)
 static uint8_t byte_at(uint32_t n)
 {
 	return (uint8_t)(n * 2654435761u >> 24);
-}
-
-static uint16_t sum(const void *data, size_t len, uint32_t s)
-{
-	const uint8_t *p = data;
-
-	for (size_t i = 0; i < len; i++)
-		s += (uint32_t)p[i] << (i % 2 ? 0 : 8);
-	while (s >> 16)
-		s = (s & 0xffff) + (s >> 16);
-	return (uint16_t)s;
 }
 
 /* What no honest system says. */
@@ -159,9 +149,9 @@ static void far_sends(struct peer *e, uint8_t flags, uint32_t seq, size_t len)
 		lie(p);
 		tcp_len = ntohs(p->ip.tot_len) - sizeof(p->ip);
 	}
-	p->ip.check = htons((uint16_t)~sum(&p->ip, sizeof(p->ip), 0));
-	p->tcp.check = htons(
-		(uint16_t)~sum(&p->tcp, tcp_len, sum(&p->ip.saddr, 8, IPPROTO_TCP + (uint32_t)tcp_len)));
+	p->ip.check = htons((uint16_t)~pk_sum(&p->ip, sizeof(p->ip), 0));
+	p->tcp.check = htons((uint16_t)~pk_sum(&p->tcp, tcp_len,
+					       pk_sum(&p->ip.saddr, 8, IPPROTO_TCP + (uint32_t)tcp_len)));
 }
 
 static struct peer *peer_of(const struct packet *p)

@@ -15,12 +15,10 @@
 
 #include <cmocka.h>
 
-#include "base/clock.h"
 #include "base/fd.h"
-#include "base/rng.h"
 #include "stack/ctl/ctl.h"
-#include "stack/stack.h"
 #include "tests/unit/packets.h"
+#include "tests/unit/stackfix.h"
 
 #define OWN 0x0a000009u
 #define SERVER 0x09090909u
@@ -37,21 +35,15 @@
 #define RR_CNAME_B(ttl) "\xc0\x0c\0\x05\0\x01\0\0" ttl "\0\x0f" NAME_B
 
 struct fix {
-	struct loop *loop;
-	struct rng_seeded rng;
-	struct pktlink link;
-	struct stack *stack;
-	char dir[32], ctl[40];
+	struct stackfix base;
 	uint8_t query[512]; /* the last one, as an IP packet */
 	size_t query_len;
 	unsigned queries, syns;
 };
 
-static struct clock_fake fake; /* one for all tests: lwIP's timers know it */
-
 static int wire_send(struct pktlink *l, const uint8_t *pkt, size_t len, uint64_t flow)
 {
-	struct fix *f = container_of(l, struct fix, link);
+	struct fix *f = container_of(l, struct fix, base.link);
 
 	(void)flow;
 	if (pkt[9] == IPPKT_TCP) {
@@ -65,41 +57,17 @@ static int wire_send(struct pktlink *l, const uint8_t *pkt, size_t len, uint64_t
 	return 0;
 }
 
-static void turn(struct fix *f)
-{
-	for (int i = 0; i < 8; i++)
-		loop_dispatch(f->loop, 0);
-}
-
 static int setup(void **state)
 {
 	struct fix *f = calloc(1, sizeof(*f));
-	struct stack_cfg cfg = { .buffer = STACK_BUFFER_DEFAULT,
-				 .connect_us = 60 * US_PER_S,
-				 .wait_ready_us = 30 * US_PER_S,
-				 .n_dns = 1 };
 
 	if (!f)
 		return -1;
-	if (!fake.us)
-		clock_fake_init(&fake, US_PER_S, 1800000000);
-	rng_seeded_init(&f->rng, 7);
-	cfg.rng = &f->rng.rng;
-	cfg.dns[0] = (struct addr){ .family = 4, .port = 53 };
-	pk32(cfg.dns[0].ip, SERVER);
-	f->link.send = wire_send;
-	f->link.mtu = 1420;
-	f->link.ip4 = (struct addr){ .family = 4 };
-	pk32(f->link.ip4.ip, OWN);
-	f->loop = loop_new(&fake.clock);
-	snprintf(f->dir, sizeof(f->dir), "/tmp/smolmix-test-XXXXXX");
-	if (!f->loop || !mkdtemp(f->dir))
-		return -1;
-	snprintf(f->ctl, sizeof(f->ctl), "%s/ctl", f->dir);
 	*state = f;
-	if (stack_new(&f->stack, f->loop, &f->link, &cfg, f->ctl) < 0)
+	f->base.link.send = wire_send;
+	if (stackfix_new(&f->base, 7, (struct stack_cfg){ 0 }) < 0)
 		return -1;
-	f->link.event(f->link.up, PKTLINK_UP);
+	stackfix_up(&f->base, "10.0.0.9");
 	return 0;
 }
 
@@ -107,9 +75,7 @@ static int teardown(void **state)
 {
 	struct fix *f = *state;
 
-	stack_free(f->stack);
-	loop_free(f->loop);
-	rmdir(f->dir);
+	stackfix_free(&f->base);
 	free(f);
 	return 0;
 }
@@ -120,13 +86,13 @@ static int ask(struct fix *f, const char *name)
 	struct ctl_req q = { .op = CTL_RESOLVE, .family = 4 };
 	uint8_t buf[CTL_MSG_MAX];
 	struct sockaddr_un at;
-	int len = ctl_sockaddr(&at, f->ctl), s = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0), n;
+	int len = ctl_sockaddr(&at, f->base.ctl), s = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0), n;
 
 	snprintf(q.name, sizeof(q.name), "%s", name);
 	n = ctl_put_req(buf, sizeof(buf), &q);
 	assert_int_equal(connect(s, (struct sockaddr *)&at, (socklen_t)len), 0);
 	assert_int_equal(send(s, buf, (size_t)n, 0), n);
-	turn(f);
+	stackfix_turn(&f->base);
 	return s;
 }
 
@@ -172,8 +138,8 @@ static void server_says(struct fix *f, uint32_t server, uint16_t id, unsigned fl
 	pk16(a + 10, 0);
 	memcpy(a + question, records, len);
 	pk16(pkt + 10, ~sum16(pkt, 20));
-	f->link.recv(f->link.up, pkt, all);
-	turn(f);
+	f->base.link.recv(f->base.link.up, pkt, all);
+	stackfix_turn(&f->base);
 }
 
 static void says_a(struct fix *f, uint32_t server, uint16_t id)
@@ -262,7 +228,7 @@ static void truncated(void **state)
 	assert_false(answered(s, &rep));
 	assert_int_equal(f->syns, 1);
 	close(s);
-	turn(f);
+	stackfix_turn(&f->base);
 }
 
 /* Each is asked by itself; the answers come in another order. */

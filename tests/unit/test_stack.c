@@ -15,13 +15,11 @@
 
 #include <cmocka.h>
 
-#include "base/clock.h"
 #include "base/fd.h"
-#include "base/rng.h"
 #include "lwip/priv/tcp_priv.h"
 #include "stack/ctl/gate.h"
-#include "stack/stack.h"
 #include "tests/unit/packets.h"
+#include "tests/unit/stackfix.h"
 
 #define STEP (250 * US_PER_MS)
 #define FIRST 0x0a000002u
@@ -29,20 +27,14 @@
 #define SERVER 0xc0586350u /* 192.88.99.80 */
 
 struct fix {
-	struct loop *loop;
-	struct rng_seeded rng;
-	struct pktlink link;
-	struct stack *stack;
+	struct stackfix base;
 	bool swallow;
 	unsigned from_first, from_second, syns;
 	uint8_t last[2048]; /* the last packet that went out */
 	size_t last_len, longest;
-	char dir[32], ctl[40];
 	int fd; /* the program's socket */
 	uint64_t cookie;
 };
-
-static struct clock_fake fake; /* one for all tests: lwIP's timers know it */
 
 static uint32_t get32(const uint8_t *p)
 {
@@ -51,7 +43,7 @@ static uint32_t get32(const uint8_t *p)
 
 static int wire_send(struct pktlink *l, const uint8_t *pkt, size_t len, uint64_t flow)
 {
-	struct fix *f = container_of(l, struct fix, link);
+	struct fix *f = container_of(l, struct fix, base.link);
 
 	(void)flow;
 	if (f->swallow)
@@ -75,7 +67,7 @@ static void run(struct fix *f, uint64_t us)
 {
 	for (uint64_t end = fake.us + us;;) {
 		for (int i = 0; i < 4; i++)
-			loop_dispatch(f->loop, 0);
+			loop_dispatch(f->base.loop, 0);
 		if (fake.us >= end)
 			return;
 		fake.us += STEP;
@@ -84,42 +76,27 @@ static void run(struct fix *f, uint64_t us)
 
 static void up(struct fix *f, uint32_t ip)
 {
-	f->link.ip4 = (struct addr){ .family = 4 };
-	pk32(f->link.ip4.ip, ip);
-	f->link.event(f->link.up, PKTLINK_UP);
+	f->base.link.ip4 = (struct addr){ .family = 4 };
+	pk32(f->base.link.ip4.ip, ip);
+	f->base.link.event(f->base.link.up, PKTLINK_UP);
 	run(f, 0);
 }
 
 static void down(struct fix *f)
 {
-	f->link.event(f->link.up, PKTLINK_DOWN);
+	f->base.link.event(f->base.link.up, PKTLINK_DOWN);
 	run(f, 0);
 }
 
 static int setup(void **state)
 {
 	struct fix *f = calloc(1, sizeof(*f));
-	struct stack_cfg cfg = { .buffer = STACK_BUFFER_DEFAULT,
-				 .connect_us = 60 * US_PER_S,
-				 .wait_ready_us = 30 * US_PER_S,
-				 .n_dns = 1 };
 
 	if (!f)
 		return -1;
-	if (!fake.us)
-		clock_fake_init(&fake, US_PER_S, 1800000000);
-	rng_seeded_init(&f->rng, 5);
-	cfg.rng = &f->rng.rng;
-	addr_parse(&cfg.dns[0], "9.9.9.9", 53);
-	f->link.send = wire_send;
-	f->link.mtu = 1420;
-	f->loop = loop_new(&fake.clock);
-	snprintf(f->dir, sizeof(f->dir), "/tmp/smolmix-test-XXXXXX");
-	if (!f->loop || !mkdtemp(f->dir))
-		return -1;
-	snprintf(f->ctl, sizeof(f->ctl), "%s/ctl", f->dir);
 	*state = f;
-	return stack_new(&f->stack, f->loop, &f->link, &cfg, f->ctl);
+	f->base.link.send = wire_send;
+	return stackfix_new(&f->base, 5, (struct stack_cfg){ 0 });
 }
 
 static int teardown(void **state)
@@ -127,10 +104,7 @@ static int teardown(void **state)
 	struct fix *f = *state;
 
 	close(f->fd);
-	stack_free(f->stack);
-	loop_free(f->loop);
-	unlink(f->ctl);
-	rmdir(f->dir);
+	stackfix_free(&f->base);
 	free(f);
 	return 0;
 }
@@ -144,7 +118,7 @@ static struct ctl_rep ask(struct fix *f, const struct ctl_req *q, int fd)
 	int s = socket(AF_UNIX, SOCK_SEQPACKET, 0), n = ctl_put_req(buf, sizeof(buf), q);
 	ssize_t got;
 
-	memcpy(at.sun_path, f->ctl, sizeof(f->ctl));
+	memcpy(at.sun_path, f->base.ctl, sizeof(f->base.ctl));
 	assert_int_equal(connect(s, (struct sockaddr *)&at, sizeof(at)), 0);
 	assert_int_equal(fd_send_fds(s, buf, (size_t)n, &fd, fd >= 0, 0), n);
 	run(f, 0);
@@ -214,7 +188,7 @@ static void accepted(struct fix *f)
 	memcpy(pkt + 40, (uint8_t[]){ 2, 4, 1460 >> 8, 1460 & 255 }, 4);
 	pk16(pkt + 10, ~sum16(pkt, 20, 0));
 	pk16(pkt + 36, ~sum16(pkt + 12, len - 12, IPPKT_TCP + (uint32_t)(len - 20)));
-	f->link.recv(f->link.up, pkt, len);
+	f->base.link.recv(f->base.link.up, pkt, len);
 	run(f, 0);
 	assert_int_equal(status(f).state, CTL_CONNECTED);
 }
@@ -314,7 +288,7 @@ static void segments(struct fix *f, unsigned mtu_up, unsigned longest)
 {
 	uint8_t data[3000] = { 0 };
 
-	f->link.mtu_up = mtu_up;
+	f->base.link.mtu_up = mtu_up;
 	up(f, FIRST);
 	begin(f);
 	assert_int_equal(f->last[40], 2);
@@ -356,7 +330,7 @@ static void patience(void **state)
 {
 	struct fix *f = *state;
 
-	f->link.rtt_us = three_seconds;
+	f->base.link.rtt_us = three_seconds;
 	up(f, FIRST);
 	begin(f);
 	accepted(f);
@@ -418,9 +392,9 @@ static void events_before_requests(void **state)
 
 	up(f, FIRST);
 	begin(f);
-	memcpy(at.sun_path, f->ctl, sizeof(f->ctl));
+	memcpy(at.sun_path, f->base.ctl, sizeof(f->base.ctl));
 	assert_int_equal(connect(other, (struct sockaddr *)&at, sizeof(at)), 0);
-	loop_dispatch(f->loop, 0);
+	loop_dispatch(f->base.loop, 0);
 	assert_int_equal(shutdown(f->fd, SHUT_RDWR), 0);
 	assert_int_equal(status(f).result, ENOTSOCK);
 	close(other);
