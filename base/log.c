@@ -30,6 +30,28 @@ bool log_on(enum log_level level)
 	return sink.fd >= 0 && level <= sink.level;
 }
 
+/* C0, DEL, and what UTF-8 makes of C1: terminals take U+009B for the beginning of an escape sequence. */
+static void replace_controls(char *line, int n)
+{
+	for (int i = 0; i < n; i++) {
+		unsigned char c = (unsigned char)line[i], next = i + 1 < n ? (unsigned char)line[i + 1] : 0;
+
+		if (c < 0x20 || c == 0x7f)
+			line[i] = '?';
+		if (c == 0xc2 && next >= 0x80 && next < 0xa0)
+			line[i] = line[i + 1] = '?';
+	}
+}
+
+void log_printable(char *out, size_t cap, const char *text, size_t len)
+{
+	size_t n = len < cap - 1 ? len : cap - 1;
+
+	for (size_t i = 0; i < n; i++)
+		out[i] = text[i] >= ' ' && text[i] <= '~' ? text[i] : '?';
+	out[n] = '\0';
+}
+
 void log_line(enum log_level level, const char *fmt, ...)
 {
 	static const char *const word[] = { "", "error: ", "warning: ", "", "debug: ", "trace: " };
@@ -48,9 +70,7 @@ void log_line(enum log_level level, const char *fmt, ...)
 	if (m < 0)
 		m = 0;
 	n = n + m < LINE ? n + m : LINE - 1;
-	for (int i = 0; i < n; i++)
-		if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
-			line[i] = '?';
+	replace_controls(line, n);
 	line[n++] = '\n';
 	if (write(sink.fd, line, (size_t)n) < 0)
 		n = 0; /* nowhere to report it */

@@ -25,6 +25,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/log.h"
 #include "base/rng.h"
 #include "mixnet/ippkt.h"
 #include "mixnet/stream.h"
@@ -246,12 +247,9 @@ static void on_connect(struct exitsess *e, uint64_t now_us, const struct ipr_res
 	}
 	if (r->result != IPR_OK) {
 		char text[64];
-		size_t n = r->text.len < sizeof(text) - 1 ? r->text.len : sizeof(text) - 1;
 
-		for (size_t i = 0; i < n; i++)
-			text[i] = r->text.p[i] >= ' ' && r->text.p[i] < 127 ? r->text.p[i] : '?';
-		text[n] = 0;
-		end(e, "the exit refused the connection: %s%s%s", why[r->result], n ? " " : "", text);
+		log_printable(text, sizeof(text), r->text.p, r->text.len);
+		end(e, "the exit refused the connection: %s%s%s", why[r->result], *text ? " " : "", text);
 		return;
 	}
 	e->ip4 = (struct addr){ .family = 4 };
@@ -314,14 +312,12 @@ static void on_data(struct exitsess *e, uint64_t now_us, uint32_t seq, const str
 
 static void on_info(struct exitsess *e, const struct ipr_response *r)
 {
-	size_t n = r->text.len < sizeof(e->denied) - 1 ? r->text.len : sizeof(e->denied) - 1, len;
+	size_t len;
 	uint8_t icmp[DENIED_ICMP_MAX];
 
 	if (r->result != IPR_INFO_EXIT_POLICY)
 		return;
-	for (size_t i = 0; i < n; i++)
-		e->denied[i] = r->text.p[i] >= ' ' && r->text.p[i] < 127 ? r->text.p[i] : '?';
-	e->denied[n] = 0;
+	log_printable(e->denied, sizeof(e->denied), r->text.p, r->text.len);
 	e->stats.denied++;
 	e->ops.event(e->ops.owner, EXITSESS_EV_DENIED);
 	len = denied_icmp(&e->refused, e->denied, icmp);

@@ -82,15 +82,6 @@ int gwjson_int(const json_t *obj, const char *key, int64_t min, int64_t max, con
 	return 0;
 }
 
-void gwjson_printable(char *out, size_t cap, const char *text)
-{
-	size_t i = 0;
-
-	for (; text[i] && i + 1 < cap; i++)
-		out[i] = (unsigned char)text[i] < 0x20 || text[i] == 0x7f ? '?' : text[i];
-	out[i] = '\0';
-}
-
 int gwjson_dump(json_t *obj, char *out, size_t cap)
 {
 	size_t n = obj ? json_dumpb(obj, out, cap, JSON_COMPACT) : 0;

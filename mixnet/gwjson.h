@@ -22,8 +22,6 @@ json_t *gwjson_base64_string(const uint8_t *in, size_t len);
 /* Integer member in [min, max]; dflt when absent. 0 or SMX_EPROTO. */
 int gwjson_int(const json_t *obj, const char *key, int64_t min, int64_t max, const int64_t *dflt,
 	       int64_t *ret);
-/* Copies text with control bytes replaced, cut to cap. */
-void gwjson_printable(char *out, size_t cap, const char *text);
 /* Takes obj; compact text with NUL. Length, or SMX_ELIMIT. */
 int gwjson_dump(json_t *obj, char *out, size_t cap);
 /* Wrapper of handshake frames: {"type":"handshakePayload","protocol_version":v,"data":[...]}. */

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/log.h"
 #include "base/rng.h"
 #include "mixnet/gwjson.h"
 #include "mixnet/prim.h"
@@ -51,10 +52,15 @@ void gw_client_done(struct gw_client *g)
 	prim_wipe(g, sizeof(*g));
 }
 
+static void set_error(struct gw_client *g, const char *text)
+{
+	log_printable(g->error, sizeof(g->error), text, strlen(text));
+}
+
 static int fail(struct gw_client *g, int err, const char *text)
 {
 	g->state = GW_FAILED;
-	gwjson_printable(g->error, sizeof(g->error), *text ? text : "no reason given");
+	set_error(g, *text ? text : "no reason given");
 	prim_wipe(g->eph_sk, sizeof(g->eph_sk));
 	return err;
 }
@@ -278,7 +284,7 @@ static int answered(struct gw_client *g)
 
 static int on_error(struct gw_client *g, const char *message)
 {
-	gwjson_printable(g->error, sizeof(g->error), message);
+	set_error(g, message);
 	if (g->claiming && strstr(message, "only accepting coconut credentials")) {
 		g->claiming = false;
 		return GW_OUT_ERROR | GW_OUT_CREDENTIALS;

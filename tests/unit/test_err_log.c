@@ -49,6 +49,11 @@ static void log_lines(void **state)
 	n = read(p[0], buf, sizeof(buf));
 	assert_int_equal(n, 21);
 	assert_memory_equal(buf, "test: warning: a?b 5\n", 21);
+	/* U+009B begins an escape sequence as ESC [ does; other letters are left alone */
+	log_error("\033[1m \302\2331m \303\251");
+	n = read(p[0], buf, sizeof(buf));
+	assert_int_equal(n, 26);
+	assert_memory_equal(buf, "test: error: ?[1m ??1m \303\251\n", 26);
 	memset(filler, 'x', sizeof(filler));
 	filler[sizeof(filler) - 1] = '\0';
 	log_error("%s", filler);
@@ -60,9 +65,25 @@ static void log_lines(void **state)
 	close(p[1]);
 }
 
+/* What a peer says, in a line of ours. */
+static void foreign_text(void **state)
+{
+	static const char said[] = "go\033[2J\302\233away\177 \303\251";
+	char out[32], small[4];
+
+	(void)state;
+	log_printable(out, sizeof(out), said, sizeof(said) - 1);
+	assert_string_equal(out, "go?[2J??away? ??");
+	log_printable(small, sizeof(small), said, sizeof(said) - 1);
+	assert_string_equal(small, "go?");
+	log_printable(out, sizeof(out), NULL, 0);
+	assert_string_equal(out, "");
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(errors), cmocka_unit_test(log_lines) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(errors), cmocka_unit_test(log_lines),
+					    cmocka_unit_test(foreign_text) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
