@@ -269,8 +269,8 @@ static void on_connect(struct exitsess *e, uint64_t now_us, const struct ipr_res
 	e->ops.event(e->ops.owner, EXITSESS_EV_UP);
 }
 
-/* Whether a packet answers our probe: from the probed address to our port, or an ICMP error
- * that quotes it. */
+/* Whether a packet answers our probe: from the probed address and port to ours, or an ICMP error that quotes
+ * what went there. A program may have chosen the same port. */
 static bool probe_answer(struct exitsess *e, const uint8_t *pkt, size_t len)
 {
 	struct ippkt p;
@@ -279,12 +279,12 @@ static bool probe_answer(struct exitsess *e, const uint8_t *pkt, size_t len)
 	if (!ippkt_parse(&p, pkt, len) || p.src.family != 4 || !addr_equal_ip(&p.dst, &e->ip4))
 		return false;
 	if (p.proto == IPPKT_UDP)
-		return p.dst.port == e->probe_port;
+		return p.dst.port == e->probe_port && addr_equal(&p.src, &e->cfg.probe);
 	if (p.proto != IPPKT_ICMP || p.l4_len < 8 + 28 || (p.l4[0] != 11 && p.l4[0] != 3))
 		return false;
 	quoted = 8 + (size_t)(p.l4[8] & 15) * 4;
-	return p.l4[8 + 9] == IPPKT_UDP && quoted + 2 <= p.l4_len &&
-	       (p.l4[quoted] << 8 | p.l4[quoted + 1]) == e->probe_port;
+	return p.l4[8 + 9] == IPPKT_UDP && !memcmp(p.l4 + 8 + 16, e->cfg.probe.ip, 4) &&
+	       quoted + 2 <= p.l4_len && (p.l4[quoted] << 8 | p.l4[quoted + 1]) == e->probe_port;
 }
 
 static void on_data(struct exitsess *e, uint64_t now_us, uint32_t seq, const struct ipr_response *r)

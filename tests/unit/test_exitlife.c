@@ -19,6 +19,7 @@ static void keepalive(void **state)
 	const uint8_t *pkt;
 	size_t len;
 	unsigned pings = 0, probes = 0;
+	uint8_t pkt_of[64];
 
 	up(f);
 	f->now = exitsess_deadline(&f->e);
@@ -44,6 +45,11 @@ static void keepalive(void **state)
 	f->now += 300 * MS;
 	probe_answered(f);
 	assert_int_equal(f->packets, 0); /* our own business */
+	/* a program may have the same port: what others send to it is its own */
+	data_down(f, ++f->e.stock.max_seq, pkt_of, pk_udp(pkt_of, FAR, 53, OURS, f->e.probe_port, 17));
+	data_down(f, ++f->e.stock.max_seq, pkt_of,
+		  pk_udp(pkt_of, 0x09090909u, 123, OURS, f->e.probe_port, 17));
+	assert_int_equal(f->packets, 2);
 	f->now = T0 + 25 * S;
 	exitsess_tick(&f->e, f->now);
 	assert_int_equal(f->e.misses, 0);
