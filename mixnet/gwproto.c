@@ -310,14 +310,18 @@ static int on_open(struct gw_client *g, const json_t *j, const char *type)
 
 	if (!strcmp(type, "send")) {
 		r = gwjson_int(j, "remaining_bandwidth", INT64_MIN, INT64_MAX, NULL, &g->bandwidth);
+		if (r < 0)
+			return r;
 		note_upgrade(g, j);
-		return r < 0 ? r : GW_OUT_SENT | GW_OUT_BANDWIDTH | answered(g);
+		return GW_OUT_SENT | GW_OUT_BANDWIDTH | answered(g);
 	}
 	if (!strcmp(type, "bandwidth")) {
 		r = gwjson_int(j, "available_total", INT64_MIN, INT64_MAX, NULL, &g->bandwidth);
+		if (r < 0)
+			return r;
 		note_upgrade(g, j);
 		g->claiming = false;
-		return r < 0 ? r : GW_OUT_BANDWIDTH;
+		return GW_OUT_BANDWIDTH;
 	}
 	if (!strcmp(type, "typedError"))
 		return on_typed_error(g, j);

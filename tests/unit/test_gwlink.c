@@ -404,7 +404,8 @@ static void nonsense(void **state)
 		"[]",
 		"{}",
 		"{\"type\":\"send\"}",
-		"{\"type\":\"send\",\"remaining_bandwidth\":\"many\"}",
+		"{\"type\":\"send\",\"remaining_bandwidth\":\"many\",\"upgrade_mode\":true}",
+		"{\"type\":\"bandwidth\",\"available_total\":\"many\",\"upgrade_mode\":true}",
 		"{\"type\":\"somethingNew\",\"value\":1}",
 		"{\"type\":\"typedError\",\"error\":{\"something_new\":1}}",
 		"{\"type\":\"encryptedResponse\",\"ciphertext\":[1],\"nonce\":[2]}",
@@ -421,8 +422,9 @@ static void nonsense(void **state)
 		turn(f);
 	assert_int_equal(f->lost, 0);
 	assert_true(gw_link_is_open(&f->link));
-	assert_int_equal(f->link.bad_frames, 5);
+	assert_int_equal(f->link.bad_frames, 6);
 	assert_true(f->link.gw.bandwidth == before);
+	assert_false(f->link.gw.upgrade_mode);
 	send_packet(f);
 	assert_int_equal(f->packets, 1);
 }
