@@ -71,15 +71,14 @@ static int bad(char *err, size_t cap, const char *what, const char *member)
 
 static int read_apis(struct network *n, const json_t *list, char *err, size_t cap)
 {
-	size_t i;
-	const json_t *v;
-
 	if (!json_is_array(list) || !json_array_size(list))
 		return bad(err, cap, "no URL in", "nym_api");
-	json_array_foreach(list, i, v) if (!json_is_string(v) ||
-					   add_api(n, json_string_value(v)) <
-						   0) return bad(err, cap, "not an http or https URL in",
-								 "nym_api");
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const char *url = json_string_value(json_array_get(list, i));
+
+		if (!url || add_api(n, url) < 0)
+			return bad(err, cap, "not an http or https URL in", "nym_api");
+	}
 	return 0;
 }
 
@@ -123,8 +122,11 @@ int network_parse(struct network *ret, const char *json, size_t len, char *err, 
 
 	memset(&n, 0, sizeof(n));
 	if (!json_is_object(j)) {
+		if (j)
+			snprintf(err, err_cap, "not a JSON object");
+		else
+			snprintf(err, err_cap, "not a JSON object (line %d: %.80s)", je.line, je.text);
 		json_decref(j);
-		snprintf(err, err_cap, "not a JSON object (line %d: %.80s)", je.line, je.text);
 		return SMX_ECONFIG;
 	}
 	json_object_foreach(j, key, v) if (r == 0) r = read_member(&n, key, v, err, err_cap);

@@ -44,6 +44,7 @@ static void files(void **state)
 		  "neither true nor false: \"allow_plain_ws\"" },
 		{ "{\"name\": \"x\", \"name\": \"y\", \"nym_api\": [\"https://a/\"]}", "not a JSON object" },
 		{ "[]", "not a JSON object" },
+		{ "{", "not a JSON object (line 1: " },
 		{ "", "not a JSON object" },
 	};
 	struct network n;
@@ -61,6 +62,7 @@ static void files(void **state)
 		if (!cases[i].why)
 			continue;
 		assert_int_equal(strncmp(err, cases[i].why, strlen(cases[i].why)), 0);
+		assert_null(strstr(err, "line -1"));
 		assert_memory_equal(&n, &before, sizeof(n));
 	}
 }
