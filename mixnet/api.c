@@ -5,10 +5,10 @@
  * Theory of operation. One fetch is a sequence of GETs against one base URL: rotation info, rewarded set, all
  * pages of skimmed nodes, and, when exits are wanted, all pages of described nodes. Sequential, because it
  * runs once in five minutes and a failure is then easy to name. Any failure moves on to the next base URL;
- * when all have failed the first URL's reason is reported with the last's. Epochs that do not agree between
- * the answers repeat the whole sequence once at the same URL (versions.md 5). While a network changes its
- * epoch all its directories may be so for a while: then everything begins again after EPOCH_PAUSE_US, until
- * time is up.
+ * when all have failed the last one's reason is reported; those of the others are in the log. Epochs that do
+ * not agree between the answers repeat the whole sequence once at the same URL (versions.md 5). While a
+ * network changes its epoch all its directories may be so for a while: then everything begins again after
+ * EPOCH_PAUSE_US, until time is up.
  *
  * The URL that worked is tried first the next time. A request gets its share of the time that is left, so
  * that a server that says nothing does not use up the others' turn.
@@ -37,13 +37,14 @@ struct api {
 	unsigned first, tried; /* index of the URL to begin with; number tried in this fetch */
 	enum step step;
 	unsigned page;
-	bool busy, with_exits, again, between; /* between: some directory was between two epochs */
+	bool with_exits, again, between; /* between: some directory was between two epochs */
 	struct loop_timer pause;
 	uint64_t deadline_us;
 	struct api_rotation rotation;
 	struct api_rewarded rewarded;
 	struct api_skimmed skimmed;
-	size_t described, described_total;
+	size_t skipped, described,
+		described_total; /* bad nodes of all pages; entries seen, and said to be there */
 	char what[768];
 	void (*cb)(void *owner, int err, struct topology *topo, const struct api_rotation *rot,
 		   const char *what);
@@ -59,7 +60,7 @@ static void reset_answers(struct api *a)
 {
 	api_rewarded_done(&a->rewarded);
 	api_skimmed_done(&a->skimmed);
-	a->described = a->described_total = 0;
+	a->skipped = a->described = a->described_total = 0;
 	a->step = ROTATION;
 	a->page = 0;
 	loop_timer_stop(&a->pause);
@@ -67,7 +68,6 @@ static void reset_answers(struct api *a)
 
 static void give(struct api *a, int err, struct topology *t)
 {
-	a->busy = false;
 	reset_answers(a);
 	a->cb(a->owner, err, t, &a->rotation, a->what);
 }
@@ -95,8 +95,8 @@ static const char *reason(int err, int status, char *buf, size_t cap)
 	if (err == SMX_ECLOSED)
 		return "connection closed in the middle of the answer";
 	snprintf(buf, cap, "%s", err_str(err));
-	for (char *p = buf; *p && *buf >= 'A' && *buf <= 'Z'; p++)
-		*buf = (char)(*buf + 32);
+	if (*buf >= 'A' && *buf <= 'Z')
+		*buf = (char)(*buf - 'A' + 'a');
 	return buf;
 }
 
@@ -172,7 +172,7 @@ static bool repeats(const struct api_skimmed *s, size_t before)
 
 static int digest(struct api *a, const char *body, size_t len)
 {
-	size_t skipped = 0, before = a->skimmed.n, seen = a->described;
+	size_t before = a->skimmed.n, seen = a->described;
 	int r = 0;
 
 	switch (a->step) {
@@ -185,11 +185,11 @@ static int digest(struct api *a, const char *body, size_t len)
 		a->step = SKIMMED;
 		break;
 	case SKIMMED:
-		r = api_parse_skimmed(&a->skimmed, body, len, &skipped);
+		r = api_parse_skimmed(&a->skimmed, body, len, &a->skipped);
 		a->page++;
 		if (repeats(&a->skimmed, before))
 			a->skimmed.n = before;
-		if (r == 0 && a->skimmed.n + skipped < a->skimmed.total && a->skimmed.n > before &&
+		if (r == 0 && a->skimmed.n + a->skipped < a->skimmed.total && a->skimmed.n > before &&
 		    a->page < PAGES_MAX)
 			break;
 		a->step = DESCRIBED;
@@ -280,7 +280,6 @@ void api_fetch(struct api *a, bool with_exits, uint64_t deadline_us,
 	       void *owner)
 {
 	api_cancel(a);
-	a->busy = true;
 	a->with_exits = with_exits;
 	a->deadline_us = deadline_us;
 	a->tried = 0;
@@ -296,6 +295,5 @@ void api_cancel(struct api *a)
 {
 	ws_get_cancel(a->get);
 	a->get = NULL;
-	a->busy = false;
 	reset_answers(a);
 }
