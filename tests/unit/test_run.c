@@ -10,8 +10,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -230,6 +232,31 @@ static void config(const char *text, const char *words, int want)
 	snprintf(all, sizeof(all), "--config %s %s", name, words);
 	assert_int_equal(parse(all), want);
 	unlink(name);
+}
+
+/* A file that comes in two parts, as that of a shell's <(cat a b) does: the second is not left out. */
+static void config_pipe(void **state)
+{
+	char words[64];
+	int p[2], left = 1;
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(pipe(p), 0);
+	assert_int_equal(write(p[1], "mtu = 1300\n", 11), 11);
+	pid = fork();
+	if (pid == 0) {
+		while (left && ioctl(p[0], FIONREAD, &left) == 0)
+			usleep(1000);
+		_exit(write(p[1], "rule = deny 1.1.1.1\n", 20) != 20);
+	}
+	close(p[1]);
+	snprintf(words, sizeof(words), "--config /dev/fd/%d true", p[0]);
+	assert_int_equal(parse(words), 0);
+	close(p[0]);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	assert_int_equal(opt.tunnel.mtu, 1300);
+	assert_int_equal(opt.tunnel.rules.n, 1);
 }
 
 static void configuration(void **state)
@@ -460,10 +487,10 @@ int main(void)
 	setenv("HOME", "/nonexistent", 1);
 	unsetenv("XDG_CONFIG_HOME");
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(accepted),	 cmocka_unit_test(refused),  cmocka_unit_test(environment),
-		cmocka_unit_test(networks),	 cmocka_unit_test(progress), cmocka_unit_test(ruled),
-		cmocka_unit_test(configuration), cmocka_unit_test(commands), cmocka_unit_test(private_dir),
-		cmocka_unit_test(statistics),
+		cmocka_unit_test(accepted),	 cmocka_unit_test(refused),	cmocka_unit_test(environment),
+		cmocka_unit_test(networks),	 cmocka_unit_test(progress),	cmocka_unit_test(ruled),
+		cmocka_unit_test(configuration), cmocka_unit_test(config_pipe), cmocka_unit_test(commands),
+		cmocka_unit_test(private_dir),	 cmocka_unit_test(statistics),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -255,13 +255,26 @@ static int config_line(struct options *o, const char origin[FILE_NAME_MAX + SETT
 	return apply(o, &r, at, given ? value : NULL, e);
 }
 
+/* As much as there is, up to cap; -1: errno. */
+static ssize_t read_whole(int fd, char *text, size_t cap)
+{
+	size_t n = 0;
+	ssize_t got;
+
+	do {
+		got = read(fd, text + n, cap - n);
+		n += got > 0 ? (size_t)got : 0;
+	} while (got > 0 && n < cap);
+	return got < 0 ? -1 : (ssize_t)n;
+}
+
 /* Values of the file are pointed to as long as the program runs. */
 static int from_file(struct options *o, const char *path, bool must, struct error *e)
 {
 	static char text[CONFIG_MAX];
 	char origin[FILE_NAME_MAX + SETTINGS_ENV_MAX];
 	int fd = open(path, O_RDONLY | O_CLOEXEC), no = 1, r = 0;
-	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text));
+	ssize_t n = fd < 0 ? -1 : read_whole(fd, text, sizeof(text));
 
 	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR) && !must)
 		return 0;
