@@ -488,6 +488,7 @@ void bridge_get_stats(const struct bridge *b, struct bridge_stats *s)
 {
 	const struct shaper_stats *sh = &b->shaper.stats;
 	const struct exitsess_stats *ex = &b->exit.stats;
+	const struct nym_rx_stats *rx = nym_rx_stats(b->rx);
 	bool up = b->exit.state == EXITSESS_UP;
 
 	memset(s, 0, sizeof(*s));
@@ -516,7 +517,9 @@ void bridge_get_stats(const struct bridge *b, struct bridge_stats *s)
 	s->bytes_up = ex->bytes_up;
 	s->bytes_down = ex->bytes_down;
 	s->rtt_us = shaper_rtt(&b->shaper);
-	s->frames_dropped = ex->malformed + ex->foreign + b->strangers + b->malformed + b->gw.bad_frames;
+	s->frames_dropped = ex->malformed + ex->foreign + b->strangers + b->malformed + b->gw.bad_frames +
+			    rx->malformed + rx->dropped_limit + ex->send_dropped + b->link_dropped +
+			    b->gw.send_failed;
 	s->reconnects = b->reconnects;
 	s->given_up = sh->given_up;
 	s->unknown_acks = sh->unknown_acks;

@@ -80,7 +80,10 @@ struct bridge_stats {
 	uint64_t bootstrap_us, uptime_us;
 	uint64_t packets_real, packets_cover, packets_received, acks_received, retransmissions,
 		replies_received;
-	uint64_t surbs_sent, surbs_stock, bytes_up, bytes_down, rtt_us, frames_dropped, reconnects;
+	uint64_t surbs_sent, surbs_stock, bytes_up, bytes_down, rtt_us, reconnects;
+	/* came in malformed, from strangers or without room; could not be put into a message or on the link
+	 */
+	uint64_t frames_dropped;
 	uint64_t given_up, unknown_acks, keys_evicted, gaps_given_up; /* errors beside frames_dropped */
 	/* what is held now: sent and not acknowledged, of them kept to be sent again, reply keys, fragments
 	 * of unfinished messages, IP packets waiting for their order, and for slots */

@@ -503,9 +503,9 @@ static void reply(struct bridge *b, const uint8_t *frag, size_t len)
 	size_t msg_len;
 	int got = nym_rx_insert(b->rx, now_us, frag, len, b->msg, sizeof(b->msg), &msg_len);
 
-	if (got == 0)
+	if (got <= 0) /* counted there */
 		return;
-	if (got < 0 || nym_msg_parse(&m, b->msg, msg_len) || m.type != NYM_REPLY) {
+	if (nym_msg_parse(&m, b->msg, msg_len) || m.type != NYM_REPLY) {
 		b->malformed++;
 		return;
 	}
@@ -526,7 +526,7 @@ void bridge_path_blob(struct bridge *b, uint8_t *blob, size_t len)
 	b->packets_received++;
 	switch ((enum nym_blob)kind) {
 	case NYM_BLOB_ACK: shaper_ack(&b->shaper, loop_now(b->loop), id); return;
-	case NYM_BLOB_COVER: b->cover_back++; return;
+	case NYM_BLOB_COVER: return;
 	case NYM_BLOB_FRAG: b->strangers++; return;
 	case NYM_BLOB_REPLY_FRAG: reply(b, frag, frag_len); break;
 	}

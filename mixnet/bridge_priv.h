@@ -74,7 +74,7 @@ struct bridge {
 	uint64_t open_us, open_sent, open_acks; /* when the gateway link opened */
 	uint64_t sent_seen, acks_seen;
 	bool lossy; /* more than a third of the packets got lost lately */
-	uint64_t packets_received, strangers, malformed, cover_back, link_dropped;
+	uint64_t packets_received, strangers, malformed, link_dropped;
 	uint8_t msg[BRIDGE_MSG_MAX];
 };
 

@@ -70,7 +70,7 @@ static int make_surb(struct exitsess *e, uint64_t now_us, const struct topology 
 	if (!err)
 		err = surb_make(surb, digest, &route, e->me->addr.identity, e->rng);
 	if (!err)
-		surb_keys_add(e->keys, digest, surb, topo->rotation_id, now_us);
+		surb_keys_add(e->keys, digest, surb, now_us);
 	return err;
 }
 
@@ -137,6 +137,7 @@ static bool next_fragment(struct exitsess *e, uint64_t now_us, const struct topo
 	if (e->rotation_id !=
 	    topo->rotation_id) { /* its SURBs are of one rotation: what is left is of no use */
 		e->splitting = false;
+		e->stats.send_dropped += e->split_data ? e->split_packets : 0;
 		e->connect_due = e->state == EXITSESS_CONNECTING;
 		return false;
 	}
@@ -172,7 +173,6 @@ static void paid(struct exitsess *e, unsigned surbs)
 {
 	e->stock.owed -= e->stock.owed < surbs ? e->stock.owed : surbs;
 	e->since_surbs = 0;
-	e->stats.surb_messages++;
 }
 
 static bool surb_set(struct exitsess *e, uint64_t now_us, const struct topology *topo,
@@ -351,6 +351,7 @@ static bool bulk_message(struct exitsess *e, uint64_t now_us, uint64_t rtt_us, c
 	stream_put(&w, e->stream, STREAM_DATA, e->seq++);
 	ipr_put_data_hdr(&w, e->version, len);
 	e->split_flow = ipq_take(&e->queue, &w, packets);
+	e->split_packets = packets;
 	e->split_data = true;
 	sent_data(e, now_us, packets, len - packets * 2);
 	e->since_surbs++;
@@ -380,7 +381,7 @@ static bool data_message(struct exitsess *e, uint64_t now_us, uint64_t rtt_us, c
 	e->since_surbs = n == SURBS_PER_MESSAGE ? 0 : e->since_surbs + 1;
 	wire_wr_init(&w, buf, sizeof(buf));
 	if (put_surbs(e, now_us, topo, &w, NYM_DATA_V2, n)) {
-		e->stats.send_dropped++;
+		e->stats.send_dropped += packets;
 		return false;
 	}
 	stream_put(&w, e->stream, STREAM_DATA, e->seq++);

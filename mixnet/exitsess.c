@@ -104,7 +104,6 @@ static void attempt(struct exitsess *e, uint64_t now_us, uint8_t version)
 	e->seq = 0;
 	e->splitting = false;
 	e->connect_due = true;
-	e->attempts++;
 	e->attempt_end_us = now_us + (version == IPR_V10 ? left_us / 2 : left_us);
 }
 
@@ -122,7 +121,6 @@ void exitsess_start(struct exitsess *e, const struct exitsess_cfg *cfg, uint64_t
 	e->ping_due = e->probe_due = e->pong_due = e->disconnect_due = false;
 	e->stale_surbs = 0;
 	e->session++;
-	e->attempts = 0;
 	e->misses = 0;
 	e->since_surbs = 0;
 	e->since_set = false;
@@ -295,7 +293,6 @@ static void on_data(struct exitsess *e, uint64_t now_us, uint32_t seq, const str
 
 	if (e->state != EXITSESS_UP)
 		return;
-	e->stats.data_frames++;
 	e->data_us = now_us;
 	surbstock_data_reply(&e->stock, now_us, seq);
 	reorder_frame(&e->order, now_us, seq);
@@ -390,7 +387,6 @@ void exitsess_input(struct exitsess *e, uint64_t now_us, const struct nym_msg *m
 			e->stats.foreign++;
 			break;
 		}
-		e->stats.surb_requests++;
 		surbstock_asked(&e->stock, m->amount);
 		break;
 	}

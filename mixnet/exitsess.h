@@ -60,8 +60,8 @@ struct exitsess_cfg {
 };
 
 struct exitsess_stats {
-	uint64_t replies, data_frames, packets_up, packets_down, bytes_up, bytes_down;
-	uint64_t surb_requests, surb_messages, malformed, foreign, denied, probes, send_dropped;
+	uint64_t replies, packets_up, packets_down, bytes_up, bytes_down, malformed, foreign, denied, probes;
+	uint64_t send_dropped; /* packets of ours that no message came of */
 };
 
 struct exitsess {
@@ -86,7 +86,6 @@ struct exitsess {
 	uint8_t tag[NYM_TAG];
 	bool tag_made;
 	uint32_t seq;
-	uint8_t attempts;
 	/* what wants to be sent */
 	bool stopping, connect_due, disconnect_due, ping_due, probe_due, pong_due;
 	uint32_t pong_nonce;
@@ -97,6 +96,7 @@ struct exitsess {
 	unsigned split_surbs, split_made, split_limit;
 	bool split_data; /* packets of split_flow; else SURBs or the connect request */
 	uint64_t split_flow;
+	size_t split_packets;
 	uint8_t message[EXITSESS_SPAN_MAX * NYM_FRAG_DATA];
 	unsigned since_surbs; /* data slots since the last SURB message */
 	bool since_set;	      /* a data slot since the last set of SURBs */

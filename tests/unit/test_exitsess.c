@@ -338,6 +338,22 @@ static bool one_slot(struct fix *f)
 	       exitsess_fill(&f->e, f->now, &f->net.topo, SHAPER_DATA, &f->item);
 }
 
+/* With new keys the rest of a message is of no use: its packets are lost, and counted. */
+static void bulk_given_up(void **state)
+{
+	struct fix *f = *state;
+
+	up(f);
+	fill_bulk(f, 5, 1500);
+	assert_true(one_slot(f));
+	assert_true(f->e.splitting);
+	assert_int_equal(f->e.stats.send_dropped, 0);
+	f->net.topo.rotation_id++;
+	one_slot(f);
+	assert_false(f->e.splitting);
+	assert_int_equal(f->e.stats.send_dropped, 5);
+}
+
 /* Between the fragments others get every other slot; the end waits for all fragments. */
 static void bulk_gives_way(void **state)
 {
@@ -571,9 +587,10 @@ static void no_route(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(connect_v10), T(fall_back), T(silence),	 T(refusals),	   T(mtu),  T(room),
-		T(requests),	T(supply),    T(bundles),	 T(back_pressure), T(bulk), T(bulk_gives_way),
-		T(sets),	T(tight),     T(other_messages), T(refused),	   T(stop), T(no_route),
+		T(connect_v10), T(fall_back),	   T(silence),	T(refusals),	  T(mtu),
+		T(room),	T(requests),	   T(supply),	T(bundles),	  T(back_pressure),
+		T(bulk),	T(bulk_gives_way), T(sets),	T(tight),	  T(other_messages),
+		T(refused),	T(stop),	   T(no_route), T(bulk_given_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
