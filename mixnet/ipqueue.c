@@ -67,7 +67,6 @@ static void drop_first(struct ipqueue *q, struct ipq_flow *f)
 	q->count--;
 	q->acks -= p->pure_ack;
 	f->n--;
-	q->bytes -= p->len;
 	pool_put(&q->pool, p);
 	list_remove(&f->turn);
 	list_push_back(list_empty(&f->packets) ? &q->idle : &q->turn, &f->turn);
@@ -132,7 +131,6 @@ int ipq_push(struct ipqueue *q, const uint8_t *pkt, size_t len, uint64_t flow)
 		return -EMSGSIZE;
 	p = f && pure ? older_ack(f, &v) : NULL;
 	if (p) {
-		q->bytes += len - p->len;
 		fill(p, pkt, len, &v, true);
 		q->acks_replaced++;
 		return 1;
@@ -150,7 +148,6 @@ int ipq_push(struct ipqueue *q, const uint8_t *pkt, size_t len, uint64_t flow)
 	q->count++;
 	q->acks += pure;
 	f->n++;
-	q->bytes += len;
 	return 0;
 }
 

@@ -33,7 +33,7 @@ struct ipqueue {
 	struct pool pool;
 	struct ipq_flow flow[IPQ_PACKETS]; /* each waiting packet has at most one flow of its own */
 	struct list idle, turn;
-	size_t count, bytes, acks; /* packets, their bytes, and how many of them are pure ACKs */
+	size_t count, acks; /* packets, and how many of them are pure ACKs */
 	uint64_t acks_replaced;
 };
 

@@ -246,7 +246,6 @@ static struct held *held_new(struct reorder *r, struct reorder_conn *c, const st
 	h->len = (uint16_t)len;
 	memcpy(h->data, pkt, len);
 	c->n_held++;
-	r->held_total++;
 	return h;
 }
 

@@ -43,7 +43,7 @@ struct reorder {
 	uint32_t bin[REORDER_BINS], samples;
 	uint64_t hold_us, repair_us; /* repair: until a packet of ours that was lost has been sent again */
 	/* counters */
-	uint64_t held_total, gaps_given_up, dup_acks_dropped, old_acks_dropped, duplicates;
+	uint64_t gaps_given_up, dup_acks_dropped, old_acks_dropped, duplicates;
 };
 
 /* 0 or -ENOMEM. */

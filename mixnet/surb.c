@@ -186,7 +186,7 @@ static struct surb_key *oldest(struct surb_keys *t)
 }
 
 void surb_keys_add(struct surb_keys *t, const uint8_t digest[32], const uint8_t key[SURB_KEY],
-		   uint32_t rotation_id, uint64_t now_us)
+		   uint64_t now_us)
 {
 	struct surb_key **at = bucket_of(t, digest), *k;
 
@@ -196,8 +196,6 @@ void surb_keys_add(struct surb_keys *t, const uint8_t digest[32], const uint8_t 
 	}
 	k = container_of(list_pop_front(&t->free), struct surb_key, age);
 	k->made_us = now_us;
-	k->rotation_id = rotation_id;
-	k->used = true;
 	memcpy(k->key, key, SURB_KEY);
 	memcpy(k->digest, digest, sizeof(k->digest));
 	k->hash_next = *at;

@@ -50,8 +50,6 @@ struct surb_key {
 	struct list age; /* oldest first */
 	struct surb_key *hash_next;
 	uint64_t made_us;
-	uint32_t rotation_id;
-	bool used;
 	uint8_t key[SURB_KEY];
 	uint8_t digest[32];
 };
@@ -68,7 +66,7 @@ void surb_keys_init(struct surb_keys *t, struct surb_key *mem, size_t n, struct 
 		    size_t n_bucket);
 void surb_keys_done(struct surb_keys *t); /* wipes */
 void surb_keys_add(struct surb_keys *t, const uint8_t digest[32], const uint8_t key[SURB_KEY],
-		   uint32_t rotation_id, uint64_t now_us);
+		   uint64_t now_us);
 /* Removes and returns the key for digest; false when there is none. Lookup by 32-byte
  * digest (public value). */
 bool surb_keys_take(struct surb_keys *t, const uint8_t digest[32], uint8_t ret_key[SURB_KEY]);

@@ -139,7 +139,6 @@ struct ws *ws_new(struct loop *loop, unsigned max_conns)
 	if (!w)
 		return NULL;
 	w->loop = loop;
-	w->max_conns = max_conns;
 	list_init(&w->conns);
 	list_init(&w->gets);
 	list_init(&w->servers);

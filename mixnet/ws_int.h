@@ -31,7 +31,6 @@ struct ws {
 	struct ws_names names[WS_KEPT_NAMES];
 	unsigned names_next;
 	struct list conns, gets, servers, resolves;
-	unsigned max_conns;
 };
 
 /* vhost for connections judged by ca_file (NULL: system store); NULL: errno. */

@@ -468,7 +468,7 @@ static void open_reply(struct kat_block *b, const struct nym_self *me, uint8_t *
 	}
 	memcpy(again, blob, blob_len);
 	surb_keys_init(&keys, mem, 2, bucket, 2);
-	surb_keys_add(&keys, kat_fixed(b, "surb_key_digest", 32), kat_fixed(b, "surb_key", SURB_KEY), 333, 1);
+	surb_keys_add(&keys, kat_fixed(b, "surb_key_digest", 32), kat_fixed(b, "surb_key", SURB_KEY), 1);
 	if (nym_blob_open(blob, blob_len, me, &keys, NULL, id, &got, &len) != NYM_BLOB_REPLY_FRAG)
 		kat_fail(b, "the reply cannot be opened");
 	else
