@@ -35,6 +35,8 @@ void pool_done(struct pool *p)
 	if (!p)
 		return;
 	assert(p->used == 0);
+	if (p->mem)
+		explicit_bzero(p->mem, p->block * p->total);
 	free(p->mem);
 	*p = (struct pool){ 0 };
 }

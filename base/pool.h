@@ -17,7 +17,9 @@ struct pool {
 
 /* Allocates total blocks of at least size bytes, 16-byte aligned. 0 or -ENOMEM. */
 int pool_init(struct pool *p, size_t size, size_t total);
-void pool_done(struct pool *p);		  /* NULL and zeroed pools are fine; all blocks must be back */
+/* Wipes: packets hold keys and what programs said. NULL and zeroed pools are fine; all blocks must be back.
+ */
+void pool_done(struct pool *p);
 void *pool_get(struct pool *p);		  /* content undefined; NULL when empty */
 void pool_put(struct pool *p, void *blk); /* NULL is fine; asserts that blk belongs to p */
 

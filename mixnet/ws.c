@@ -262,6 +262,7 @@ static void conn_free(struct ws_conn *c)
 	while ((it = list_pop_front(&c->queue)))
 		msg_free(c, container_of(it, struct out_msg, link));
 	pool_done(&c->small);
+	explicit_bzero(c->in, c->max_msg); /* messages are opened in place */
 	free(c->in);
 	free(c);
 }

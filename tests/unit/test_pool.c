@@ -1,12 +1,43 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Pools: exhaustion is an answer, blocks are distinct and aligned, counters are right. */
+/* Pools: exhaustion is an answer, blocks are distinct and aligned, counters are right, nothing is left
+ * behind. */
 #include "base/pool.h"
 
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <string.h>
 #include <cmocka.h>
+
+static const uint8_t *watched;
+static size_t left; /* bytes that were not zero when it was freed */
+
+void __real_free(void *p);
+void __wrap_free(void *p);
+
+void __wrap_free(void *p)
+{
+	for (size_t i = 0; p && p == watched && i < 4 * 32; i++)
+		left += watched[i] != 0;
+	__real_free(p);
+}
+
+/* Packets, and the keys in them, do not stay in memory that somebody else gets. */
+static void wiped(void **state)
+{
+	struct pool p;
+	void *b;
+
+	(void)state;
+	assert_int_equal(pool_init(&p, 32, 4), 0);
+	watched = p.mem;
+	b = pool_get(&p);
+	memset(b, 0xa5, 32);
+	pool_put(&p, b);
+	pool_done(&p);
+	assert_int_equal(left, 0);
+}
 
 static void blocks(void **state)
 {
@@ -51,7 +82,8 @@ static void odd_sizes(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(blocks), cmocka_unit_test(odd_sizes) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(blocks), cmocka_unit_test(odd_sizes),
+					    cmocka_unit_test(wiped) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
