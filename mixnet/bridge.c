@@ -223,13 +223,14 @@ static void gateway_next(struct bridge *b)
 		bridge_tried_add(&b->gateways, n->id);
 		memcpy(b->me.addr.gateway, n->identity, sizeof(b->me.addr.gateway));
 		base58_encode(b->gateway_text, sizeof(b->gateway_text), n->identity, sizeof(n->identity));
+		log_trace("entry gateway %s", b->gateway_text);
 		if (!gw_link_choose(&b->gw, n, &b->me, b->rng,
 				    b->cfg.net.ca_file[0] ? b->cfg.net.ca_file : NULL,
 				    b->cfg.net.allow_plain_ws)) {
 			gw_link_open(&b->gw);
 			return;
 		}
-		bridge_say_why(b, "%s: %s", b->gateway_text, b->gw.why);
+		bridge_say_why(b, "%s", b->gw.why);
 	}
 	no_gateway(b);
 }
@@ -245,7 +246,7 @@ static void gateway_other(struct bridge *b)
 
 void bridge_gateway_useless(struct bridge *b)
 {
-	bridge_say_why(b, "%s: none of our packets came back through it", b->gateway_text);
+	bridge_say_why(b, "none of our packets came back through it");
 	log_info("gateway of no use: %s", b->last_why);
 	bridge_path_closed(b);
 	loop_timer_stop(&b->retry);
@@ -272,7 +273,7 @@ static void gw_lost(void *owner, enum gw_link_lost how)
 
 	if (how != GW_LOST_UNKNOWN_US) /* the next attempt registers: no reason to wait */
 		pause_us = retry_lost(&b->again, now_us, how == GW_LOST_REFUSED);
-	bridge_say_why(b, "%s: %s", b->gateway_text, b->gw.why);
+	bridge_say_why(b, "%s%s", b->ever_ready ? "gateway: " : "", b->gw.why);
 	bridge_path_closed(b);
 	if (b->state == BRIDGE_GATEWAY) {
 		gateway_next(b);

@@ -126,6 +126,7 @@ def gateways():
             if p.returncode or "gateway of no use" in p.stderr:
                 break
         expect("another gateway instead", p.returncode == 0 and "gateway of no use" in p.stderr, p.stderr[-500:])
+        expect("-v names none of them", not any(g in p.stderr for g in net.gateways), p.stderr[-500:])
 
 
 def commands():
