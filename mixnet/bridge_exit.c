@@ -349,8 +349,7 @@ void bridge_path_open(struct bridge *b)
 	if (b->state == BRIDGE_DRAINING)
 		return;
 	if (!b->exit_chosen) {
-		if (b->exit_tries == 0 || b->ever_ready)
-			exit_next(b);
+		exit_next(b);
 	} else if (b->exit.state == EXITSESS_UP) {
 		exitsess_resumed(&b->exit, loop_now(b->loop));
 		both_up(b);
