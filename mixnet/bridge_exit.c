@@ -110,7 +110,7 @@ static void source_done(void *owner, uint64_t token, bool acked)
 static int link_send(struct pktlink *l, const uint8_t *pkt, size_t len, uint64_t flow)
 {
 	struct bridge *b = container_of(l, struct bridge, link);
-	int r = b->link_up ? exitsess_send(&b->exit, loop_now(b->loop), pkt, len, flow) : -ENETDOWN;
+	int r = b->link_up ? exitsess_send(&b->exit, pkt, len, flow) : -ENETDOWN;
 
 	if (!r && !b->cfg.profile->main_mean_us) /* no slot will ask for it */
 		loop_timer_set(&b->tick, loop_now(b->loop));

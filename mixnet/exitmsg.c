@@ -340,10 +340,10 @@ static unsigned bulk_span(const struct exitsess *e, size_t *ret_n, size_t *ret_l
 	return 0;
 }
 
-static bool bulk_message(struct exitsess *e, uint64_t now_us, uint64_t rtt_us, const struct topology *topo,
-			 unsigned span, size_t packets, size_t len, struct shaper_item *item)
+static bool bulk_message(struct exitsess *e, uint64_t now_us, const struct topology *topo, unsigned span,
+			 size_t packets, size_t len, struct shaper_item *item)
 {
-	unsigned n = surbstock_ride(&e->stock, now_us, rtt_us, free_places(span, len));
+	unsigned n = surbstock_ride(&e->stock, now_us, e->rtt_us, free_places(span, len));
 	struct wire_wr w;
 
 	wire_wr_init(&w, e->message, sizeof(e->message));
@@ -358,7 +358,7 @@ static bool bulk_message(struct exitsess *e, uint64_t now_us, uint64_t rtt_us, c
 	return start_split(e, now_us, topo, &w, n, BULK_LIMIT, item);
 }
 
-static bool data_message(struct exitsess *e, uint64_t now_us, uint64_t rtt_us, const struct topology *topo,
+static bool data_message(struct exitsess *e, uint64_t now_us, const struct topology *topo,
 			 struct shaper_item *item)
 {
 	uint8_t bundle[NYM_FRAG_DATA], buf[NYM_FRAG_DATA];
@@ -377,7 +377,7 @@ static bool data_message(struct exitsess *e, uint64_t now_us, uint64_t rtt_us, c
 	acks_only = e->queue.count == e->queue.acks;
 	packets = ipq_bundle(&e->queue, &b, ROOM(1) - BUNDLE_HDR - b.len, &bytes);
 	sent_data(e, now_us, packets, bytes);
-	n = surbstock_ride(&e->stock, now_us, rtt_us, free_places(1, b.len));
+	n = surbstock_ride(&e->stock, now_us, e->rtt_us, free_places(1, b.len));
 	e->since_surbs = n == SURBS_PER_MESSAGE ? 0 : e->since_surbs + 1;
 	wire_wr_init(&w, buf, sizeof(buf));
 	if (put_surbs(e, now_us, topo, &w, NYM_DATA_V2, n)) {
@@ -393,9 +393,9 @@ static bool data_message(struct exitsess *e, uint64_t now_us, uint64_t rtt_us, c
 }
 
 /* Whether a push ahead of need takes the slot though packets wait. */
-static bool push_first(const struct exitsess *e, uint64_t now_us, uint64_t rtt_us, unsigned missing)
+static bool push_first(const struct exitsess *e, uint64_t now_us, unsigned missing)
 {
-	unsigned target = surbstock_target(&e->stock, now_us, rtt_us);
+	unsigned target = surbstock_target(&e->stock, now_us, e->rtt_us);
 
 	if (e->since_set && missing > target / 2 && set_fits(e, missing))
 		return true;
@@ -412,16 +412,15 @@ static bool give_way(struct exitsess *e)
 	return e->gave_way;
 }
 
-bool exitmsg_data(struct exitsess *e, uint64_t now_us, uint64_t rtt_us, const struct topology *topo,
-		  struct shaper_item *item)
+bool exitmsg_data(struct exitsess *e, uint64_t now_us, const struct topology *topo, struct shaper_item *item)
 {
-	unsigned missing = surbstock_missing(&e->stock, now_us, rtt_us), span;
+	unsigned missing = surbstock_missing(&e->stock, now_us, e->rtt_us), span;
 	bool waits = e->queue.count || e->probe_due || e->splitting;
 	size_t packets, len;
 
 	if (e->state != EXITSESS_UP)
 		return false;
-	if (!waits || push_first(e, now_us, rtt_us, missing))
+	if (!waits || push_first(e, now_us, missing))
 		return missing && !e->stopping && surb_message(e, now_us, topo, missing, item);
 	if (e->splitting && !give_way(e)) {
 		e->since_surbs += e->split_data;
@@ -429,6 +428,6 @@ bool exitmsg_data(struct exitsess *e, uint64_t now_us, uint64_t rtt_us, const st
 	}
 	span = bulk_span(e, &packets, &len);
 	if (span)
-		return bulk_message(e, now_us, rtt_us, topo, span, packets, len, item);
-	return data_message(e, now_us, rtt_us, topo, item);
+		return bulk_message(e, now_us, topo, span, packets, len, item);
+	return data_message(e, now_us, topo, item);
 }

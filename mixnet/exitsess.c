@@ -151,11 +151,10 @@ bool exitsess_drained(const struct exitsess *e)
 
 /* ---- out ---- */
 
-int exitsess_send(struct exitsess *e, uint64_t now_us, const uint8_t *pkt, size_t len, uint64_t flow)
+int exitsess_send(struct exitsess *e, const uint8_t *pkt, size_t len, uint64_t flow)
 {
 	int err;
 
-	(void)now_us;
 	if (e->state != EXITSESS_UP || e->stopping)
 		return -ENETDOWN;
 	if (!len || len > e->mtu_up)
@@ -178,7 +177,7 @@ bool exitsess_fill(struct exitsess *e, uint64_t now_us, const struct topology *t
 		return false;
 	if (class == SHAPER_URGENT)
 		return exitmsg_urgent(e, now_us, topo, item);
-	filled = exitmsg_data(e, now_us, e->rtt_us, topo, item);
+	filled = exitmsg_data(e, now_us, topo, item);
 	if (e->blocked && e->queue.count <= IPQ_PACKETS / 2) {
 		e->blocked = false;
 		e->ops.event(e->ops.owner, EXITSESS_EV_WRITABLE);

@@ -130,7 +130,7 @@ bool exitsess_drained(const struct exitsess *e);
 
 /* Queues an IP packet. 0; -ENETDOWN: not UP; -ENOBUFS: wait for WRITABLE; -EMSGSIZE: larger than
  * mtu_up. */
-int exitsess_send(struct exitsess *e, uint64_t now_us, const uint8_t *pkt, size_t len, uint64_t flow);
+int exitsess_send(struct exitsess *e, const uint8_t *pkt, size_t len, uint64_t flow);
 /* What is known of the path, from shaper_rtt() and shaper_spread(). */
 void exitsess_path(struct exitsess *e, uint64_t rtt_us, uint64_t spread_us);
 /* struct shaper_source in terms of a session. */
@@ -154,7 +154,6 @@ uint64_t exitsess_deadline(const struct exitsess *e);
 /* exitmsg.c; for exitsess.c only: one slot's fragment. */
 bool exitmsg_urgent(struct exitsess *e, uint64_t now_us, const struct topology *topo,
 		    struct shaper_item *item);
-bool exitmsg_data(struct exitsess *e, uint64_t now_us, uint64_t rtt_us, const struct topology *topo,
-		  struct shaper_item *item);
+bool exitmsg_data(struct exitsess *e, uint64_t now_us, const struct topology *topo, struct shaper_item *item);
 
 #endif

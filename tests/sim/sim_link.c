@@ -161,7 +161,7 @@ static bool send_up(struct sim *s, uint32_t n, size_t payload)
 	size_t len = pk_udp(pkt, 0x0a001234u, 5000, FAR, 53, payload);
 
 	fill_payload(pkt + 28, n, payload);
-	return !exitsess_send(&s->n.exit, s->n.now, pkt, len, 1 + n % 3);
+	return !exitsess_send(&s->n.exit, pkt, len, 1 + n % 3);
 }
 
 static void send_down(struct sim *s, uint32_t n, size_t payload)

@@ -123,7 +123,7 @@ static int link_send(struct pktlink *l, const uint8_t *pkt, size_t len, uint64_t
 {
 	struct sim *s = container_of(l, struct sim, link);
 
-	return exitsess_send(&s->net.exit, s->net.now, pkt, len, flow);
+	return exitsess_send(&s->net.exit, pkt, len, flow);
 }
 
 static bool link_tight(const struct pktlink *l)

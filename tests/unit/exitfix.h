@@ -227,7 +227,7 @@ static inline int send_udp(struct fix *f, size_t len, uint64_t flow)
 {
 	uint8_t pkt[2048];
 
-	return exitsess_send(&f->e, f->now, pkt, pk_udp(pkt, OURS, 5000, FAR, 53, len - 28), flow);
+	return exitsess_send(&f->e, pkt, pk_udp(pkt, OURS, 5000, FAR, 53, len - 28), flow);
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)

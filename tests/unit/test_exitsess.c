@@ -393,12 +393,12 @@ static void sets(void **state)
 	for (unsigned i = 0; i < 3; i++) {
 		surbstock_distrust(&f->e.stock);
 		s.ack++;
-		assert_int_equal(exitsess_send(&f->e, f->now, ack, pk_tcp(ack, &s), 1), 0);
+		assert_int_equal(exitsess_send(&f->e, ack, pk_tcp(ack, &s), 1), 0);
 		assert_true(slot(f));
 		assert_int_equal(f->m.content, NYM_DATA_V2);
 		assert_int_equal(f->item.limit, 0); /* the next ACK says what this one says */
 		s.ack++;
-		assert_int_equal(exitsess_send(&f->e, f->now, ack, pk_tcp(ack, &s), 1), 0);
+		assert_int_equal(exitsess_send(&f->e, ack, pk_tcp(ack, &s), 1), 0);
 		surbstock_distrust(&f->e.stock);
 		assert_true(slot(f));
 		assert_int_equal(f->m.content, NYM_SURBS_V2);
@@ -519,7 +519,7 @@ static void refused(void **state)
 	size_t len = pk_tcp(pkt, &syn);
 
 	up(f);
-	assert_int_equal(exitsess_send(&f->e, f->now, pkt, len, 1), 0);
+	assert_int_equal(exitsess_send(&f->e, pkt, len, 1), 0);
 	answer(f, 0, &r);
 	assert_int_equal(f->packets, 1);
 	assert_int_equal(f->last_len, 56);
@@ -543,7 +543,7 @@ static void refused(void **state)
 	pkt[39] = 1;
 	pk16(pkt + 40, 5000);
 	pk16(pkt + 42, 443);
-	assert_int_equal(exitsess_send(&f->e, f->now, pkt, 50, 1), 0);
+	assert_int_equal(exitsess_send(&f->e, pkt, 50, 1), 0);
 	r.text = (struct ipr_str){ "[2000::1]:443", 13 };
 	answer(f, 0, &r);
 	assert_int_equal(f->packets, 2);
