@@ -42,19 +42,12 @@ void denied_note(struct denied *d, const uint8_t *pkt, size_t len)
 	d->next = (d->next + 1) % DENIED_NOTES;
 }
 
-static uint32_t sum16(uint32_t acc, const uint8_t *b, size_t len)
-{
-	for (size_t i = 0; i + 1 < len; i += 2)
-		acc += (uint32_t)b[i] << 8 | b[i + 1];
-	return acc;
-}
-
 static void put_sum(uint8_t *at, uint32_t acc)
 {
-	while (acc >> 16)
-		acc = (acc & 0xffff) + (acc >> 16);
-	at[0] = (uint8_t)(~acc >> 8);
-	at[1] = (uint8_t)~acc;
+	uint16_t ck = ippkt_fold(acc);
+
+	at[0] = (uint8_t)(ck >> 8);
+	at[1] = (uint8_t)ck;
 }
 
 /* RFC 792 type 3 code 13. */
@@ -75,8 +68,8 @@ static size_t error4(const struct denied_note *n, uint8_t *out)
 	wire_put_u16(&w, 3 << 8 | 13);
 	wire_put_zero(&w, 6);
 	wire_put_bytes(&w, n->quote, n->len);
-	put_sum(out + 10, sum16(0, out, 20));
-	put_sum(out + 22, sum16(0, out + 20, len - 20));
+	put_sum(out + 10, ippkt_sum(0, out, 20));
+	put_sum(out + 22, ippkt_sum(0, out + 20, len - 20));
 	return len;
 }
 
@@ -96,7 +89,7 @@ static size_t error6(const struct denied_note *n, uint8_t *out)
 	wire_put_u16(&w, 1 << 8 | 1);
 	wire_put_zero(&w, 6);
 	wire_put_bytes(&w, n->quote, n->len);
-	put_sum(out + 42, sum16(IPPKT_ICMP6 + (uint32_t)(len - 40), out + 8, len - 8));
+	put_sum(out + 42, ippkt_sum(IPPKT_ICMP6 + (uint32_t)(len - 40), out + 8, len - 8));
 	return len;
 }
 

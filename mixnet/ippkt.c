@@ -2,10 +2,10 @@
 /*
  * Reads the headers of IP packets with the wire cursor.
  *
- * Theory of operation. Three users: the queue towards the exit (which packets are pure ACKs of the same
- * connection), the ordering of what comes back (ports and sequence numbers), and the keepalive, which writes
- * one small datagram. A packet that is not understood is not an error: callers then treat it as "no
- * particular connection" and pass it at once.
+ * Theory of operation. Users: the queue towards the exit (which packets are pure ACKs of the same
+ * connection), the ordering of what comes back (ports and sequence numbers), refusals (what opens something),
+ * and the keepalive, which writes one small datagram and looks for its answer. A packet that is not
+ * understood is not an error: callers then treat it as "no particular connection" and pass it at once.
  *
  * Limits: IPv6 extension headers are not followed; lwIP and the exits do not use them.
  */
@@ -107,8 +107,7 @@ bool ippkt_pure_ack(const struct ippkt *p)
 	       (p->flags & (IPPKT_FIN | IPPKT_SYN | IPPKT_RST | IPPKT_ACK | IPPKT_URG)) == IPPKT_ACK;
 }
 
-/* RFC 1071 over bytes that follow an accumulated sum. */
-static uint32_t sum16(uint32_t acc, const uint8_t *b, size_t len)
+uint32_t ippkt_sum(uint32_t acc, const uint8_t *b, size_t len)
 {
 	for (size_t i = 0; i + 1 < len; i += 2)
 		acc += (uint32_t)b[i] << 8 | b[i + 1];
@@ -117,7 +116,7 @@ static uint32_t sum16(uint32_t acc, const uint8_t *b, size_t len)
 	return acc;
 }
 
-static uint16_t fold16(uint32_t acc)
+uint16_t ippkt_fold(uint32_t acc)
 {
 	while (acc >> 16)
 		acc = (acc & 0xffff) + (acc >> 16);
@@ -147,12 +146,12 @@ size_t ippkt_put_udp4(uint8_t *out, size_t cap, const struct addr *src, const st
 	wire_put_bytes(&w, payload, len);
 	if (w.bad)
 		return 0;
-	ck = fold16(sum16(0, out, IP4_HDR));
+	ck = ippkt_fold(ippkt_sum(0, out, IP4_HDR));
 	out[10] = (uint8_t)(ck >> 8);
 	out[11] = (uint8_t)ck;
 	/* pseudo header: addresses, protocol, UDP length */
-	ck = fold16(
-		sum16(sum16(IPPKT_UDP + UDP_HDR + (uint32_t)len, out + 12, 8), out + IP4_HDR, UDP_HDR + len));
+	ck = ippkt_fold(ippkt_sum(ippkt_sum(IPPKT_UDP + UDP_HDR + (uint32_t)len, out + 12, 8), out + IP4_HDR,
+				  UDP_HDR + len));
 	if (!ck)
 		ck = 0xffff;
 	out[26] = (uint8_t)(ck >> 8);

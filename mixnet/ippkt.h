@@ -43,6 +43,11 @@ static inline bool ippkt_seq_lt(uint32_t a, uint32_t b)
 	return (int32_t)(a - b) < 0;
 }
 
+/* RFC 1071: adds bytes to a sum, the last one of an odd number as the upper half of a word; the checksum of a
+ * sum. */
+uint32_t ippkt_sum(uint32_t acc, const uint8_t *b, size_t len);
+uint16_t ippkt_fold(uint32_t acc);
+
 /*
  * UDP datagram over IPv4 with the given TTL and checksums. len = 28 + payload bytes, returned; 0 when cap is
  * too small.

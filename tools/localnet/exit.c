@@ -36,6 +36,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "mixnet/ippkt.h"
 
 #define ETH_HDR 14
 #define ETH_ARP 0x0806
@@ -100,22 +101,6 @@ static void put16(uint8_t *p, uint16_t v)
 	p[1] = (uint8_t)v;
 }
 
-static uint32_t sum(uint32_t acc, const uint8_t *p, size_t len)
-{
-	for (size_t i = 0; i + 1 < len; i += 2)
-		acc += get16(p + i);
-	if (len & 1)
-		acc += (uint32_t)p[len - 1] << 8;
-	return acc;
-}
-
-static uint16_t fold(uint32_t acc)
-{
-	while (acc >> 16)
-		acc = (acc & 0xffff) + (acc >> 16);
-	return (uint16_t)~acc;
-}
-
 /* RFC 1624: the checksum at ck after bytes old became new. */
 static void ck_update(uint8_t *ck, const uint8_t *old, const uint8_t *new, size_t len)
 {
@@ -123,8 +108,8 @@ static void ck_update(uint8_t *ck, const uint8_t *old, const uint8_t *new, size_
 
 	for (size_t i = 0; i < len; i += 2)
 		acc += (uint16_t)~get16(old + i);
-	acc = sum(acc, new, len);
-	put16(ck, fold(acc));
+	acc = ippkt_sum(acc, new, len);
+	put16(ck, ippkt_fold(acc));
 }
 
 struct ip_view {	    /* of one packet: where the parts are */
@@ -354,7 +339,7 @@ static void map_error(struct exit_if *e, struct ip_view *v)
 	memcpy(in.dst, f->original.ip, 4);
 	put16(in.l4 + 2, f->original.port);
 	put16(icmp + 2, 0);
-	put16(icmp + 2, fold(sum(0, icmp, v->l4_len)));
+	put16(icmp + 2, ippkt_fold(ippkt_sum(0, icmp, v->l4_len)));
 }
 
 /* ---- towards libslirp ---- */
@@ -390,10 +375,10 @@ static void time_exceeded(struct exit_if *e, const uint8_t *pkt, size_t len)
 	o[9] = IPPROTO_ICMP;
 	memcpy(o + 12, (uint8_t[4]){ 10, 0, 0, 1 }, 4);
 	memcpy(o + 16, pkt + 12, 4);
-	put16(o + 10, fold(sum(0, o, 20)));
+	put16(o + 10, ippkt_fold(ippkt_sum(0, o, 20)));
 	o[20] = 11;
 	memcpy(o + 28, pkt, quote);
-	put16(o + 22, fold(sum(0, o + 20, 8 + quote)));
+	put16(o + 22, ippkt_fold(ippkt_sum(0, o + 20, 8 + quote)));
 	e->recv(e->owner, o, total);
 }
 
@@ -463,8 +448,8 @@ static bool answer_ndp(struct exit_if *e, const uint8_t *pkt, size_t len)
 	r[64] = 2; /* target link-layer address */
 	r[65] = 1;
 	memcpy(r + 66, mac, 6);
-	acc = sum(0, r + 8, 32) + 32 + IPPROTO_ICMPV6;
-	put16(r + 42, fold(sum(acc, r + 40, 32)));
+	acc = ippkt_sum(0, r + 8, 32) + 32 + IPPROTO_ICMPV6;
+	put16(r + 42, ippkt_fold(ippkt_sum(acc, r + 40, 32)));
 	to_slirp(e, mac, ETH_IP6, 72);
 	e->fired = true;
 	return true;

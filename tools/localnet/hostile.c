@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "mixnet/ippkt.h"
 #include "mixnet/ipr.h"
 #include "mixnet/stream.h"
 
@@ -196,14 +197,8 @@ static void put16(uint8_t *p, size_t v)
 /* A header of 20 bytes with a right checksum. */
 static void ip4_checksum(uint8_t *p)
 {
-	uint32_t acc = 0;
-
 	put16(p + 10, 0);
-	for (size_t i = 0; i < 20; i += 2)
-		acc += (uint32_t)(p[i] << 8 | p[i + 1]);
-	while (acc >> 16)
-		acc = (acc & 0xffff) + (acc >> 16);
-	put16(p + 10, (uint16_t)~acc);
+	put16(p + 10, ippkt_fold(ippkt_sum(0, p, 20)));
 }
 
 /* Turns a true packet into one of a kind a client should survive; its length. */
