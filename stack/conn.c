@@ -96,6 +96,7 @@ static void detach_pcb(struct conn *c)
 	tcp_sent(c->pcb, NULL);
 	tcp_err(c->pcb, NULL);
 	c->pcb = NULL;
+	conn_account(c);
 }
 
 /* Both FINs are there: what is left to do is lwIP's own, however long the program reads. It frees the pcb
@@ -103,6 +104,7 @@ static void detach_pcb(struct conn *c)
 static void leave_pcb(struct conn *c)
 {
 	conn_note_end(c, "ended by both sides");
+	conn_account_left(c);
 	detach_pcb(c);
 	c->bits |= DEAD;
 }
@@ -126,6 +128,8 @@ static void finish(struct conn *c)
 	loop_watch_remove(&c->watch);
 	loop_timer_stop(&c->timer);
 	list_remove(&c->deliver.node);
+	c->win.unread = 0; /* nobody takes it any more */
+	conn_account(c);
 	socks_remove(c->sock.all, &c->sock);
 	loop_defer(c->sock.all->loop, &c->end, free_late, c);
 }
@@ -237,6 +241,7 @@ static void on_err(void *arg, err_t err)
 	if (!c)
 		return;
 	c->pcb = NULL; /* lwIP has freed it */
+	conn_account(c);
 	if (c->bits & CONNECTING)
 		reset_program(c, err == ERR_RST ? ECONNREFUSED : ETIMEDOUT);
 	else
@@ -257,6 +262,7 @@ static err_t on_sent(void *arg, struct tcp_pcb *pcb, u16_t len)
 	(void)len;
 	if (!c)
 		return ERR_OK;
+	conn_account(c);
 	pump_out(c);
 	return verdict(c);
 }
@@ -295,6 +301,7 @@ static err_t on_recv(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err)
 		c->down += p->tot_len;
 		rcvwin_came(&c->win, p->tot_len, device_tight(), loop_now(c->sock.all->loop), device_rtt());
 		queue_rx(c, p);
+		conn_account(c);
 	} else {
 		c->bits |= RX_EOF;
 		if (c->bits & FIN_SENT)
@@ -373,9 +380,10 @@ static void send_fin(struct conn *c)
 		rcvwin_end(pcb);
 		conn_note_end(c, "closed");
 		pcb->tmr = tcp_ticks; /* or that time counts from the last segment that came */
-		if (tcp_close(pcb) == ERR_OK)
+		if (tcp_close(pcb) == ERR_OK) {
+			conn_account_left(c);
 			detach_pcb(c);
-		else
+		} else
 			abort_pcb(c);
 		c->bits |= FIN_SENT | DEAD;
 		maybe_done(c);
@@ -391,22 +399,6 @@ static void send_fin(struct conn *c)
 	}
 }
 
-/* What lwIP takes: bytes, and segments as long as tcp_write() makes them, one of them for a rest. Their
- * length is half the largest window there was, and must never become less; while there was none, one byte is
- * enough to ask for one. */
-static size_t room_of(const struct conn *c)
-{
-	const struct tcp_pcb *pcb = c->pcb;
-	size_t room = tcp_sndbuf(pcb), used = tcp_sndqueuelen(pcb) + 1u, half = pcb->snd_wnd_max / 2;
-	size_t segment = half < pcb->mss ? half : pcb->mss;
-	size_t queue = used < TCP_SND_QUEUELEN ? (TCP_SND_QUEUELEN - used) * segment : 0;
-
-	if (!half)
-		return used == 1;
-	room = queue < room ? queue : room;
-	return room < c->sock.all->cfg.buffer ? room : c->sock.all->cfg.buffer;
-}
-
 static void pump_out(struct conn *c)
 {
 	static uint8_t buf[CHUNK + 1]; /* one thread */
@@ -417,7 +409,7 @@ static void pump_out(struct conn *c)
 	if (!(c->bits & CONNECTED) || !c->pcb || c->sock.fd < 0)
 		return;
 	while (c->readable) {
-		room = room_of(c);
+		room = conn_room(c);
 		if (!room)
 			break;
 		r = read_program(c, buf, room < CHUNK ? room : CHUNK, &n);
@@ -430,6 +422,7 @@ static void pump_out(struct conn *c)
 			return;
 		}
 		c->up += n;
+		conn_account(c);
 		wrote = true;
 	}
 	if (wrote)
@@ -490,8 +483,7 @@ static void pump_in(struct conn *c)
 		if (n < 0) /* shutdown(SHUT_RD) or closed: keep acknowledging, drop */
 			n = (ssize_t)total;
 		advance(c, (size_t)n);
-		if (c->pcb)
-			rcvwin_taken(&c->win, c->pcb, (size_t)n);
+		conn_open_window(c, (size_t)n);
 	}
 	if (c->rx_n || c->sock.fd < 0)
 		return;
@@ -671,6 +663,12 @@ int conn_connect(struct conn *c, const struct addr *to)
 	r = socks_route(c->sock.all, &target, &redirected);
 	if (r)
 		return r;
+	if (conn_all_full(c)) {
+		log_warn("a connection was refused: the others hold %zu MiB that their programs or far sides "
+			 "have not taken; end some, or read from them",
+			 c->sock.all->cfg.buffers >> 20);
+		return ENOBUFS;
+	}
 	c->sock.peer = *to;
 	c->target = target;
 	c->bits |= CONNECTING;

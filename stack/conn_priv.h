@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A connection, for conn.c (its life and its bytes), conn_bind.c (its port), conn_opt.c (its options) and
- * conn_note.c (its line). */
+/* A connection, for conn.c (its life and its bytes), conn_bind.c (its port), conn_held.c (what all hold),
+ * conn_note.c (its line) and conn_opt.c (its options). */
 #ifndef STACK_CONN_PRIV_H
 #define STACK_CONN_PRIV_H
 
@@ -42,6 +42,7 @@ struct conn {
 	struct pbuf *rx[RX_MAX]; /* ring, for the program */
 	unsigned rx_first, rx_n;
 	struct rcvwin win;
+	size_t held; /* its share of socks.held */
 	bool readable, nodelay, keepalive;
 	int keep_idle_s, keep_intvl_s, keep_cnt, sndbuf, user_timeout_ms;
 	uint32_t acked; /* as on_poll() saw it last, and when nothing was late */
@@ -50,6 +51,18 @@ struct conn {
 	uint64_t began_us, up, down;
 };
 
+#define HELD_LEAST 8192 /* each way: what a connection may hold, however much the others do */
+
+/* What it holds has changed. */
+void conn_account(struct conn *c);
+/* The program has gone, lwIP goes on alone; the pcb's argument is NULL from now on. */
+void conn_account_left(struct conn *c);
+/* All together hold more than they may. */
+bool conn_all_full(const struct conn *c);
+/* How many of the program's bytes may be given to lwIP. */
+size_t conn_room(const struct conn *c);
+/* The program took n bytes: the far side may send others. */
+void conn_open_window(struct conn *c, size_t n);
 /* The options that lwIP keeps in its pcb. */
 void conn_apply_options(struct conn *c);
 /* A program's connect() begins. */

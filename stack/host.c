@@ -30,6 +30,7 @@ void host_cfg(struct tunnel_cfg *ret, const struct settings *s, const char *ctl_
 			    .rng = rng_system() },
 		.stack = { .n_dns = s->n_dns,
 			   .buffer = STACK_BUFFER_DEFAULT,
+			   .buffers = STACK_BUFFERS_DEFAULT,
 			   .connect_us = CONNECT_US,
 			   .wait_ready_us = WAIT_READY_US,
 			   .rng = rng_system() },

@@ -75,13 +75,13 @@ void rcvwin_came(struct rcvwin *w, size_t n, bool tight, uint64_t now_us, uint64
 	w->since_us = now_us;
 }
 
-void rcvwin_taken(struct rcvwin *w, struct tcp_pcb *pcb, size_t n)
+void rcvwin_taken(struct rcvwin *w, struct tcp_pcb *pcb, size_t n, uint32_t most)
 {
-	uint32_t room;
+	uint32_t room, wnd = w->wnd < most ? w->wnd : most;
 
 	w->unread -= (uint32_t)n;
-	room = w->wnd > w->unread ? w->wnd - w->unread : 0;
-	while (room > pcb->rcv_wnd && pcb->rcv_wnd < TCP_WND_MAX(pcb)) {
+	room = wnd > w->unread ? wnd - w->unread : 0;
+	while (pcb && room > pcb->rcv_wnd && pcb->rcv_wnd < TCP_WND_MAX(pcb)) {
 		uint32_t more = room - pcb->rcv_wnd;
 
 		tcp_recved(pcb, (u16_t)(more < 0xffff ? more : 0xffff));

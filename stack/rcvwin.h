@@ -29,8 +29,8 @@ struct rcvwin {
 void rcvwin_init(struct rcvwin *w, struct tcp_pcb *pcb, uint64_t now_us);
 /* n bytes came; tight: the tunnel cannot carry what its exit has waiting; rtt_us: to the exit and back. */
 void rcvwin_came(struct rcvwin *w, size_t n, bool tight, uint64_t now_us, uint64_t rtt_us);
-/* The program took n bytes: opens the window (tcp_recved). */
-void rcvwin_taken(struct rcvwin *w, struct tcp_pcb *pcb, size_t n);
+/* The program took n bytes: opens the window (tcp_recved), to most bytes at most. pcb NULL: it has gone. */
+void rcvwin_taken(struct rcvwin *w, struct tcp_pcb *pcb, size_t n, uint32_t most);
 /* Before tcp_close(), when nothing is unread: without it lwIP resets. */
 void rcvwin_end(struct tcp_pcb *pcb);
 

@@ -37,6 +37,13 @@ struct sock {
 
 #define SOCKS_BUCKETS 1024
 
+/* Bytes of connections in the tunnel (conn_held.c). */
+struct held {
+	size_t bytes; /* of those that have a program */
+	size_t left;  /* of programs that have gone: at most so many, when last counted */
+	uint64_t counted_us;
+};
+
 /* Everything the sockets need to know; owned by stack.c. */
 struct socks {
 	struct loop *loop;
@@ -46,6 +53,7 @@ struct socks {
 	struct list list;
 	struct list bucket[SOCKS_BUCKETS];
 	struct stack_stats stats;
+	struct held held;
 	unsigned dns_next, conn_number;
 };
 

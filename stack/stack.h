@@ -20,12 +20,14 @@
 #define STACK_DNS_MAX 4
 #define STACK_CONNS_MAX 1024
 #define STACK_BUFFER_DEFAULT (512u << 10)
+#define STACK_BUFFERS_DEFAULT (64u << 20)
 
 struct stack_cfg {
 	struct addr dns[STACK_DNS_MAX]; /* with port */
 	unsigned n_dns;
 	struct rules rules;	/* before the default (design D7); the servers above stay reachable */
 	size_t buffer;		/* per connection and direction */
+	size_t buffers;		/* of all connections together, both directions (conn_held.c) */
 	uint64_t connect_us;	/* TCP connect gives up (60 s) */
 	uint64_t wait_ready_us; /* connects wait so long for the link to be up (30 s), then ENETDOWN */
 	struct rng *rng;

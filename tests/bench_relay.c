@@ -174,9 +174,11 @@ static void begin(struct rig *r)
 	};
 
 	r->link = (struct pktlink){ .send = no_send, .mtu = 1420 };
-	r->cfg = (struct stack_cfg){
-		.buffer = 524288, .connect_us = US_PER_S, .wait_ready_us = US_PER_S, .rng = rng_system()
-	};
+	r->cfg = (struct stack_cfg){ .buffer = 524288,
+				     .buffers = STACK_BUFFERS_DEFAULT,
+				     .connect_us = US_PER_S,
+				     .wait_ready_us = US_PER_S,
+				     .rng = rng_system() };
 	r->loop = loop_new(clock_system());
 	if (!r->loop)
 		exit(1);

@@ -103,6 +103,7 @@ static int host_exit(int fd, uint16_t port)
 static int host_stack(int fd, const char *ctl)
 {
 	struct stack_cfg sc = { .buffer = STACK_BUFFER_DEFAULT,
+				.buffers = STACK_BUFFERS_DEFAULT,
 				.connect_us = 10 * US_PER_S,
 				.wait_ready_us = US_PER_S,
 				.rng = rng_system(),

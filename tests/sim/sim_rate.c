@@ -245,7 +245,7 @@ static err_t on_recv(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err)
 	if (c->role == DOWN)
 		s->down_bytes += p->tot_len;
 	rcvwin_came(&c->win, p->tot_len, device_tight(), s->net.now, device_rtt());
-	rcvwin_taken(&c->win, pcb, p->tot_len);
+	rcvwin_taken(&c->win, pcb, p->tot_len, RCVWIN_MAX);
 	pbuf_free(p);
 	if (c->role == ECHO) {
 		if (s->echoes < ECHOES)

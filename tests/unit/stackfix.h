@@ -32,6 +32,7 @@ static inline int stackfix_new(struct stackfix *f, uint64_t seed, struct stack_c
 	rng_seeded_init(&f->rng, seed);
 	cfg.rng = &f->rng.rng;
 	cfg.buffer = STACK_BUFFER_DEFAULT;
+	cfg.buffers = STACK_BUFFERS_DEFAULT;
 	cfg.connect_us = 60 * US_PER_S;
 	cfg.wait_ready_us = 30 * US_PER_S;
 	cfg.n_dns = 1;

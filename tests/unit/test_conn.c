@@ -27,7 +27,7 @@
 #include "stack/unixdiag.h"
 #include "tests/unit/packets.h"
 
-#define QUEUE 8
+#define QUEUE 64
 #define ROUNDS 50
 
 struct packet {
@@ -174,9 +174,11 @@ static int connected(void **state)
 	static const struct device_ops ops = {
 		.up = none_up, .down = none, .writable = none, .icmp_error = none_icmp
 	};
-	struct stack_cfg cfg = {
-		.buffer = 65536, .connect_us = 5 * US_PER_S, .wait_ready_us = US_PER_S, .rng = rng_system()
-	};
+	struct stack_cfg cfg = { .buffer = 65536,
+				 .buffers = STACK_BUFFERS_DEFAULT,
+				 .connect_us = 5 * US_PER_S,
+				 .wait_ready_us = US_PER_S,
+				 .rng = rng_system() };
 	struct addr to;
 	int pair[2];
 

@@ -368,9 +368,11 @@ static void wire_acts(void)
 
 static void one(uint64_t seed)
 {
-	struct stack_cfg cfg = {
-		.buffer = 65536, .connect_us = 20 * US_PER_S, .wait_ready_us = 10 * US_PER_S, .n_dns = 1
-	};
+	struct stack_cfg cfg = { .buffer = 65536,
+				 .buffers = STACK_BUFFERS_DEFAULT,
+				 .connect_us = 20 * US_PER_S,
+				 .wait_ready_us = 10 * US_PER_S,
+				 .n_dns = 1 };
 	struct stack_stats st;
 
 	memset(&m, 0, sizeof(m));
