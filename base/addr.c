@@ -59,13 +59,11 @@ static const struct range v6[] = {
 	{ { 0 }, 8, ADDR_RESERVED },
 };
 
-static bool in_range(const uint8_t *ip, const struct range *r)
+bool addr_same_prefix(const uint8_t *a, const uint8_t *b, unsigned bits)
 {
-	unsigned whole = r->bits / 8, rest = r->bits % 8;
+	unsigned whole = bits / 8, rest = bits % 8;
 
-	if (memcmp(ip, r->prefix, whole))
-		return false;
-	return !rest || ((ip[whole] ^ r->prefix[whole]) >> (8 - rest)) == 0;
+	return !memcmp(a, b, whole) && (!rest || ((a[whole] ^ b[whole]) >> (8 - rest)) == 0);
 }
 
 int addr_from_sockaddr(struct addr *a, const struct sockaddr *sa, socklen_t len)
@@ -240,7 +238,7 @@ enum addr_class addr_classify(const struct addr *a)
 	if (!u.family)
 		return ADDR_UNSPEC;
 	for (size_t i = 0; i < n; i++)
-		if (in_range(u.ip, &r[i]))
+		if (addr_same_prefix(u.ip, r[i].prefix, r[i].bits))
 			return r[i].class;
 	return ADDR_GLOBAL;
 }

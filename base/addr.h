@@ -48,6 +48,8 @@ int addr_parse(struct addr *a, const char *s, uint16_t default_port);
 const char *addr_text(const struct addr *a, char out[static ADDR_TEXT]);
 bool addr_equal(const struct addr *a, const struct addr *b);	/* family, ip and port */
 bool addr_equal_ip(const struct addr *a, const struct addr *b); /* family and ip */
+/* The first bits (0..128) of two addresses' bytes are the same. */
+bool addr_same_prefix(const uint8_t *a, const uint8_t *b, unsigned bits);
 /* Class of the address; a v4-mapped one is judged as IPv4. */
 enum addr_class addr_classify(const struct addr *a);
 

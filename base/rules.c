@@ -86,13 +86,6 @@ static const char *take_ports(struct rule *r, struct piece w)
 	return NULL;
 }
 
-static bool same_prefix(const uint8_t *a, const uint8_t *b, unsigned bits)
-{
-	unsigned whole = bits / 8, rest = bits % 8;
-
-	return !memcmp(a, b, whole) && (!rest || ((a[whole] ^ b[whole]) >> (8 - rest)) == 0);
-}
-
 static bool bits_beyond(const struct rule *r)
 {
 	for (unsigned i = r->bits; i < 128; i++)
@@ -275,7 +268,7 @@ enum rule_verb rules_addr(const struct rules *list, const struct addr *to)
 		const struct rule *r = &list->rule[i];
 
 		if (!r->name[0] &&
-		    (!r->family || (r->family == a.family && same_prefix(a.ip, r->ip, r->bits))) &&
+		    (!r->family || (r->family == a.family && addr_same_prefix(a.ip, r->ip, r->bits))) &&
 		    a.port >= r->port_min && a.port <= r->port_max && can(r->verb, class))
 			return r->verb;
 	}
