@@ -47,17 +47,6 @@ int fd_nonblock(int fd, int on)
 	return fcntl(fd, F_SETFL, fl) < 0 ? -errno : 0;
 }
 
-int fd_move_high(int *fd, int min)
-{
-	int n = fcntl(*fd, F_DUPFD_CLOEXEC, min);
-
-	if (n < 0)
-		return -errno;
-	fd_close(fd);
-	*fd = n;
-	return 0;
-}
-
 int fd_pair(int type, int fds[2])
 {
 	int p[2];

@@ -16,8 +16,6 @@ void fd_close(int *fd); /* closes when >= 0, sets -1, keeps errno */
  * and with it what is printed. They are closed again in a program that is executed. 0 or -errno. */
 int fd_standard(void);
 int fd_nonblock(int fd, int on);
-/* Moves *fd to a number >= min with close-on-exec; on failure *fd is unchanged and -errno is returned. */
-int fd_move_high(int *fd, int min);
 int fd_pair(int type, int fds[2]); /* AF_UNIX socketpair; type may hold SOCK_NONBLOCK; 0 or -errno */
 int fd_cookie(int fd, uint64_t *ret_cookie); /* SO_COOKIE; 0 or -errno (-ENOTSOCK...) */
 /* One message with up to 4 descriptors (SCM_RIGHTS). Retries EINTR. Bytes sent, or -errno.

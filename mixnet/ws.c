@@ -56,7 +56,7 @@ struct ws_conn {
 	struct pool small;
 	struct list queue;
 	size_t queued, max_msg;
-	bool client, open, closing, aborting, ping, gone;
+	bool client, open, closing, aborting, gone;
 	int err;
 	struct loop_task end;
 	uint8_t *in;
@@ -383,14 +383,6 @@ size_t ws_queued(const struct ws_conn *c)
 	return c->queued;
 }
 
-void ws_ping(struct ws_conn *c)
-{
-	if (!c->open)
-		return;
-	c->ping = true;
-	lws_callback_on_writable(c->wsi);
-}
-
 void ws_close(struct ws_conn *c, bool abort)
 {
 	if (c->gone)
@@ -411,17 +403,11 @@ void ws_close(struct ws_conn *c, bool abort)
 
 static int write_one(struct ws_conn *c, struct lws *wsi)
 {
-	uint8_t empty[LWS_PRE + 1];
 	struct out_msg *m;
 	int r;
 
 	if (c->closing && (c->aborting || list_empty(&c->queue)))
 		return -1; /* lws closes */
-	if (c->ping) {
-		c->ping = false;
-		lws_callback_on_writable(wsi);
-		return lws_write(wsi, empty + LWS_PRE, 0, LWS_WRITE_PING) < 0 ? -1 : 0;
-	}
 	if (list_empty(&c->queue))
 		return 0;
 	m = container_of(list_pop_front(&c->queue), struct out_msg, link);

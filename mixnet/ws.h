@@ -82,7 +82,6 @@ struct ws_conn *ws_connect(struct ws *w, const struct ws_url *u, const struct ws
  * -ENOBUFS: queue full, SMX_ESTATE: not open. */
 int ws_send(struct ws_conn *c, bool text, const void *msg, size_t len);
 size_t ws_queued(const struct ws_conn *c); /* messages not yet written to the socket */
-void ws_ping(struct ws_conn *c);
 /* Starts closing; closed() follows. abort: no close frame, TCP just ends. */
 void ws_close(struct ws_conn *c, bool abort);
 /* Ends it like an abort; its owner hears nothing more. */

@@ -19,9 +19,6 @@ static void numbers(void **state)
 	(void)state;
 	assert_int_equal(fd_pair(SOCK_STREAM | SOCK_NONBLOCK, p), 0);
 	assert_true(fcntl(p[0], F_GETFD) & FD_CLOEXEC);
-	assert_int_equal(fd_move_high(&p[0], 200), 0);
-	assert_true(p[0] >= 200 && (fcntl(p[0], F_GETFD) & FD_CLOEXEC));
-	assert_int_equal(fd_move_high(&bad, 200), -EBADF);
 	assert_int_equal(fd_nonblock(p[0], 0), 0);
 	assert_false(fcntl(p[0], F_GETFL) & O_NONBLOCK);
 	assert_int_equal(fd_nonblock(p[0], 1), 0);
