@@ -60,19 +60,16 @@ static struct ws_server *server_of(struct lws *wsi)
 static int start_answer(struct ws_server *s, struct lws *wsi, struct per_conn *pc, const char *path)
 {
 	uint8_t buf[LWS_PRE + 1024], *start = buf + LWS_PRE, *p = start, *end = buf + sizeof(buf);
-	char full[1024];
-	int status = 404, n;
+	char args[512], full[1024];
+	int status = 404;
 
 	if (!s || !s->ops.get)
 		return -1;
-	n = lws_hdr_copy(wsi, full, sizeof(full) / 2, WSI_TOKEN_HTTP_URI_ARGS);
-	if (n > 0) {
-		memmove(full + strlen(path) % 500 + 1, full, (size_t)n + 1);
-		full[strlen(path) % 500] = '?';
-		memcpy(full, path, strlen(path) % 500);
-		path = full;
-	}
-	s->ops.get(s->ops.owner, path, &status, &pc->body, &pc->len);
+	if (lws_hdr_copy(wsi, args, sizeof(args), WSI_TOKEN_HTTP_URI_ARGS) > 0)
+		snprintf(full, sizeof(full), "%.500s?%s", path, args);
+	else
+		snprintf(full, sizeof(full), "%.500s", path);
+	s->ops.get(s->ops.owner, full, &status, &pc->body, &pc->len);
 	pc->sent = 0;
 	if (!pc->body ||
 	    lws_add_http_common_headers(wsi, (unsigned)status, "application/json", (lws_filepos_t)pc->len, &p,
