@@ -4,11 +4,12 @@
  * The same text in the configuration file, the environment and --rule. Pure, no malloc: the shim reads and
  * asks it inside async-signal-safe calls.
  *
- *   list     rule { ";" rule }
- *   rule     verb destination
- *   verb     "deny" | "tunnel" | "loopback"
- *   destination  *  *:PORTS  1.2.3.4  10.0.0.0/8  10.0.0.0/8:PORTS  2001:db8::/32  [2001:db8::/32]:PORTS NAME
- * *.NAME PORTS    80 | 80-90
+ *   list         rule { ";" rule }
+ *   rule         verb destination
+ *   verb         "deny" | "tunnel" | "loopback"
+ *   destination  "*" [ ":" ports ] | network [ ":" ports ] | NAME | "*." NAME
+ *   network      1.2.3.4 | 10.0.0.0/8 | 2001:db8::/32, in brackets before a colon: [2001:db8::/32]:80
+ *   ports        80 | 80-90
  *
  * NAME is that name only, *.NAME every name below it. A rule with a name decides whether the name is
  * answered, a rule with addresses whether packets may go there; neither looks at the other. `*` is every

@@ -44,10 +44,10 @@ const char *bridge_state_name(enum bridge_state s);
 #define BRIDGE_CAUSE 256
 
 struct bridge_profile {
-	const char *name; /* "default", "fast", "no-poisson" */
-	uint64_t main_mean_us, cover_mean_us, hop_mean_us,
-		ack_mean_us; /* main_mean_us 0: packets leave as they come */
-	bool unsafe;	     /* an observer of the link sees when and how much is sent */
+	const char *name;      /* "default", "fast", "no-poisson" */
+	uint64_t main_mean_us; /* 0: packets leave as they come */
+	uint64_t cover_mean_us, hop_mean_us, ack_mean_us;
+	bool unsafe; /* an observer of the link sees when and how much is sent */
 };
 const struct bridge_profile *bridge_profile(const char *name); /* NULL: unknown */
 

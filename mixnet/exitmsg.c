@@ -134,8 +134,7 @@ static bool next_fragment(struct exitsess *e, uint64_t now_us, const struct topo
 {
 	unsigned before = e->split_made;
 
-	if (e->rotation_id !=
-	    topo->rotation_id) { /* its SURBs are of one rotation: what is left is of no use */
+	if (e->rotation_id != topo->rotation_id) { /* SURBs are of one rotation: what is left is of no use */
 		e->splitting = false;
 		e->stats.send_dropped += e->split_data ? e->split_packets : 0;
 		e->connect_due = e->state == EXITSESS_CONNECTING;

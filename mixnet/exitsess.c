@@ -31,13 +31,13 @@
 #include "mixnet/stream.h"
 
 #define IDLE_US (20 * US_PER_S)
-#define FORGOTTEN_US                                                                                         \
-	(75 * US_PER_S) /* SPEC ipr.md 6.7: gone within 70 s of the last packet, which took its time */
+/* SPEC ipr.md 6.7: gone within 70 s of the last packet, which took its time */
+#define FORGOTTEN_US (75 * US_PER_S)
 #define PROBE_WAIT_US (3 * US_PER_S) /* with IDLE_US: a lost exit is known in 29 s */
 #define MISSES_MAX 3		     /* nothing came back at all */
 #define MISSES_PONG_MAX 6	     /* pongs came: the small packets themselves may have been lost */
-#define MTU_EXIT_MAX                                                                                         \
-	1500 /* versions.md 3: what an exit says is capped at this; it takes as much (ipr.md 11, 6) */
+/* versions.md 3: what an exit says is capped at this; it takes as much (ipr.md 11, 6) */
+#define MTU_EXIT_MAX 1500
 #define STALE_MAX 300u	    /* pings at a time for SURBs of no use */
 #define PROBE_PORT_MIN 700u /* below the ports a stack hands out */
 #define PROBE_PORTS 300u

@@ -47,8 +47,7 @@ struct gw_client {
 	bool have_key;	   /* a login is possible */
 	int64_t bandwidth; /* last reported */
 	bool claiming, upgrade_mode;
-	/* Packets without an answer; of them, those whose answers come before the claim's (gateway.md 7.4).
-	 */
+	/* Packets without an answer; of them, those whose answers come before the claim's (gateway.md 7.4) */
 	uint32_t unanswered, before_claim;
 	char error[GW_ERROR_MAX]; /* printable, cause of FAILED or of GW_OUT_ERROR */
 };
@@ -59,13 +58,12 @@ void gw_client_done(struct gw_client *g); /* wipes */
 
 /* What a step asks of the driver. More than one bit may be set. */
 enum gw_out {
-	GW_OUT_SEND = 1,      /* a text of *out_len bytes in out is to be sent */
-	GW_OUT_OPEN = 2,      /* just became OPEN */
-	GW_OUT_BANDWIDTH = 4, /* bandwidth changed */
-	GW_OUT_NO_BANDWIDTH =
-		8,	   /* a packet was dropped for lack of it; a claim follows by gw_client_claim() */
-	GW_OUT_ERROR = 16, /* gateway sent an error after login; text in error; link stays */
-	GW_OUT_SENT = 32,  /* a packet was accepted by the gateway */
+	GW_OUT_SEND = 1,	 /* a text of *out_len bytes in out is to be sent */
+	GW_OUT_OPEN = 2,	 /* just became OPEN */
+	GW_OUT_BANDWIDTH = 4,	 /* bandwidth changed */
+	GW_OUT_NO_BANDWIDTH = 8, /* a packet was dropped for lack of it; the caller claims */
+	GW_OUT_ERROR = 16,	 /* gateway sent an error after login; text in error; link stays */
+	GW_OUT_SENT = 32,	 /* a packet was accepted by the gateway */
 	GW_OUT_CREDENTIALS = 64, /* the free claim was refused: choose another gateway (gateway.md 9) */
 	GW_OUT_UNCLAIMED = 128,	 /* the claim was refused for another reason, or its answer got lost */
 };
@@ -89,9 +87,8 @@ int gw_client_push(struct gw_client *g, uint8_t *in, size_t len, uint8_t **ret_b
 /* Binary frame for one MixPacket: kind 2 from version 5 on, else 1. Bytes written to out, or negative. */
 int gw_client_seal(struct gw_client *g, uint8_t *out, size_t cap, const struct mixpacket *m);
 
-/* Parts, exposed for the vectors: signed bytes of authenticateV2 need a nonce and time given from outside.
- * Random draws of start/text: HELLO eph_sk(32), salt(16); FINISH nonce(12); LOGIN nonce(12); seal nonce(12);
- * forget nonce(12). */
+/* Random draws of start and text, in the order of the vectors: HELLO eph_sk(32), salt(16); FINISH nonce(12);
+ * LOGIN nonce(12); seal nonce(12); forget nonce(12). */
 
 /* ---- gateway side ---- */
 
@@ -113,8 +110,7 @@ struct gw_server {
 	uint8_t version;
 	uint8_t client_pk[32], client_eph[32];
 	uint8_t eph_sk[32], eph_pk[32];
-	struct gw_server_client
-		who; /* valid from OPEN on; the caller copies it back to its table when it changes */
+	struct gw_server_client who; /* valid from OPEN on; the caller copies changes to its table */
 };
 
 struct gw_server_ops {

@@ -320,8 +320,8 @@ static bool send_again(struct shaper *s, uint64_t now_us, const struct topology 
 	struct shaper_pending *p = container_of(s->retx.next, struct shaper_pending, retx);
 
 	list_remove(&p->retx);
-	if (build(s, topo, &p->to, p->id, p->frag, out,
-		  &p->expected_us)) { /* no route now: try again later (7.3) */
+	/* no route now: try again later (7.3) */
+	if (build(s, topo, &p->to, p->id, p->frag, out, &p->expected_us)) {
 		heap_insert(&s->timers, &p->timer, now_us + ACK_EXTRA_US);
 		return false;
 	}

@@ -54,8 +54,8 @@ struct shaper_source {
 };
 
 struct shaper_cfg {
-	uint64_t main_mean_us,
-		cover_mean_us; /* main 0: no clock, real packets at once; cover 0: no cover loop */
+	uint64_t main_mean_us;	/* 0: no clock, real packets at once */
+	uint64_t cover_mean_us; /* 0: no cover loop */
 	uint64_t hop_mean_us, ack_mean_us;
 };
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * LP stream frames inside Nym messages (spec ipr.md 2, versions.md 3) and the receiver's bounded reorder
- * hold.
+ * LP stream frames inside Nym messages (spec ipr.md 2, versions.md 3). Order is reorder.h's business.
  */
 #ifndef MIXNET_STREAM_H
 #define MIXNET_STREAM_H

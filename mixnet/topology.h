@@ -59,8 +59,7 @@ struct topology {
 };
 
 /* Sorts nodes by identity and fills the layer lists; layer[i] must point to arrays of n entries. Nodes under
- * TOPO_MIN_PERFORMANCE are no route candidates but may still be found by identity when they are somebody's
- * gateway... they are not: bootstrap.md 5.2 drops them altogether, and so does this (n shrinks). */
+ * TOPO_MIN_PERFORMANCE are dropped, gateways of recipients too (bootstrap.md 5.2): n shrinks. */
 void topology_index(struct topology *t);
 /* Minimally routable: every layer has a node, a gateway is named. 0 or SMX_EROUTE. */
 int topology_check(const struct topology *t);
@@ -78,11 +77,10 @@ const struct topo_node *topology_pick_gateway(const struct topology *t, const ui
 					      struct rng *rng);
 
 enum exit_choice { EXIT_AUTO, EXIT_RANDOM, EXIT_COUNTRY };
-/* Exit candidates (design D16): has_ipr, exit_ipr, version >= 1.31.0, performance >= 50, routable gateway,
- * not in tried;
- * >= 1.37.0 preferred where five or more exist; not the own entry gateway if another is there. AUTO weights
- * by performance, RANDOM and COUNTRY (country = "XX") are uniform / weighted among that country. NULL: none
- * left. */
+/* Exit candidates (design D16): has_ipr, exit_ipr, version 1.31.0 or later, performance >= 50, routable
+ * gateway, not in tried; only 1.37.0 and later where five or more exist; not the own entry gateway if another
+ * is there. AUTO weights by performance, COUNTRY too, among those of country ("XX"), RANDOM is uniform. NULL:
+ * none left. */
 const struct topo_node *topology_pick_exit(const struct topology *t, enum exit_choice how,
 					   const char *country, const uint8_t own_gateway[32],
 					   const uint32_t *tried, size_t n_tried, struct rng *rng);

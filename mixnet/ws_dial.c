@@ -7,9 +7,8 @@
  * An address gets its share of the time until somebody answers there, and all of it from then on. Addresses
  * that came to nothing within the time are forgotten like those that failed: the server may have moved.
  *
- * lws reports a failed TCP connect as text without errno. When an attempt ends before anything was exchanged,
- * errno is asked from the kernel by what lws leaves: a refused connection and a timeout are told apart by the
- * words it uses.
+ * lws reports a failed attempt as text without errno: classify() goes by the words it uses. Where it calls
+ * back from inside the call that connects, there may be no text at all.
  */
 #include <errno.h>
 #include <stdio.h>

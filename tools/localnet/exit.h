@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The exit's interface to the internet: libslirp turns IP packets into sockets of this host (TCP, UDP, ICMP
- * echo; IPv4 and IPv6). The only file pair that includes libslirp. Addresses are translated: a
- * client's 10.0/16 and fc00::/112 pair to the guest address libslirp knows, and destinations by the --map
- * table.
+ * echo; IPv4 and IPv6). The only file pair that includes libslirp. A client is a guest of libslirp's under
+ * its own tunnel addresses; destinations are translated by the --map table.
  */
 #ifndef TOOLS_LOCALNET_EXIT_H
 #define TOOLS_LOCALNET_EXIT_H

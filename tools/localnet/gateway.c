@@ -9,9 +9,8 @@
  * SURB-ACK, released at once with the rotation of the packet it came in; the rest is pushed to the client, or
  * stored (spec nymsphinx.md 7.3, gateway.md 14).
  *
- * A second login of a connected client pings the old connection in a real gateway; here the old one is simply
- * replaced when its socket has not answered, that is: a login while a session is open is refused, as with a
- * live old session (gateway.md 10).
+ * A login of a client that has a session is refused, as a real gateway does when the old connection answers
+ * its ping (gateway.md 10).
  *
  * Misbehaviour (node_info.bad): closing at a chosen handshake step, enforcing credentials, swallowing
  * packets; stalled, nothing that comes over websockets is looked at and nothing is sent on them. Stopped, it

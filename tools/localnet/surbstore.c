@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * SURB store. SURBs and fragments come from two pools shared by all senders; a sender that floods us with
- * SURBs only fills its share of the pool (new ones are dropped and counted when it is empty). A malformed
- * SURB in a list drops that SURB.
+ * SURB store. SURBs and fragments come from two pools shared by all senders. When there are no SURBs left,
+ * the sender that heard from its client longest ago loses all of its; who has them all himself gets no more,
+ * which is counted.
  */
 #include "tools/localnet/surbstore.h"
 

@@ -61,8 +61,8 @@ struct sender *surb_store_find(struct surb_store *s, const uint8_t tag[NYM_TAG])
 /* Found or made; when the table is full the one that heard from its client longest ago is dropped. */
 struct sender *surb_store_get(struct surb_store *s, const uint8_t tag[NYM_TAG]);
 void surb_store_drop(struct surb_store *s, struct sender *t);
-/* SURBs of a repliable message; additional: it answered a request. Returns how many were kept. When there is
- * no room, the sender that heard from its client longest ago is dropped. */
+/* SURBs of a repliable message; returns how many were kept. When there is no room, the sender that heard from
+ * its client longest ago is dropped. */
 unsigned surb_store_add(struct surb_store *s, struct sender *t, const struct nym_msg *m, uint64_t now_us);
 /* A fragment to be sent: NULL when the pool is empty. The caller fills it and queues it with
  * surb_store_queue(). */
