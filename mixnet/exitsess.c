@@ -130,6 +130,7 @@ void exitsess_start(struct exitsess *e, const struct exitsess_cfg *cfg, uint64_t
 	e->connect_end_us = now_us + cfg->connect_us;
 	ipq_clear(&e->queue);
 	reorder_clear(&e->order);
+	memset(&e->refused, 0, sizeof(e->refused)); /* they are of another address */
 	surbstock_init(&e->stock);
 	attempt(e, now_us, cfg->version);
 }

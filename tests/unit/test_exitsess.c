@@ -496,15 +496,6 @@ static void other_messages(void **state)
 	assert_int_equal(f->ends, 1);
 }
 
-static uint32_t ones_sum(const uint8_t *p, size_t len, uint32_t acc)
-{
-	for (size_t i = 0; i < len; i += 2)
-		acc += (uint32_t)p[i] << 8 | (i + 1 < len ? p[i + 1] : 0);
-	while (acc >> 16)
-		acc = (acc & 0xffff) + (acc >> 16);
-	return acc;
-}
-
 /* A refusal of the exit reaches the socket as ICMP, once per packet. */
 static void refused(void **state)
 {
@@ -529,8 +520,8 @@ static void refused(void **state)
 	assert_memory_equal(f->last + 28, pkt, 28);
 	assert_memory_equal(f->last + 12, pkt + 16, 4);
 	assert_memory_equal(f->last + 16, pkt + 12, 4);
-	assert_int_equal(ones_sum(f->last, 20, 0), 0xffff);
-	assert_int_equal(ones_sum(f->last + 20, 36, 0), 0xffff);
+	assert_int_equal(pk_sum(f->last, 20, 0), 0xffff);
+	assert_int_equal(pk_sum(f->last + 20, 36, 0), 0xffff);
 	answer(f, 0, &r);
 	assert_int_equal(f->packets, 1);
 	/* IPv6, UDP */
@@ -550,7 +541,19 @@ static void refused(void **state)
 	assert_int_equal(f->last_len, 96);
 	assert_int_equal(f->last[40], 1);
 	assert_int_equal(f->last[41], 1);
-	assert_int_equal(ones_sum(f->last + 8, 88, IPPKT_ICMP6 + 56), 0xffff);
+	assert_int_equal(pk_sum(f->last + 8, 88, IPPKT_ICMP6 + 56), 0xffff);
+	/* what was sent to an exit before, and taken, says nothing of this one's refusals */
+	len = pk_tcp(pkt, &syn);
+	assert_int_equal(exitsess_send(&f->e, pkt, len, 1), 0);
+	f->now++;
+	up(f);
+	syn.far = OURS + 1;
+	len = pk_tcp(pkt, &syn);
+	assert_int_equal(exitsess_send(&f->e, pkt, len, 1), 0);
+	r.text = (struct ipr_str){ "1.1.1.1:25", 10 };
+	answer(f, 0, &r);
+	assert_int_equal(f->packets, 3);
+	assert_memory_equal(f->last + 28, pkt, 28);
 }
 
 static void stop(void **state)
