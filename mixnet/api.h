@@ -65,6 +65,8 @@ struct api_rotation {
 	uint64_t epoch_us;
 };
 int api_parse_rotation(struct api_rotation *k, const char *json, size_t len);
+/* How long keys of a rotation are good, us: an epoch longer than it lasts (bootstrap.md 7). */
+uint64_t api_rotation_life(const struct api_rotation *k);
 /* rotation id of an epoch, bootstrap.md 7. */
 uint32_t api_rotation_id(const struct api_rotation *k, uint32_t epoch_id);
 

@@ -356,10 +356,15 @@ int api_parse_rotation(struct api_rotation *ret, const char *json, size_t len)
 	if (ok)
 		k.epoch_us = (uint64_t)secs * US_PER_S + nanos / 1000;
 	json_decref(j);
-	if (!ok || !k.epoch_us)
+	if (!ok || !k.epoch_us || k.validity_epochs >= UINT64_MAX / k.epoch_us) /* see api_rotation_life() */
 		return SMX_EPROTO;
 	*ret = k;
 	return 0;
+}
+
+uint64_t api_rotation_life(const struct api_rotation *k)
+{
+	return k->epoch_us * ((uint64_t)k->validity_epochs + 1);
 }
 
 uint32_t api_rotation_id(const struct api_rotation *k, uint32_t epoch_id)

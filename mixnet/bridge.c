@@ -327,13 +327,15 @@ static void free_topologies(struct bridge *b)
 	b->topo = b->exits = NULL;
 }
 
-static void first_directory(struct bridge *b, int err, struct topology *topo, const char *what)
+static void first_directory(struct bridge *b, int err, struct topology *topo, const struct api_rotation *rot,
+			    const char *what)
 {
 	if (err) {
 		bridge_fail(b, "directory: %s; check the network, or use another --api or --network", what);
 		return;
 	}
 	b->topo = b->exits = topo;
+	b->rotation = *rot;
 	if (topology_check(topo)) {
 		bridge_fail(b, "directory: it lists no complete route (a mix layer or all gateways are "
 			       "missing); use another --api or --network");
@@ -343,7 +345,8 @@ static void first_directory(struct bridge *b, int err, struct topology *topo, co
 	gateway_next(b);
 }
 
-static void next_directory(struct bridge *b, int err, struct topology *topo, const char *what)
+static void next_directory(struct bridge *b, int err, struct topology *topo, const struct api_rotation *rot,
+			   const char *what)
 {
 	uint64_t pause_us = b->want_exits ? REFRESH_GAP_US : err ? REFRESH_AGAIN_US : REFRESH_US;
 
@@ -359,6 +362,7 @@ static void next_directory(struct bridge *b, int err, struct topology *topo, con
 		return;
 	}
 	b->refresh_failures = 0;
+	b->rotation = *rot;
 	if (b->topo != b->exits)
 		api_topology_free(b->topo);
 	b->topo = topo;
@@ -380,12 +384,10 @@ static void on_directory(void *owner, int err, struct topology *topo, const stru
 	struct bridge *b = owner;
 
 	b->fetching = false;
-	if (!err)
-		b->rotation = *rot;
 	if (b->state == BRIDGE_DIRECTORY)
-		first_directory(b, err, topo, what);
+		first_directory(b, err, topo, rot, what);
 	else
-		next_directory(b, err, topo, what);
+		next_directory(b, err, topo, rot, what);
 }
 
 static void fetch(struct bridge *b, bool with_exits, uint64_t limit_us)

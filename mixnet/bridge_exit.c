@@ -28,8 +28,7 @@
 #include "base/log.h"
 #include "base/rng.h"
 
-#define LINK_STOP 64 /* packets queued in the websocket */
-#define KEY_LIFE_DEFAULT_US (UINT64_C(25) * 3600 * US_PER_S)
+#define LINK_STOP 64		   /* packets queued in the websocket */
 #define STEADY_US (300 * US_PER_S) /* a session that lasted so long says nothing bad about its exit */
 #define LOSS_SAMPLE 256		   /* packets, until what came back is counted */
 #define USELESS_US (8 * US_PER_S)  /* without an acknowledgement, of a gateway just opened */
@@ -534,11 +533,8 @@ void bridge_path_blob(struct bridge *b, uint8_t *blob, size_t len)
 
 void bridge_path_rotated(struct bridge *b)
 {
-	uint64_t life_us = b->rotation.epoch_us * (b->rotation.validity_epochs + 1),
-		 now_us = loop_now(b->loop);
+	uint64_t life_us = api_rotation_life(&b->rotation), now_us = loop_now(b->loop);
 
-	if (!life_us)
-		life_us = KEY_LIFE_DEFAULT_US;
 	if (now_us > life_us)
 		surb_keys_expire(&b->keys, now_us - life_us);
 	if (b->topo && b->exit.state == EXITSESS_UP && b->exit.rotation_id != b->topo->rotation_id)

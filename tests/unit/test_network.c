@@ -310,6 +310,11 @@ static void rotation(void **state)
 		"{\"key_rotation_state\":{\"validity_epochs\":24,\"initial_epoch_id\":22000},"
 		"\"current_absolute_epoch_id\":30000,\"current_epoch_start\":\"2026-05-16T04:00:11Z\","
 		"\"epoch_duration\":{\"secs\":3600,\"nanos\":5000}}";
+	static const char endless[] =
+		"{\"key_rotation_state\":{\"validity_epochs\":4294967295,\"initial_epoch_id\":22000},"
+		"\"current_absolute_epoch_id\":30000,\"current_epoch_start\":\"2026-05-16T04:00:11Z\","
+		"\"epoch_duration\":{\"secs\":%d,\"nanos\":0}}";
+	char long_life[256];
 	struct api_rotation k;
 
 	(void)state;
@@ -322,6 +327,11 @@ static void rotation(void **state)
 	assert_int_equal(api_rotation_id(&k, 22000), 0);
 	assert_int_equal(api_rotation_id(&k, 21000), 0);
 	assert_int_equal(api_rotation_id(&k, 0), 0);
+	/* the life of keys, one epoch more than that of a rotation, has to fit */
+	snprintf(long_life, sizeof(long_life), endless, 3600);
+	assert_int_equal(api_parse_rotation(&k, long_life, strlen(long_life)), 0);
+	snprintf(long_life, sizeof(long_life), endless, 31622399);
+	assert_int_equal(api_parse_rotation(&k, long_life, strlen(long_life)), SMX_EPROTO);
 }
 
 /* The example of bootstrap.md 4.2 with two flags to choose, and what 4.5 says of the same node. */
