@@ -20,6 +20,7 @@
 #include "tools/localnet/gateway.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -479,6 +480,8 @@ void gateway_free(struct gateway *g)
 	if (!g)
 		return;
 	gateway_stop(g);
+	log_debug("gateway: %" PRIu64 " packets for nobody, %" PRIu64 " could not be pushed or stored",
+		  g->unknown_dest, g->push_failed);
 	node_free(g->node);
 	for (unsigned i = 0; i < g->n_clients; i++)
 		free(g->client[i]);

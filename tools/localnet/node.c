@@ -7,7 +7,8 @@
  * two largest frames; complete frames are copied into a block and unwrapped at once (sphinx.md 11). A forward
  * packet waits in a heap until its delay (at most 10 s) plus what the wire's faults add is over, and then
  * goes to the queue of the peer it is addressed to. A final packet goes to the owner (the gateway) without
- * delay. Bad packets are counted and dropped; a bad frame ends its connection.
+ * delay. Bad packets are counted and dropped, the counts are logged at the end; a bad frame ends its
+ * connection.
  *
  * Replays are found by the replay tag in a ring of the last REPLAY_MAX tags: longer than a packet can live in
  * a test network.
@@ -19,6 +20,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -69,6 +71,11 @@ struct peer {
 	int fd;
 	bool connected;
 	struct list queue;
+};
+
+struct node_stats {
+	uint64_t received, forwarded, final, dropped_mac, dropped_replay, dropped_full, dropped_fault,
+		dropped_bad, dropped_peer;
 };
 
 struct node {
@@ -181,8 +188,10 @@ static void peer_reset(struct peer *p)
 	loop_watch_remove(&p->watch);
 	fd_close(&p->fd);
 	p->connected = false;
-	while ((it = list_pop_front(&p->queue)))
+	while ((it = list_pop_front(&p->queue))) {
 		block_free(p->node, container_of(it, struct block, queue));
+		p->node->stats.dropped_peer++;
+	}
 }
 
 static void peer_write(struct peer *p)
@@ -269,6 +278,7 @@ static void transmit(struct node *n, struct block *b)
 
 	if (!p || (p->fd < 0 && peer_connect(p) < 0)) {
 		block_free(n, b);
+		n->stats.dropped_peer++;
 		return;
 	}
 	list_push_back(&p->queue, &b->queue);
@@ -505,6 +515,17 @@ struct node *node_new(struct loop *loop, struct rng *rng, const struct localnet_
 	return n;
 }
 
+static void say_stats(const struct node *n)
+{
+	const struct node_stats *s = &n->stats;
+
+	log_debug("node %u: %" PRIu64 " packets came, %" PRIu64 " were forwarded, %" PRIu64
+		  " final; dropped: %" PRIu64 " MAC, %" PRIu64 " replay, %" PRIu64 " no room, %" PRIu64
+		  " by faults, %" PRIu64 " bad, %" PRIu64 " with their peer",
+		  n->info->id, s->received, s->forwarded, s->final, s->dropped_mac, s->dropped_replay,
+		  s->dropped_full, s->dropped_fault, s->dropped_bad, s->dropped_peer);
+}
+
 void node_free(struct node *n)
 {
 	struct heap_node *min;
@@ -531,13 +552,9 @@ void node_free(struct node *n)
 		peer_reset(p);
 		free(p);
 	}
+	say_stats(n);
 	pool_done(&n->small);
 	pool_done(&n->large);
 	free(n->replay_slot);
 	free(n);
-}
-
-const struct node_stats *node_get_stats(const struct node *n)
-{
-	return &n->stats;
 }

@@ -14,11 +14,6 @@ struct node;
 typedef void node_final_fn(void *owner, const uint8_t dest[32], const uint8_t *msg, size_t len,
 			   size_t packet_len, uint8_t rotation);
 
-struct node_stats {
-	uint64_t received, forwarded, final, dropped_mac, dropped_replay, dropped_full, dropped_fault,
-		dropped_bad;
-};
-
 /* Listens at cfg->address and fills info->mix. final may be NULL (mix nodes drop final
  * packets). NULL: errno. */
 struct node *node_new(struct loop *loop, struct rng *rng, const struct localnet_cfg *cfg,
@@ -28,6 +23,5 @@ void node_free(struct node *n);
  * ones do. */
 void node_send(struct node *n, const struct addr *to, const uint8_t *packet, size_t len, uint8_t rotation,
 	       uint64_t delay_us);
-const struct node_stats *node_get_stats(const struct node *n);
 
 #endif

@@ -14,6 +14,7 @@
 #include "tools/localnet/nymlink.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -468,6 +469,9 @@ void nymlink_free(struct nymlink *l)
 	list_for_each_safe(it, tmp, &l->pending)
 		surb_store_frag_free(&l->store, unkeep(l, container_of(it, struct pending, link)));
 	loop_timer_stop(&l->resend);
+	log_debug("exit: %" PRIu64 " packets sent, %" PRIu64 " acknowledged, %" PRIu64 " lost; %" PRIu64
+		  " SURBs and fragments had no room",
+		  l->sent, l->acked, l->lost, l->store.dropped);
 	surb_store_done(&l->store);
 	pool_done(&l->pending_pool);
 	nym_rx_free(l->rx);
