@@ -85,6 +85,11 @@ if os.fork() == 0:
         says('orphan', e.errno)
     os._exit(0)
 """ % w.WEB4
+DETACHED = GET + """
+for number in sys.argv[1:]:
+    os.close(int(number))
+os._exit(7 if get() else 1)
+"""
 STORM = GET + """
 get()
 stop = False
@@ -225,6 +230,9 @@ def hidden(net):
     p = python(net, UNSEEN)
     expect("descriptors, signals, environment, close_range", p.stdout == "descriptors True\nthreads 3 True\nenvironment []\n"
            "after closing everything True number 3\n" and p.returncode == 0, p)
+    for closed in ("0", "2", "012"):
+        p = python(net, DETACHED, *closed)
+        expect(f"a daemon that has closed {' '.join(closed)}", p.returncode == 7, p)
     p = net.preload(w.BUILD / "tests/e2e/clash", w.WEB4, "80", "/small")
     expect("a program with symbols and an allocator that are fatal for strangers", p.stdout.endswith("small file\n") and
            p.returncode == 0, p)
