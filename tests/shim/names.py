@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Runs the resolver program bare and through the mixnet against the same zone; glibc's answers are the expected ones.
+"""Runs the resolver programs bare and through the mixnet against the same zone; glibc's answers are the expected ones.
 
 usage: names.py PROGRAM SMOLMIX-RUN SMOLMIX-LOCALNET
 
@@ -8,7 +8,6 @@ In a network namespace with the zone's servers at public-looking addresses and i
 and nsswitch.conf of its own. The bare run has an interface with addresses of the tunnel's kind, so that RFC 6724 sees the same sources.
 Differences are allowed only where tests/shim/differences lists them with a reason.
 """
-import difflib
 import json
 import os
 import pathlib
@@ -79,16 +78,15 @@ def main():
         for path in FILES:
             subprocess.run(["umount", path], check=True)
     name = pathlib.Path(program).name
-    allowed = run.reviewed(name)
-    used = {pair for pair in zip(bare, shimmed) if pair in allowed}
-    same = [b if (b, s) in allowed else s for b, s in zip(bare, shimmed)] + shimmed[len(bare):]
-    bad = list(difflib.unified_diff(bare, same, "bare", "shimmed", lineterm="", n=0))
-    bad += [f"no such difference any more: {b} | {s}" for b, s in sorted(allowed - used)]
+    bad, met = run.compare(name, bare, shimmed)
+    unmet = sorted(run.reviewed(name) - met)
     leaks = sorted({f"{a.name} {a.server}" for a in asked if dnszone.never_asked(a)})
-    bad += [f"must not be asked: {leak}" for leak in leaks]
-    print("\n".join(bad or bare))
-    print(f"{name}: {len(bare)} lines, {len(used)} reviewed differences, {len(bad)} others, {len(asked)} questions through the mixnet")
-    return bool(bad)
+    print(*(bare if not bad else []), sep="\n")
+    print(*(f"no such difference any more: {b} | {s}" for b, s in unmet), *(f"must not be asked: {leak}" for leak in leaks), sep="\n")
+    programs = sum(line.startswith("== ") for line in bare)
+    print(f"{name}: {programs} programs, {len(bare) - programs} lines, {len(met)} reviewed differences, {len(bad)} programs with others, "
+          f"{len(asked)} questions through the mixnet")
+    return bool(bad or unmet or leaks)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Runs one POSIX program bare and under the shim against the same servers; the same output is demanded.
+"""Runs the POSIX programs of one file bare and under the shim against the same servers; the same output is demanded.
 
 usage: run.py PROGRAM SHIM CTLSTAND
        run.py --mixnet PROGRAM SMOLMIX-RUN SMOLMIX-LOCALNET
@@ -12,7 +12,9 @@ device has the servers' public-looking address, since loopback addresses do not 
 the program is in one more namespace, from which everything is captured where tcpdump is installed: packets to anybody but
 nym-api and gateway are a failure. A program named x_* judges itself and only runs shimmed.
 
-Differences are allowed only where tests/shim/differences lists them with a reason.
+Each case of a file is a program: a process of its own (t_main.h), whose lines follow "== NAME" and are compared by themselves. With
+the tunnel inside they share one process and so one tunnel. Differences are allowed only where tests/shim/differences
+lists them with a reason.
 """
 import difflib
 import json
@@ -136,8 +138,8 @@ def closed(kind, host=PUBLIC):
     return port
 
 
-def reviewed(program):
-    """{(bare line, shimmed line)} of the reviewed list."""
+def reviewed(program, case=None):
+    """{(bare line, shimmed line)} of the reviewed list: for the whole program, and for the case."""
     pairs = set()
     for line in (HERE / "differences").read_text().splitlines():
         if line.startswith("#") or not line.strip():
@@ -145,7 +147,7 @@ def reviewed(program):
         name, bare, shimmed, reason = (part.strip() for part in line.split("|"))
         if not reason:
             sys.exit(f"differences: no reason: {line}")
-        if name == program:
+        if name in (program, f"{program}/{case}"):
             pairs.add((bare, shimmed))
     return pairs
 
@@ -171,6 +173,50 @@ def run(argv, env):
         print((e.stdout or b"").decode(errors="replace"), "... and then nothing more")
         raise
     return [*(line.rstrip() for line in p.stdout.decode(errors="replace").splitlines()), f"exit {p.returncode}"]
+
+
+def by_case(lines):
+    """{case: its lines}. What stands before the first and the way the whole ended are kept as the case ""."""
+    found = {"": lines[-1:]}
+    case = ""
+    for line in lines[:-1]:
+        if line.startswith("== "):
+            case = line[3:]
+            found[case] = []
+        else:
+            found[case].append(line)
+    return found
+
+
+def compare(name, bare, shimmed):
+    """Compares case by case and prints what differs; those cases, and the reviewed differences that were met."""
+    bare, shimmed = by_case(bare), by_case(shimmed)
+    differ, met = [], set()
+    for case in filter(None, [*bare, *(c for c in shimmed if c not in bare)]):
+        expected, got = bare.get(case, []), shimmed.get(case, [])
+        if len(expected) == len(got):
+            allowed = reviewed(name, case)
+            met.update(pair for pair in zip(expected, got) if pair in allowed)
+            got = [e if (e, g) in allowed else g for e, g in zip(expected, got)]
+        if expected != got:
+            differ.append(case)
+            print(*difflib.unified_diff(expected, got, f"{case}, bare", "shimmed", lineterm="", n=3), sep="\n")
+    if bare[""] + shimmed[""] != ["exit 0"] * 2:  # equal ends are not enough: a bare run that failed is no measure
+        print("bare:", *bare[""], sep="\n")
+        print("shimmed:", *shimmed[""], sep="\n")
+        differ = differ or ["the whole"]
+    return differ, met
+
+
+def judge(name, bare, shimmed):
+    """The verdict; the exit code."""
+    differ, _ = compare(name, bare, shimmed)
+    programs = sum(line.startswith("== ") for line in bare)
+    if differ:
+        print(f"{name}: {len(differ)} of {programs} programs differ: {', '.join(differ)}")
+        return 1
+    print(f"{name}: {programs} programs, {len(bare) - programs} lines, the same bare and shimmed")
+    return 0
 
 
 def against_stand(program, shim, stand):
@@ -272,7 +318,8 @@ def through_mixnet(program, how, localnet):
         if inside.tcpdump:
             strangers = inside.packets(" and not (host {} and (port {} or port {}))".format(OUTSIDE, *ports))
             print(f"{len(inside.packets())} packets captured, {len(strangers)} to others than nym-api and gateway")
-            shimmed += strangers[:10]
+            if strangers:
+                shimmed = [*strangers[:10], *shimmed[:-1], shimmed[-1] + ", with packets to others"]
     del keep
     return bare, shimmed
 
@@ -283,9 +330,9 @@ def launched(smolmix_run):
 
 
 def preloaded(shim):
-    """Without it; nsenter is not to have the shim in it."""
+    """Without it; nsenter is not to have the shim in it. One tunnel for all cases, as a program has that forks when it is up."""
     return lambda program, network: (["env", f"LD_PRELOAD={shim}", f"SMOLMIX_NETWORK={network}", "SMOLMIX_PROFILE=fast",
-                                      "SMOLMIX_VERBOSE=0", program], {})
+                                      "SMOLMIX_VERBOSE=0", program, "--together"], {})
 
 
 def main():
@@ -303,16 +350,9 @@ def main():
     if bare is None:
         print("\n".join(shimmed))
         return int(shimmed[-1] != "exit 0")
-    allowed = reviewed(name)
-    if len(bare) == len(shimmed):
-        shimmed = [b if (b, s) in allowed else s for b, s in zip(bare, shimmed)]
-    if bare == shimmed:
-        if mixnet:
-            print("\n".join(bare))
-        print(f"{name}: {len(bare)} lines, the same bare and shimmed")
-        return 0
-    print("\n".join(difflib.unified_diff(bare, shimmed, "bare", "shimmed", lineterm="", n=3)))
-    return 1
+    if mixnet:
+        print("\n".join(bare))
+    return judge(name, bare, shimmed)
 
 
 if __name__ == "__main__":

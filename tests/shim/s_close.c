@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 
 #include "t_do.h"
+#include "t_main.h"
 
 static char big[400000];
 
@@ -289,47 +290,54 @@ static void range(const char *key)
 	SAY("a new one", t_connect(socket(AF_INET, SOCK_STREAM, 0), "T_DO"));
 }
 
-int main(void)
+static const struct {
+	const char *name;
+	void (*run)(const char *);
+} ends[] = {
+	{ "close", plain },
+	{ "close at once", at_once },
+	{ "much, then close", much },
+	{ "linger 0", no_linger },
+	{ "linger 10", some_linger },
+	{ "linger off again", linger_off_again },
+	{ "linger 0 set through a dup", linger_by_dup },
+	{ "unread data", unread },
+	{ "unread data at exit", unread_by_exit },
+	{ "all read", read_all },
+	{ "SHUT_RDWR", shut_both },
+	{ "half-close, then data", shut_then_data },
+	{ "data after close", data_after_close },
+	{ "data after half-close and close", data_after_shut_and_close },
+	{ "exit", exits },
+	{ "SIGKILL", killed },
+	{ "last of two descriptors", last_of_two },
+	{ "dup2", replaced },
+	{ "close-on-exec", executed },
+	{ "inherited", inherited },
+	{ "orphan", orphan },
+	{ "connecting", while_connecting },
+	{ "AF_UNSPEC", dissolved },
+	{ "slow reader", slow_reader },
+	{ "closed descriptor", closed_fd },
+	{ "close_range", range },
+};
+
+enum { N_ENDS = sizeof(ends) / sizeof(ends[0]) };
+
+static void ended(int i)
 {
-	static const struct {
-		const char *name;
-		void (*run)(const char *);
-	} cases[] = {
-		{ "close", plain },
-		{ "close at once", at_once },
-		{ "much, then close", much },
-		{ "linger 0", no_linger },
-		{ "linger 10", some_linger },
-		{ "linger off again", linger_off_again },
-		{ "linger 0 set through a dup", linger_by_dup },
-		{ "unread data", unread },
-		{ "unread data at exit", unread_by_exit },
-		{ "all read", read_all },
-		{ "SHUT_RDWR", shut_both },
-		{ "half-close, then data", shut_then_data },
-		{ "data after close", data_after_close },
-		{ "data after half-close and close", data_after_shut_and_close },
-		{ "exit", exits },
-		{ "SIGKILL", killed },
-		{ "last of two descriptors", last_of_two },
-		{ "dup2", replaced },
-		{ "close-on-exec", executed },
-		{ "inherited", inherited },
-		{ "orphan", orphan },
-		{ "connecting", while_connecting },
-		{ "AF_UNSPEC", dissolved },
-		{ "slow reader", slow_reader },
-		{ "closed descriptor", closed_fd },
-		{ "close_range", range },
-	};
+	char key[32];
 
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		char key[32];
+	t_key(key);
+	printf("status %d\n", run(ends[i].run, key));
+	t_ask(key);
+}
 
-		t_key(key);
-		printf("-- %s\n", cases[i].name);
-		printf("status %d\n", run(cases[i].run, key));
-		t_ask(key);
-	}
-	return 0;
+int main(int argc, char **argv)
+{
+	struct t_case cases[N_ENDS];
+
+	for (int i = 0; i < N_ENDS; i++)
+		cases[i] = (struct t_case){ ends[i].name, .with = ended, .arg = i };
+	return T_MAIN(argc, argv, cases);
 }

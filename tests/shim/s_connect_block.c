@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 
 #include "t.h"
+#include "t_main.h"
 
 static volatile sig_atomic_t alarms, pipes;
 
@@ -34,7 +35,6 @@ static void fresh(void)
 	socklen_t len = sizeof(a);
 	char byte;
 
-	printf("-- never connected\n");
 	SAY("getpeername", getpeername(fd, (struct sockaddr *)&a, &len));
 	len = sizeof(a);
 	SAY("getsockname", getsockname(fd, (struct sockaddr *)&a, &len));
@@ -58,7 +58,6 @@ static void plain(void)
 	struct sockaddr_in a, me;
 	socklen_t len = sizeof(a);
 
-	printf("-- success\n");
 	SAY("connect", t_connect(fd, "T_ECHO"));
 	SAY("again", t_connect(fd, "T_ECHO"));
 	SAY("getpeername", getpeername(fd, (struct sockaddr *)&a, &len));
@@ -71,8 +70,12 @@ static void plain(void)
 	SAY("getsockname", getsockname(fd, (struct sockaddr *)&me, &len));
 	printf("have a port %d\n", me.sin_port != 0);
 	close(fd);
-	printf("-- refused\n");
-	fd = socket(AF_INET, SOCK_STREAM, 0);
+}
+
+static void refused(void)
+{
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
 	SAY("connect", t_connect(fd, "T_CLOSED"));
 	printf("SO_ERROR %s\n", t_so_error_name(fd));
 	SAY("and to another", t_connect(fd, "T_ECHO"));
@@ -89,7 +92,6 @@ static void arguments(void)
 				   .sin6_addr = IN6ADDR_LOOPBACK_INIT };
 	struct sockaddr none = { .sa_family = AF_UNSPEC };
 
-	printf("-- arguments\n");
 	SAY("short", connect(fd, (struct sockaddr *)&a, 8));
 	SAY("one byte", connect(fd, (struct sockaddr *)&a, 1));
 	SAY("IPv6 address", connect(fd, (struct sockaddr *)&a6, sizeof(a6)));
@@ -102,15 +104,18 @@ static void arguments(void)
 	SAY("bad descriptor", t_connect(-1, "T_ECHO"));
 	SAY("no socket", t_connect(0, "T_ECHO"));
 	close(fd);
-	fd = socket(AF_INET6, SOCK_STREAM, 0);
-	a = t_v4("T_ECHO");
-	SAY("IPv4 address on IPv6", connect(fd, (struct sockaddr *)&a, sizeof(a)));
-	memcpy(a6.sin6_addr.s6_addr, (uint8_t[]){ [10] = 0xff, [11] = 0xff }, 12);
-	memcpy(a6.sin6_addr.s6_addr + 12, &a.sin_addr, 4);
-	SAY("mapped address", connect(fd, (struct sockaddr *)&a6, sizeof(a6)));
+}
+
+static void arguments6(void)
+{
+	int fd = socket(AF_INET6, SOCK_STREAM, 0);
+	struct sockaddr_in a = t_v4("T_ECHO");
+	struct sockaddr_in6 a6 = t_mapped("T_ECHO");
 	socklen_t len = sizeof(a6);
 	char text[64];
 
+	SAY("IPv4 address on IPv6", connect(fd, (struct sockaddr *)&a, sizeof(a)));
+	SAY("mapped address", connect(fd, (struct sockaddr *)&a6, sizeof(a6)));
 	SAY("getpeername", getpeername(fd, (struct sockaddr *)&a6, &len));
 	printf("peer %s\n", inet_ntop(AF_INET6, &a6.sin6_addr, text, sizeof(text)));
 	close(fd);
@@ -121,7 +126,6 @@ static void timeout(void)
 	struct timeval tv = { 0, 200000 };
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
-	printf("-- SO_SNDTIMEO\n");
 	SAY("set", setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv)));
 	SAY("connect", t_connect(fd, "T_HANG"));
 	SAY("again", t_connect(fd, "T_HANG"));
@@ -130,13 +134,12 @@ static void timeout(void)
 	close(fd);
 }
 
-static void interrupted(int flags, const char *what)
+static void interrupted(int flags)
 {
 	struct sigaction act = { .sa_handler = on_alarm, .sa_flags = flags };
 	struct itimerval once = { .it_value = { 0, 150000 } };
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
-	printf("-- SIGALRM, %s\n", what);
 	alarms = 0;
 	sigaction(SIGALRM, &act, NULL);
 	setitimer(ITIMER_REAL, &once, NULL);
@@ -164,7 +167,6 @@ static void both_kinds(void)
 	pid_t parent = getpid(), child;
 	char byte;
 
-	printf("-- signals of both kinds\n");
 	fflush(stdout);
 	alarms = 0;
 	if (pipe(to_child) < 0)
@@ -189,15 +191,20 @@ static void both_kinds(void)
 	close(fd);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+	static const struct t_case cases[] = {
+		{ "never connected", .run = fresh },
+		{ "success", .run = plain },
+		{ "refused, then to another", .run = refused },
+		{ "arguments", .run = arguments },
+		{ "arguments, IPv6", .run = arguments6 },
+		{ "SO_SNDTIMEO", .run = timeout },
+		{ "a signal that does not restart", .with = interrupted, .arg = 0 },
+		{ "a signal that restarts, with a time-out", .with = interrupted, .arg = SA_RESTART },
+		{ "signals of both kinds", .run = both_kinds },
+	};
+
 	signal(SIGPIPE, on_pipe);
-	fresh();
-	plain();
-	arguments();
-	timeout();
-	interrupted(0, "not restarting");
-	interrupted(SA_RESTART, "restarting, with a time-out");
-	both_kinds();
-	return 0;
+	return T_MAIN(argc, argv, cases);
 }

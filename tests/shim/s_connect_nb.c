@@ -7,8 +7,11 @@
 #include <sys/wait.h>
 
 #include "t.h"
+#include "t_main.h"
 
 enum { WAIT_MS = 3000, QUIET_MS = 100, OTHERS = 10000 };
+
+static char *self;
 
 static int by_poll(int fd)
 {
@@ -58,42 +61,63 @@ static void after(int fd)
 		SAY("recv", recv(fd, &byte, 1, 0));
 }
 
-static void during(int fd)
+static void during(void)
 {
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
 	struct sockaddr_storage ss;
 	socklen_t len = sizeof(ss);
 	char byte;
 
+	SAY("connect", t_connect(fd, "T_HANG"));
 	SAY("again", t_connect(fd, "T_HANG"));
 	SAY("send", send(fd, "x", 1, MSG_NOSIGNAL));
 	SAY("recv", recv(fd, &byte, 1, 0));
 	SAY("getpeername", getpeername(fd, (struct sockaddr *)&ss, &len));
 	printf("SO_ERROR %s\n", t_so_error_name(fd));
 	printf("events %d\n", t_poll(fd, POLLIN | POLLOUT | POLLRDHUP, QUIET_MS));
+	SAY("shutdown", shutdown(fd, SHUT_RDWR));
+	close(fd);
 }
 
-static void one(const char *how, const char *where)
+static const struct {
+	const char *name;
+	const char *where;
+	int (*wait)(int);
+	enum { NEVER, BEFORE, AFTER } when; /* epoll is told of it, with these flags */
+	uint32_t flags;
+} ways[] = {
+	{ "poll, accepted", "T_ECHO", by_poll, NEVER, 0 },
+	{ "poll, refused", "T_CLOSED", by_poll, NEVER, 0 },
+	{ "select, accepted", "T_ECHO", by_select, NEVER, 0 },
+	{ "select, refused", "T_CLOSED", by_select, NEVER, 0 },
+	{ "epoll before, accepted", "T_ECHO", NULL, BEFORE, 0 },
+	{ "epoll before, refused", "T_CLOSED", NULL, BEFORE, 0 },
+	{ "epoll after, accepted", "T_ECHO", NULL, AFTER, 0 },
+	{ "epoll after, refused", "T_CLOSED", NULL, AFTER, 0 },
+	{ "edges before, accepted", "T_ECHO", NULL, BEFORE, EPOLLET },
+	{ "edges before, refused", "T_CLOSED", NULL, BEFORE, EPOLLET },
+	{ "edges after, accepted", "T_ECHO", NULL, AFTER, EPOLLET },
+	{ "edges after, refused", "T_CLOSED", NULL, AFTER, EPOLLET },
+};
+
+enum { N_WAYS = sizeof(ways) / sizeof(ways[0]) };
+
+static void outcome(int i)
 {
 	char text[64];
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), ep = -1, ev;
-	uint32_t et = strstr(how, "et") ? EPOLLET : 0;
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), ep = -1;
 
-	printf("-- %s to %s\n", how, where);
-	if (strstr(how, "before")) {
-		ep = epoll_of(fd, et);
+	if (ways[i].when == BEFORE) {
+		ep = epoll_of(fd, ways[i].flags);
 		epoll_look(ep, 0); /* what an unconnected socket reports is not the subject */
 	}
-	SAY("connect", t_connect(fd, where));
-	if (strstr(how, "after"))
-		ep = epoll_of(fd, et);
-	if (ep >= 0)
-		ev = epoll_look(ep, WAIT_MS);
-	else
-		ev = !strcmp(how, "select") ? by_select(fd) : by_poll(fd);
-	printf("events %s\n", t_events(ev, text));
-	if (ep >= 0 && et)
+	SAY("connect", t_connect(fd, ways[i].where));
+	if (ways[i].when == AFTER)
+		ep = epoll_of(fd, ways[i].flags);
+	printf("events %s\n", t_events(ep < 0 ? ways[i].wait(fd) : epoll_look(ep, WAIT_MS), text));
+	if (ep >= 0 && ways[i].flags)
 		printf("edge again %d\n", epoll_look(ep, QUIET_MS));
-	if (ep >= 0 && !et)
+	if (ep >= 0 && !ways[i].flags)
 		printf("level again %s\n", t_events(epoll_look(ep, QUIET_MS), text));
 	after(fd);
 	if (ep >= 0)
@@ -102,13 +126,12 @@ static void one(const char *how, const char *where)
 }
 
 /* Only where the servers are behind a real route: run.py gives an address nobody can reach. */
-static void nowhere(const char *ip)
+static void nowhere(void)
 {
 	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(80) };
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
 
-	printf("-- unreachable\n");
-	inet_pton(AF_INET, ip, &a.sin_addr);
+	inet_pton(AF_INET, secure_getenv("T_NOWHERE"), &a.sin_addr);
 	SAY("connect", connect(fd, (struct sockaddr *)&a, sizeof(a)));
 	SAY("and then to the server", t_connect(fd, "T_ECHO"));
 	t_poll(fd, POLLOUT, WAIT_MS);
@@ -122,7 +145,6 @@ static void timed_out(void)
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
 	char text[64];
 
-	printf("-- timed out\n");
 	setsockopt(fd, IPPROTO_TCP, TCP_SYNCNT, &(int){ 1 }, sizeof(int));
 	SAY("connect", t_connect(fd, "T_HANG"));
 	printf("events %s\n", t_events(t_poll(fd, POLLIN | POLLOUT | POLLRDHUP, 90000), text));
@@ -130,17 +152,21 @@ static void timed_out(void)
 	close(fd);
 }
 
-static void retry(void)
+static void after_success(void)
 {
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
 
-	printf("-- connect again after success and failure\n");
 	SAY("connect", t_connect(fd, "T_ECHO"));
 	t_poll(fd, POLLOUT, WAIT_MS);
 	SAY("second", t_connect(fd, "T_ECHO"));
 	SAY("third", t_connect(fd, "T_ECHO"));
 	close(fd);
-	fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+}
+
+static void after_failure(void)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+
 	SAY("refused", t_connect(fd, "T_CLOSED"));
 	t_poll(fd, POLLOUT, WAIT_MS);
 	SAY("second tells", t_connect(fd, "T_ECHO"));
@@ -152,13 +178,12 @@ static void retry(void)
 }
 
 /* Another program, which has only the descriptor, asks for the outcome. */
-static void over_exec(const char *self, const char *port)
+static void over_exec(const char *port)
 {
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
 	char number[16];
 	pid_t pid;
 
-	printf("-- asked after exec, %s\n", port);
 	SAY("connect", t_connect(fd, port));
 	t_poll(fd, POLLOUT, strcmp(port, "T_HANG") ? WAIT_MS : 100);
 	snprintf(number, sizeof(number), "%d", fd);
@@ -172,12 +197,21 @@ static void over_exec(const char *self, const char *port)
 	close(fd);
 }
 
+static void over_exec_refused(void)
+{
+	over_exec("T_CLOSED");
+}
+
+static void over_exec_unanswered(void)
+{
+	over_exec("T_HANG");
+}
+
 /* The same program, after it has had many other sockets. */
 static void after_others(void)
 {
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), pair[2];
 
-	printf("-- asked after many others\n");
 	SAY("connect", t_connect(fd, "T_CLOSED"));
 	t_poll(fd, POLLOUT, WAIT_MS);
 	for (int i = 0; i < OTHERS; i++) {
@@ -190,33 +224,31 @@ static void after_others(void)
 	close(fd);
 }
 
+static const struct t_case others[] = {
+	{ "while connecting", .run = during },
+	{ "again after success", .run = after_success },
+	{ "again after failure", .run = after_failure },
+	{ "refused, asked after exec", .run = over_exec_refused },
+	{ "unanswered, asked after exec", .run = over_exec_unanswered },
+	{ "asked after many others", .run = after_others },
+	{ "unreachable", .run = nowhere },
+	{ "timed out", .run = timed_out },
+};
+
+enum { N_OTHERS = sizeof(others) / sizeof(others[0]), N_REAL_ROUTE = 2 /* of them, the last */ };
+
 int main(int argc, char **argv)
 {
-	static const char *const how[] = { "poll",	     "select",		"epoll lt before",
-					   "epoll lt after", "epoll et before", "epoll et after" };
+	struct t_case cases[N_WAYS + N_OTHERS];
 
+	self = argv[0];
 	if (argc == 3) {
 		SAY("connect", t_connect(atoi(argv[1]), argv[2]));
 		return 0;
 	}
-	for (size_t i = 0; i < sizeof(how) / sizeof(how[0]); i++) {
-		one(how[i], "T_ECHO");
-		one(how[i], "T_CLOSED");
-	}
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-
-	printf("-- while connecting\n");
-	SAY("connect", t_connect(fd, "T_HANG"));
-	during(fd);
-	SAY("shutdown", shutdown(fd, SHUT_RDWR));
-	close(fd);
-	retry();
-	over_exec(argv[0], "T_CLOSED");
-	over_exec(argv[0], "T_HANG");
-	after_others();
-	if (secure_getenv("T_NOWHERE")) {
-		nowhere(secure_getenv("T_NOWHERE"));
-		timed_out();
-	}
-	return 0;
+	for (int i = 0; i < N_WAYS; i++)
+		cases[i] = (struct t_case){ ways[i].name, .with = outcome, .arg = i };
+	memcpy(cases + N_WAYS, others, sizeof(others));
+	return t_main(argc, argv, cases, N_WAYS + N_OTHERS - (secure_getenv("T_NOWHERE") ? 0 : N_REAL_ROUTE),
+		      T_ONE_BY_ONE);
 }

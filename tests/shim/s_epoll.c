@@ -4,6 +4,7 @@
 #include <sys/syscall.h>
 
 #include "t_do.h"
+#include "t_main.h"
 
 static int epoll_with(int fd, uint32_t events)
 {
@@ -61,8 +62,12 @@ static void edges_of_ends(void)
 	printf("again %d\n", look(ep, T_QUIET_MS));
 	close(ep);
 	close(fd);
-	fd = t_tcp("T_DO");
-	ep = epoll_with(fd, EPOLLET);
+}
+
+static void edge_of_reset(void)
+{
+	int fd = t_tcp("T_DO"), ep = epoll_with(fd, EPOLLET);
+
 	t_do(fd, "rst\n");
 	printf("reset %s\n", await(ep, EPOLLERR));
 	look(ep, T_QUIET_MS); /* Linux reports the error and the change of state, one after the other: it may
@@ -224,29 +229,22 @@ static void put_over(void)
 	close(fd);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-	static const struct {
-		const char *name;
-		void (*run)(void);
-	} cases[] = {
-		{ "edges of data", edges_of_data },
-		{ "edges of ends", edges_of_ends },
-		{ "edge of room", edge_of_room },
-		{ "one shot", one_shot },
-		{ "modified", modified },
-		{ "two and nested", two_and_nested },
-		{ "dup keeps the watch", dup_keeps_watch },
-		{ "dup while connecting", dup_while_connecting },
-		{ "flags", flags },
-		{ "numbers", numbers },
-		{ "put over", put_over },
+	static const struct t_case cases[] = {
+		{ "edges of data", .run = edges_of_data },
+		{ "edges of ends", .run = edges_of_ends },
+		{ "edge of a reset", .run = edge_of_reset },
+		{ "edge of room", .run = edge_of_room },
+		{ "one shot", .run = one_shot },
+		{ "modified", .run = modified },
+		{ "two and nested", .run = two_and_nested },
+		{ "dup keeps the watch", .run = dup_keeps_watch },
+		{ "dup while connecting", .run = dup_while_connecting },
+		{ "flags", .run = flags },
+		{ "numbers", .run = numbers },
+		{ "put over", .run = put_over },
 	};
 
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		printf("-- %s\n", cases[i].name);
-		fflush(stdout);
-		cases[i].run();
-	}
-	return 0;
+	return T_MAIN(argc, argv, cases);
 }

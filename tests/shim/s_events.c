@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * What a TCP socket says after each network event, by each way to look at it; every pair on a connection of
- * its own. Each event has a child process, so that they happen at the same time; the parent prints what they
- * said in order.
- */
+/* What a TCP socket says after each network event, by each way to look at it; every pair on a connection of
+ * its own. */
 #include <sys/select.h>
-#include <sys/wait.h>
 
 #include "t_do.h"
+#include "t_main.h"
 
 /* ---- events: each returns a descriptor on which it has happened ---- */
 
@@ -324,7 +321,7 @@ static void full_and_drained(void)
 	close(fd);
 }
 
-static void observe(unsigned i)
+static void observe(int i)
 {
 	static void (*const ways[])(int) = { by_looking, by_recv, by_send, by_shutdown, by_connect };
 
@@ -340,46 +337,11 @@ static void observe(unsigned i)
 	}
 }
 
-static int start(unsigned i, pid_t *ret_pid)
+int main(int argc, char **argv)
 {
-	int p[2];
+	struct t_case cases[N_EVENTS];
 
-	if (pipe(p) < 0)
-		exit(1);
-	fflush(stdout);
-	*ret_pid = fork();
-	if (*ret_pid == 0) {
-		close(p[0]);
-		dup2(p[1], STDOUT_FILENO);
-		observe(i);
-		exit(0);
-	}
-	close(p[1]);
-	return p[0];
-}
-
-static void show(unsigned i, int fd, pid_t pid)
-{
-	char line[256];
-	FILE *f = fdopen(fd, "r");
-	int status;
-
-	while (f && fgets(line, sizeof(line), f))
-		printf("%s: %s", events[i].name, line);
-	if (f)
-		fclose(f);
-	waitpid(pid, &status, 0);
-	printf("%s: status %d\n", events[i].name, status);
-}
-
-int main(void)
-{
-	int fd[N_EVENTS];
-	pid_t pid[N_EVENTS];
-
-	for (unsigned i = 0; i < N_EVENTS; i++)
-		fd[i] = start(i, &pid[i]);
-	for (unsigned i = 0; i < N_EVENTS; i++)
-		show(i, fd[i], pid[i]);
-	return 0;
+	for (int i = 0; i < N_EVENTS; i++)
+		cases[i] = (struct t_case){ events[i].name, .with = observe, .arg = i };
+	return t_main(argc, argv, cases, N_EVENTS, T_AT_ONCE);
 }

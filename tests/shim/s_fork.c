@@ -6,6 +6,9 @@
 #include <sys/wait.h>
 
 #include "t_do.h"
+#include "t_main.h"
+
+enum how { BY_FORK, BY_VFORK, BY_SPAWN };
 
 static char *self;
 
@@ -144,18 +147,19 @@ static void daemonised(void)
 }
 
 /* The program itself as a child: "child FD" talks over what it inherited and over a connection of its own. */
-static void executed(const char *how, char *const envp[])
+static void executed(int how)
 {
 	int fd = t_tcp("T_DO");
-	char num[16];
-	char *argv[] = { self, (char[]){ "child" }, num, NULL };
+	char num[16], port[32], host[64];
+	char *argv[] = { self, (char[]){ "child" }, num, NULL }, *envp[] = { port, host, NULL };
 	posix_spawn_file_actions_t acts;
 	pid_t pid = -1;
 
-	printf("-- exec by %s\n", how);
+	snprintf(port, sizeof(port), "T_DO=%d", t_port("T_DO"));
+	snprintf(host, sizeof(host), "T_HOST=%s", t_host());
 	fflush(stdout);
 	snprintf(num, sizeof(num), "%d", fd);
-	if (!strcmp(how, "posix_spawn with dup2")) {
+	if (how == BY_SPAWN) {
 		snprintf(num, sizeof(num), "%d", 77);
 		posix_spawn_file_actions_init(&acts);
 		posix_spawn_file_actions_adddup2(&acts, fd, 77);
@@ -164,7 +168,7 @@ static void executed(const char *how, char *const envp[])
 			printf("not spawned\n");
 		posix_spawn_file_actions_destroy(&acts);
 	} else {
-		pid = strcmp(how, "vfork") ? fork() : vfork();
+		pid = how == BY_FORK ? fork() : vfork();
 		if (pid == 0) {
 			execve(self, argv, envp);
 			_exit(99);
@@ -369,38 +373,26 @@ static int as_child(char **argv)
 
 int main(int argc, char **argv)
 {
-	static const struct {
-		const char *name;
-		void (*run)(void);
-	} cases[] = {
-		{ "alternating", alternating },
-		{ "child closes", child_closes },
-		{ "fork while connecting", while_connecting },
-		{ "an error is told once", error_once },
-		{ "daemon", daemonised },
-		{ "close-on-exec", close_on_exec },
-		{ "passed both ways", passed_both_ways },
-		{ "close_range", everything_closed },
-		{ "16 descriptors", few_descriptors },
-		{ "16 children", many_children },
-		{ "popen", piped },
-		{ "another user", another_user },
+	static const struct t_case cases[] = {
+		{ "alternating", .run = alternating },
+		{ "child closes", .run = child_closes },
+		{ "fork while connecting", .run = while_connecting },
+		{ "an error is told once", .run = error_once },
+		{ "daemon", .run = daemonised },
+		{ "close-on-exec", .run = close_on_exec },
+		{ "passed both ways", .run = passed_both_ways },
+		{ "close_range", .run = everything_closed },
+		{ "16 descriptors", .run = few_descriptors },
+		{ "16 children", .run = many_children },
+		{ "popen", .run = piped },
+		{ "another user", .run = another_user },
+		{ "exec after fork", .with = executed, .arg = BY_FORK },
+		{ "exec after vfork", .with = executed, .arg = BY_VFORK },
+		{ "posix_spawn with dup2", .with = executed, .arg = BY_SPAWN },
 	};
-	char port[32], host[64];
-	char *two[] = { port, host, NULL };
 
 	if (argc == 3)
 		return as_child(argv);
 	self = argv[0];
-	snprintf(port, sizeof(port), "T_DO=%d", t_port("T_DO"));
-	snprintf(host, sizeof(host), "T_HOST=%s", t_host());
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		printf("-- %s\n", cases[i].name);
-		fflush(stdout);
-		cases[i].run();
-	}
-	executed("fork", two);
-	executed("vfork", two);
-	executed("posix_spawn with dup2", two);
-	return 0;
+	return T_MAIN(argc, argv, cases);
 }

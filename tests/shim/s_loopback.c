@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 
 #include "t.h"
+#include "t_main.h"
 
 static struct sockaddr_in at(in_addr_t ip, uint16_t port)
 {
@@ -37,14 +38,13 @@ static void talk(int client, int server)
 	SAY("server sees it", recv(server, buf, 1, 0));
 }
 
-static void pair(const char *what, in_addr_t bound, int flags)
+static void pair(in_addr_t bound, int flags)
 {
 	struct sockaddr_in a = at(bound, 0), from;
 	socklen_t len = sizeof(from);
 	int s = socket(AF_INET, SOCK_STREAM, 0), c = socket(AF_INET, SOCK_STREAM, 0), conn;
 	int on = 1, got = 0;
 
-	printf("-- %s\n", what);
 	setsockopt(s, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 	setsockopt(c, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	SAY("bind", bind(s, (struct sockaddr *)&a, sizeof(a)));
@@ -66,13 +66,22 @@ static void pair(const char *what, in_addr_t bound, int flags)
 	close(s);
 }
 
+static void bound_to_loopback(void)
+{
+	pair(INADDR_LOOPBACK, 0);
+}
+
+static void bound_to_any(void)
+{
+	pair(INADDR_ANY, SOCK_NONBLOCK | SOCK_CLOEXEC);
+}
+
 static void dual(void)
 {
 	struct sockaddr_in6 a6 = { .sin6_family = AF_INET6 };
 	struct sockaddr_in a;
 	int on = 1, s6 = socket(AF_INET6, SOCK_STREAM, 0), s4 = socket(AF_INET, SOCK_STREAM, 0), c;
 
-	printf("-- IPv6 only beside IPv4\n");
 	SAY("only", setsockopt(s6, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)));
 	SAY("bind 6", bind(s6, (struct sockaddr *)&a6, sizeof(a6)));
 	SAY("listen 6", listen(s6, 1));
@@ -97,7 +106,6 @@ static void refused(void)
 	int ep = epoll_create1(0);
 	char text[64];
 
-	printf("-- refused\n");
 	bind(s, (struct sockaddr *)&a, sizeof(a));
 	a.sin_port = htons(port_of(s));
 	connect(c, (struct sockaddr *)&a, sizeof(a));
@@ -124,7 +132,6 @@ static void own_port(void)
 	socklen_t len = sizeof(from);
 	uint16_t port;
 
-	printf("-- a port of its own\n");
 	bind(s, (struct sockaddr *)&a, sizeof(a));
 	listen(s, 4);
 	a.sin_port = htons(port_of(s));
@@ -164,7 +171,6 @@ static void options(void)
 	socklen_t len = sizeof(l);
 	char byte;
 
-	printf("-- options set before\n");
 	bind(s, (struct sockaddr *)&a, sizeof(a));
 	listen(s, 4);
 	a.sin_port = htons(port_of(s));
@@ -228,7 +234,6 @@ static void handed_over(void)
 	int s = socket(AF_INET, SOCK_STREAM, 0), c = socket(AF_INET, SOCK_STREAM, 0), conn;
 	struct sockaddr_in a = at(INADDR_ANY, 0);
 
-	printf("-- handed over\n");
 	bind(s, (struct sockaddr *)&a, sizeof(a));
 	listen(s, 4);
 	a = at(INADDR_LOOPBACK, port_of(s));
@@ -250,7 +255,6 @@ static void forked(void)
 	char byte = 0;
 	int status;
 
-	printf("-- a child accepts\n");
 	bind(s, (struct sockaddr *)&a, sizeof(a));
 	listen(s, 4);
 	a.sin_port = htons(port_of(s));
@@ -273,7 +277,6 @@ static void wrong(void)
 	int s = socket(AF_INET, SOCK_STREAM, 0), u = socket(AF_INET, SOCK_DGRAM, 0);
 	struct sockaddr_in a = at(INADDR_LOOPBACK, 0);
 
-	printf("-- wrong uses\n");
 	SAY("accept without listen", accept(s, NULL, NULL));
 	SAY("bind", bind(s, (struct sockaddr *)&a, sizeof(a)));
 	SAY("bind twice", bind(s, (struct sockaddr *)&a, sizeof(a)));
@@ -287,17 +290,21 @@ static void wrong(void)
 	close(u);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-	alarm(30);
-	pair("bound to loopback", INADDR_LOOPBACK, 0);
-	pair("bound to any, accept4", INADDR_ANY, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	dual();
-	refused();
-	own_port();
-	options();
-	handed_over();
-	forked();
-	wrong();
-	return 0;
+	static const struct t_case cases[] = {
+		{ "bound to loopback", .run = bound_to_loopback },
+		{ "bound to any, accept4", .run = bound_to_any },
+		{ "IPv6 only beside IPv4", .run = dual },
+		{ "refused", .run = refused },
+		{ "a port of its own", .run = own_port },
+		{ "options set before", .run = options },
+		{ "handed over", .run = handed_over },
+		{ "a child accepts", .run = forked },
+		{ "wrong uses", .run = wrong },
+	};
+
+	if (argc > 1)
+		alarm(30);
+	return T_MAIN(argc, argv, cases);
 }

@@ -5,6 +5,7 @@
 
 #include "t.h"
 #include "t_eai.h"
+#include "t_main.h"
 
 static void list(const struct addrinfo *l)
 {
@@ -115,6 +116,30 @@ static void back_scope(const char *ip, uint32_t scope)
 	printf("getnameinfo %s scope %u: %s %s\n", ip, scope, t_eai(e), host);
 }
 
+static void backwards(void)
+{
+	back("127.0.0.1", 80, 0, 128);
+	back("1.2.3.4", 80, NI_NUMERICHOST, 128);
+	back("1.2.3.4", 53, NI_NUMERICHOST | NI_DGRAM, 128);
+	back("1.2.3.4", 1, NI_NUMERICHOST | NI_NUMERICSERV, 128);
+	back("1.2.3.4", 64321, NI_NUMERICHOST, 128);
+	back("1.2.3.4", 80, NI_NUMERICHOST, 4);
+	back("1.2.3.4", 80, 0x10000, 128);
+}
+
+static void scopes(void)
+{
+	for (uint32_t scope = 0; scope < 2; scope++) {
+		back_scope("fe80::1", scope);
+		back_scope("ff02::1", scope);
+		back_scope("ff01::1", scope);
+		back_scope("ff05::1", scope);
+		back_scope("2001:db8::1", scope);
+	}
+	back_scope("fe80::1", 77);
+	back_scope("ff02::1", 77);
+}
+
 static void hosts(void)
 {
 	static const char *const names[] = { "1.2.3.4", "localhost", "127.1", "::1" };
@@ -137,27 +162,16 @@ static void hosts(void)
 	printf("result %d h_errno %d\n", r != NULL, herr);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-	numbers();
-	services();
-	passive();
-	back("127.0.0.1", 80, 0, 128);
-	back("1.2.3.4", 80, NI_NUMERICHOST, 128);
-	back("1.2.3.4", 53, NI_NUMERICHOST | NI_DGRAM, 128);
-	back("1.2.3.4", 1, NI_NUMERICHOST | NI_NUMERICSERV, 128);
-	back("1.2.3.4", 64321, NI_NUMERICHOST, 128);
-	back("1.2.3.4", 80, NI_NUMERICHOST, 4);
-	back("1.2.3.4", 80, 0x10000, 128);
-	for (uint32_t scope = 0; scope < 2; scope++) {
-		back_scope("fe80::1", scope);
-		back_scope("ff02::1", scope);
-		back_scope("ff01::1", scope);
-		back_scope("ff05::1", scope);
-		back_scope("2001:db8::1", scope);
-	}
-	back_scope("fe80::1", 77);
-	back_scope("ff02::1", 77);
-	hosts();
-	return 0;
+	static const struct t_case cases[] = {
+		{ "numbers", .run = numbers },
+		{ "services", .run = services },
+		{ "no node, flags and families", .run = passive },
+		{ "getnameinfo", .run = backwards },
+		{ "getnameinfo of scopes", .run = scopes },
+		{ "gethostbyname", .run = hosts },
+	};
+
+	return T_MAIN(argc, argv, cases);
 }

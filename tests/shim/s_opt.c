@@ -5,6 +5,7 @@
 #include <sys/time.h>
 
 #include "t_do.h"
+#include "t_main.h"
 
 #ifndef SO_ZEROCOPY
 #define SO_ZEROCOPY 60
@@ -281,28 +282,20 @@ static void v6only(void)
 	close(fd);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-	static const struct {
-		const char *name;
-		void (*run)(void);
-	} cases[] = {
-		{ "TCP states", states },
-		{ "TCP_INFO", info },
-		{ "TCP_CONGESTION", congestion },
-		{ "buffers", buffers },
-		{ "kept after a failure", kept_after_failure },
-		{ "refused", refused },
-		{ "values", values },
-		{ "shared by dup", shared_by_dup },
-		{ "a port that is taken", taken },
-		{ "IPv6 only", v6only },
+	static const struct t_case cases[] = {
+		{ "TCP states", .run = states },
+		{ "TCP_INFO", .run = info },
+		{ "TCP_CONGESTION", .run = congestion },
+		{ "buffers", .run = buffers },
+		{ "kept after a failure", .run = kept_after_failure },
+		{ "refused", .run = refused },
+		{ "values", .run = values },
+		{ "shared by dup", .run = shared_by_dup },
+		{ "a port that is taken", .run = taken },
+		{ "IPv6 only", .run = v6only },
 	};
 
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		printf("-- %s\n", cases[i].name);
-		fflush(stdout);
-		cases[i].run();
-	}
-	return 0;
+	return T_MAIN(argc, argv, cases);
 }

@@ -5,6 +5,7 @@
 #include <netinet/ip_icmp.h>
 
 #include "t.h"
+#include "t_main.h"
 
 #define WAIT 20000
 
@@ -82,8 +83,10 @@ static void receive(int fd, uint16_t seq)
 		printf("control level %d type %d len %zu\n", c->cmsg_level, c->cmsg_type, c->cmsg_len);
 }
 
-static void echoes(void)
+static void echoes(int six)
 {
+	v6 = six;
+
 	static const size_t sizes[] = { 8, 9, 64, 1200 };
 	uint8_t msg[2000];
 	struct sockaddr_in6 to;
@@ -91,7 +94,6 @@ static void echoes(void)
 	int fd = echo_socket(), on = 1, got = -1;
 	socklen_t got_len = sizeof(got);
 
-	printf("-- echoes, IPv%d\n", v6 ? 6 : 4);
 	getsockopt(fd, SOL_SOCKET, SO_TYPE, &got, &got_len);
 	printf("type %d", got);
 	getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &got, &got_len);
@@ -119,14 +121,15 @@ static void echoes(void)
 	close(fd);
 }
 
-static void refusals(void)
+static void refusals(int six)
 {
+	v6 = six;
+
 	uint8_t msg[70000] = { 0 };
 	struct sockaddr_in6 to, wrong = { .sin6_family = v6 ? AF_INET : AF_INET6 };
 	socklen_t len = server(&to);
 	int fd = echo_socket();
 
-	printf("-- refusals, IPv%d\n", v6 ? 6 : 4);
 	SAY("not connected", send(fd, msg, request(msg, 8, 0), 0));
 	SAY("short", sendto(fd, msg, request(msg, 8, 0) - 1, 0, (struct sockaddr *)&to, len));
 	SAY("empty", sendto(fd, msg, 0, 0, (struct sockaddr *)&to, len));
@@ -162,14 +165,15 @@ static int with_id(int id)
 	return fd;
 }
 
-static void identifiers(void)
+static void identifiers(int six)
 {
+	v6 = six;
+
 	uint8_t msg[16];
 	struct sockaddr_in6 to;
 	socklen_t len = server(&to);
 	int a, b;
 
-	printf("-- identifiers, IPv%d\n", v6 ? 6 : 4);
 	a = with_id(77);
 	printf("id %d\n", id_of(a));
 	b = with_id(77);
@@ -187,13 +191,16 @@ static void identifiers(void)
 	close(b);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-	for (int i = 0; i < 2; i++) {
-		v6 = i;
-		echoes();
-		refusals();
-		identifiers();
-	}
-	return 0;
+	static const struct t_case cases[] = {
+		{ "echoes, IPv4", .with = echoes, .arg = 0 },
+		{ "echoes, IPv6", .with = echoes, .arg = 1 },
+		{ "refusals, IPv4", .with = refusals, .arg = 0 },
+		{ "refusals, IPv6", .with = refusals, .arg = 1 },
+		{ "identifiers, IPv4", .with = identifiers, .arg = 0 },
+		{ "identifiers, IPv6", .with = identifiers, .arg = 1 },
+	};
+
+	return T_MAIN(argc, argv, cases);
 }

@@ -5,6 +5,7 @@
 #include <sys/uio.h>
 
 #include "t_do.h"
+#include "t_main.h"
 
 static char buf[70000];
 
@@ -319,36 +320,28 @@ static void much(void)
 	close(fd);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-	static const struct {
-		const char *name;
-		void (*run)(void);
-	} cases[] = {
-		{ "peek", peek },
-		{ "wait for all", waitall },
-		{ "peek, wait for all", peek_waitall },
-		{ "wait for all, time-out", waitall_timeout },
-		{ "MSG_TRUNC", truncate_flag },
-		{ "nothing", nothing },
-		{ "bad pointers", pointers },
-		{ "vectors", vectors },
-		{ "messages", messages },
-		{ "recvmmsg", several },
-		{ "FIONREAD", counting },
-		{ "SO_RCVLOWAT", low_water },
-		{ "SO_RCVTIMEO", timeouts },
-		{ "urgent data", urgent_received },
-		{ "urgent data in line", urgent_in_line },
-		{ "the end", ends },
-		{ "other flags", flags_unknown },
-		{ "65000 bytes", much },
+	static const struct t_case cases[] = {
+		{ "peek", .run = peek },
+		{ "wait for all", .run = waitall },
+		{ "peek, wait for all", .run = peek_waitall },
+		{ "wait for all, time-out", .run = waitall_timeout },
+		{ "MSG_TRUNC", .run = truncate_flag },
+		{ "nothing", .run = nothing },
+		{ "bad pointers", .run = pointers },
+		{ "vectors", .run = vectors },
+		{ "messages", .run = messages },
+		{ "recvmmsg", .run = several },
+		{ "FIONREAD", .run = counting },
+		{ "SO_RCVLOWAT", .run = low_water },
+		{ "SO_RCVTIMEO", .run = timeouts },
+		{ "urgent data", .run = urgent_received },
+		{ "urgent data in line", .run = urgent_in_line },
+		{ "the end", .run = ends },
+		{ "other flags", .run = flags_unknown },
+		{ "65000 bytes", .run = much },
 	};
 
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		printf("-- %s\n", cases[i].name);
-		fflush(stdout);
-		cases[i].run();
-	}
-	return 0;
+	return T_MAIN(argc, argv, cases);
 }

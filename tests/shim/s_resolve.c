@@ -11,6 +11,7 @@
 
 #include "t.h"
 #include "t_eai.h"
+#include "t_main.h"
 
 #define Z "smolmix.test"
 
@@ -629,14 +630,14 @@ static void services(void)
 	printf("getnetbyname: %s\n", getnetbyname("nosuchnet." Z) ? "found" : "none");
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+	static const struct t_case cases[] = {
+		{ "getaddrinfo", .run = all_questions }, { "gethostbyname", .run = hosts },
+		{ "getnameinfo", .run = backwards },	 { "getaddrinfo_a", .run = asynchronous },
+		{ "raw answers", .run = raw },		 { "services", .run = services },
+	};
+
 	setlocale(LC_ALL, "C.UTF-8");
-	all_questions();
-	hosts();
-	backwards();
-	asynchronous();
-	raw();
-	services();
-	return 0;
+	return T_MAIN(argc, argv, cases);
 }

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Calls where something is scarce: in a thread that has the least stack, in a signal handler on a small
- * alternate stack (each in a process of its own, since what is wrong ends it), and without a descriptor left.
+ * alternate stack, and without a descriptor left.
  */
 #include <limits.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
 
 #include "t.h"
+#include "t_main.h"
 
 #define HANDLER_ROOM 4096 /* beyond what the kernel needs to call it */
 #define LONG 700	  /* a datagram whose size the tunnel is asked about */
@@ -90,25 +90,34 @@ static void in_small_thread(void)
 	pthread_join(t, NULL);
 }
 
-static void try(const char *what, void (*f)(void), int type, void (*how)(void))
-{
-	int status = -1, pair[2];
-	pid_t pid;
+static const struct {
+	const char *name;
+	void (*job)(void);
+	int type;
+	void (*how)(void);
+} tries[] = {
+	{ "stream in a thread with the least stack", stream, SOCK_STREAM, in_small_thread },
+	{ "datagram in a thread with the least stack", datagram, SOCK_DGRAM, in_small_thread },
+	{ "refused in a thread with the least stack", refused, SOCK_DGRAM, in_small_thread },
+	{ "a local socket in a thread with the least stack", inherited, 0, in_small_thread },
+	{ "stream on a small alternate stack", stream, SOCK_STREAM, on_small_stack },
+	{ "datagram on a small alternate stack", datagram, SOCK_DGRAM, on_small_stack },
+	{ "refused on a small alternate stack", refused, SOCK_DGRAM, on_small_stack },
+	{ "a local socket on a small alternate stack", inherited, 0, on_small_stack },
+};
 
-	fflush(stdout);
-	pid = fork();
-	if (pid == 0) {
-		fd = type ? socket(AF_INET, type, 0) : -1;
-		if (!type && socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0)
-			fd = pair[0];
-		job = f;
-		how();
-		printf("%s: sent %ld got %ld\n", what, sent, got);
-		fflush(stdout);
-		_exit(0);
-	}
-	waitpid(pid, &status, 0);
-	printf("%s: status %x\n", what, (unsigned)status);
+enum { N_TRIES = sizeof(tries) / sizeof(tries[0]) };
+
+static void try(int i)
+{
+	int pair[2];
+
+	fd = tries[i].type ? socket(AF_INET, tries[i].type, 0) : -1;
+	if (!tries[i].type && socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0)
+		fd = pair[0];
+	job = tries[i].job;
+	tries[i].how();
+	printf("sent %ld got %ld\n", sent, got);
 }
 
 static void without_descriptors(void)
@@ -119,7 +128,6 @@ static void without_descriptors(void)
 	struct rlimit old, none;
 	char buf[LONG] = { 0 };
 
-	printf("-- without a descriptor left\n");
 	t_connect(udp, "T_UDP");
 	t_connect(closed, "T_UDPCLOSED");
 	setsockopt(udp, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
@@ -144,17 +152,12 @@ static void without_descriptors(void)
 	setrlimit(RLIMIT_NOFILE, &old);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-	static void (*const how[])(void) = { in_small_thread, on_small_stack };
+	struct t_case cases[N_TRIES + 1];
 
-	for (int i = 0; i < 2; i++) {
-		printf("-- %s\n", i ? "on a small alternate stack" : "in a thread with the least stack");
-		try("stream", stream, SOCK_STREAM, how[i]);
-		try("datagram", datagram, SOCK_DGRAM, how[i]);
-		try("refused", refused, SOCK_DGRAM, how[i]);
-		try("a local socket", inherited, 0, how[i]);
-	}
-	without_descriptors();
-	return 0;
+	for (int i = 0; i < N_TRIES; i++)
+		cases[i] = (struct t_case){ tries[i].name, .with = try, .arg = i };
+	cases[N_TRIES] = (struct t_case){ "without a descriptor left", .run = without_descriptors };
+	return T_MAIN(argc, argv, cases);
 }

@@ -10,6 +10,7 @@
 #include <sys/uio.h>
 
 #include "t_do.h"
+#include "t_main.h"
 
 static char big[300000];
 static volatile sig_atomic_t pipes;
@@ -293,31 +294,23 @@ static void unsent(void)
 	close(fd);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-	static const struct {
-		const char *name;
-		void (*run)(void);
-	} cases[] = {
-		{ "plain", plain },
-		{ "vectors", vectors },
-		{ "sendmmsg", several },
-		{ "with an address", addressed },
-		{ "held back", more },
-		{ "urgent", urgent },
-		{ "full", when_full },
-		{ "a part", partly },
-		{ "broken pipe", broken },
-		{ "sendfile and splice", files },
-		{ "splice from a socket", spliced_in },
-		{ "stdio", stdio },
-		{ "SIOCOUTQ", unsent },
+	static const struct t_case cases[] = {
+		{ "plain", .run = plain },
+		{ "vectors", .run = vectors },
+		{ "sendmmsg", .run = several },
+		{ "with an address", .run = addressed },
+		{ "held back", .run = more },
+		{ "urgent", .run = urgent },
+		{ "full", .run = when_full },
+		{ "a part", .run = partly },
+		{ "broken pipe", .run = broken },
+		{ "sendfile and splice", .run = files },
+		{ "splice from a socket", .run = spliced_in },
+		{ "stdio", .run = stdio },
+		{ "SIOCOUTQ", .run = unsent },
 	};
 
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		printf("-- %s\n", cases[i].name);
-		fflush(stdout);
-		cases[i].run();
-	}
-	return 0;
+	return T_MAIN(argc, argv, cases);
 }

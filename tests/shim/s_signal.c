@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 
 #include "t_do.h"
+#include "t_main.h"
 
 static volatile sig_atomic_t caught;
 static sigjmp_buf out;
@@ -264,30 +265,22 @@ static void poll_interrupted(void)
 	close(fd);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-	static const struct {
-		const char *name;
-		void (*run)(void);
-	} cases[] = {
-		{ "recv interrupted", recv_interrupted },
-		{ "recv restarted", recv_restarted },
-		{ "a part before the signal", recv_part },
-		{ "send interrupted", send_interrupted },
-		{ "connect interrupted, completes", connect_completes },
-		{ "connect interrupted, again", connect_again },
-		{ "jump out of connect", jump_from_connect },
-		{ "jump out of recv", jump_from_recv },
-		{ "send in a handler", from_handler },
-		{ "SIGPIPE", pipe_signal },
-		{ "SIGIO", io_signal },
-		{ "poll interrupted", poll_interrupted },
+	static const struct t_case cases[] = {
+		{ "recv interrupted", .run = recv_interrupted },
+		{ "recv restarted", .run = recv_restarted },
+		{ "a part before the signal", .run = recv_part },
+		{ "send interrupted", .run = send_interrupted },
+		{ "connect interrupted, completes", .run = connect_completes },
+		{ "connect interrupted, again", .run = connect_again },
+		{ "jump out of connect", .run = jump_from_connect },
+		{ "jump out of recv", .run = jump_from_recv },
+		{ "send in a handler", .run = from_handler },
+		{ "SIGPIPE", .run = pipe_signal },
+		{ "SIGIO", .run = io_signal },
+		{ "poll interrupted", .run = poll_interrupted },
 	};
 
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		printf("-- %s\n", cases[i].name);
-		fflush(stdout);
-		cases[i].run();
-	}
-	return 0;
+	return T_MAIN(argc, argv, cases);
 }

@@ -4,6 +4,7 @@
 #include <sys/syscall.h>
 
 #include "t.h"
+#include "t_main.h"
 
 static void one(int domain, int type, int protocol)
 {
@@ -82,11 +83,14 @@ static void by_number(void)
 	SAY("unknown", syscall(9999));
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-	table();
-	flags();
-	behind_the_back();
-	by_number();
-	return 0;
+	static const struct t_case cases[] = {
+		{ "what exists", .run = table },
+		{ "flags and numbers", .run = flags },
+		{ "closed behind libc's back", .run = behind_the_back },
+		{ "by system call number", .run = by_number },
+	};
+
+	return T_MAIN(argc, argv, cases);
 }

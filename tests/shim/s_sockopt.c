@@ -4,6 +4,7 @@
 #include <sys/time.h>
 
 #include "t.h"
+#include "t_main.h"
 
 struct opt {
 	const char *name;
@@ -123,8 +124,9 @@ static void structured(int fd)
 }
 
 /* Which device multicast leaves by: the program may say so, though none of ours goes anywhere. */
-static void multicast_if(int fd, int fd6)
+static void multicast_if(int type)
 {
+	int fd = socket(AF_INET, type, 0), fd6 = socket(AF_INET6, type, 0);
 	static const char *const address[] = { "0.0.0.0", "127.0.0.1", "203.0.113.9" };
 	static const int device[] = { 0, 1, 99, -1 };
 	struct ip_mreqn m = { .imr_ifindex = 0 };
@@ -170,12 +172,11 @@ static void buffers(int fd)
 	printf("doubled %d\n", got == 200000);
 }
 
-static void on(int family, int type)
+static void on(int type)
 {
-	int fd = socket(family, type, 0);
+	int fd = socket(AF_INET, type, 0);
 	char byte;
 
-	printf("-- family %d type %d\n", family, type);
 	for (size_t i = 0; i < sizeof(both) / sizeof(both[0]); i++)
 		get(fd, &both[i]);
 	for (size_t i = 5; i < 10; i++)
@@ -210,7 +211,6 @@ static void values(int family, int protocol)
 	static const int value[] = { 1, 0, 7, -1, -2, 255, 256 };
 	int fd = socket(family, SOCK_DGRAM, protocol);
 
-	printf("-- family %d protocol %d\n", family, protocol);
 	for (size_t i = 0; i < 3; i++)
 		get(fd, &both[i]);
 	for (size_t i = 0; i < sizeof(dgram) / sizeof(dgram[0]); i++) {
@@ -226,15 +226,28 @@ static void values(int family, int protocol)
 	close(fd);
 }
 
-int main(void)
+static void udp_values(int family)
 {
-	on(AF_INET, SOCK_STREAM);
-	on(AF_INET, SOCK_DGRAM);
-	values(AF_INET, 0);
-	values(AF_INET6, 0);
-	values(AF_INET, IPPROTO_ICMP);
-	values(AF_INET6, IPPROTO_ICMPV6);
-	multicast_if(socket(AF_INET, SOCK_DGRAM, 0), socket(AF_INET6, SOCK_DGRAM, 0));
-	multicast_if(socket(AF_INET, SOCK_STREAM, 0), socket(AF_INET6, SOCK_STREAM, 0));
-	return 0;
+	values(family, 0);
+}
+
+static void echo_values(int family)
+{
+	values(family, family == AF_INET ? (int)IPPROTO_ICMP : (int)IPPROTO_ICMPV6);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct t_case cases[] = {
+		{ "TCP", .with = on, .arg = SOCK_STREAM },
+		{ "UDP", .with = on, .arg = SOCK_DGRAM },
+		{ "datagram values, IPv4", .with = udp_values, .arg = AF_INET },
+		{ "datagram values, IPv6", .with = udp_values, .arg = AF_INET6 },
+		{ "echo values, IPv4", .with = echo_values, .arg = AF_INET },
+		{ "echo values, IPv6", .with = echo_values, .arg = AF_INET6 },
+		{ "multicast device, TCP", .with = multicast_if, .arg = SOCK_STREAM },
+		{ "multicast device, UDP", .with = multicast_if, .arg = SOCK_DGRAM },
+	};
+
+	return T_MAIN(argc, argv, cases);
 }

@@ -4,6 +4,7 @@
 #include <sys/uio.h>
 
 #include "t.h"
+#include "t_main.h"
 
 enum { BIG = 1 << 20 };
 
@@ -30,7 +31,6 @@ static void echo(void)
 	struct sockaddr_in from, other = t_v4("T_CLOSED");
 	socklen_t len = sizeof(from);
 
-	printf("-- echo\n");
 	SAY("writev", writev(fd, out, 2));
 	t_poll(fd, POLLIN, 3000);
 	SAY("FIONREAD", ioctl(fd, FIONREAD, &avail));
@@ -73,7 +73,6 @@ static void rights(void)
 	};
 	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
 
-	printf("-- a descriptor sent over TCP\n");
 	c->cmsg_level = SOL_SOCKET;
 	c->cmsg_type = SCM_RIGHTS;
 	c->cmsg_len = CMSG_LEN(sizeof(int));
@@ -88,7 +87,6 @@ static void half_close(void)
 	char buf[64] = { 0 };
 	char text[64];
 
-	printf("-- half-close\n");
 	for (int i = 0; i < 10; i++)
 		send(fd, "0123456789", 10, 0);
 	SAY("shutdown", shutdown(fd, SHUT_WR));
@@ -106,7 +104,6 @@ static void big(void)
 	int fd = t_tcp("T_ECHO");
 	size_t sent = 0, got = 0;
 
-	printf("-- 1 MB there and back\n");
 	for (size_t i = 0; i < BIG; i++)
 		out[i] = (char)(i * 7 + i / 251);
 	while (got < BIG) {
@@ -135,7 +132,6 @@ static void reset(void)
 	int fd = t_tcp("T_RESET");
 	char buf[64], text[64];
 
-	printf("-- reset by the server after some data\n");
 	send(fd, "x", 1, 0);
 	SAY("data", recv(fd, buf, 3, MSG_WAITALL));
 	send(fd, "y", 1, 0);
@@ -145,7 +141,13 @@ static void reset(void)
 	SAY("recv again", recv(fd, buf, 1, 0));
 	SAY("send", send(fd, "z", 1, MSG_NOSIGNAL));
 	close(fd);
-	fd = t_tcp("T_RESET");
+}
+
+static void reset_asked(void)
+{
+	int fd = t_tcp("T_RESET");
+	char buf[64];
+
 	send(fd, "x", 1, 0);
 	SAY("data", recv(fd, buf, 3, MSG_WAITALL));
 	send(fd, "y", 1, 0);
@@ -173,7 +175,6 @@ static void nothing(void)
 	struct timeval limit = { 1, 0 };
 	struct iovec v[2] = { { NULL, 0 }, { NULL, 0 } };
 
-	printf("-- vectors of nothing\n");
 	SAY("not connected, readv", readv(fd, v, 2));
 	SAY("not connected, writev", writev(fd, v, 2));
 	t_connect(fd, "T_ECHO");
@@ -190,13 +191,17 @@ static void nothing(void)
 	close(fd);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-	echo();
-	nothing();
-	rights();
-	half_close();
-	big();
-	reset();
-	return 0;
+	static const struct t_case cases[] = {
+		{ "echo", .run = echo },
+		{ "vectors of nothing", .run = nothing },
+		{ "a descriptor sent over TCP", .run = rights },
+		{ "half-close", .run = half_close },
+		{ "1 MB there and back", .run = big },
+		{ "reset after some data", .run = reset },
+		{ "SO_ERROR after a reset", .run = reset_asked },
+	};
+
+	return T_MAIN(argc, argv, cases);
 }

@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 
 #include "t_do.h"
+#include "t_main.h"
 
 struct job {
 	int fd;
@@ -72,20 +73,20 @@ static void both_ways(void)
 	close(j.fd);
 }
 
-static void shutdown_wakes(void)
+static void shutdown_wakes_recv(int how)
 {
 	struct job j = { .fd = t_tcp("T_DO") };
 
 	begin(&j, receives);
-	SAY("SHUT_RD", shutdown(j.fd, SHUT_RD));
+	SAY("shutdown", shutdown(j.fd, how));
 	end(&j, "recv");
 	close(j.fd);
-	j.fd = t_tcp("T_DO");
-	begin(&j, receives);
-	SAY("SHUT_RDWR", shutdown(j.fd, SHUT_RDWR));
-	end(&j, "recv");
-	close(j.fd);
-	j.fd = t_tcp("T_DO");
+}
+
+static void shutdown_wakes_send(void)
+{
+	struct job j = { .fd = t_tcp("T_DO") };
+
 	t_do(j.fd, "sleep 30000\n");
 	begin(&j, fills);
 	usleep(1000000);
@@ -231,29 +232,23 @@ static void fork_among_threads(void)
 		pthread_join(t[i], NULL);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-	static const struct {
-		const char *name;
-		void (*run)(void);
-	} cases[] = {
-		{ "both ways", both_ways },
-		{ "shutdown wakes", shutdown_wakes },
-		{ "shutdown wakes connect", shutdown_wakes_connect },
-		{ "cancelled connect", cancel_connect },
-		{ "cancelled send", cancel_send },
-		{ "reset wakes", reset_wakes },
-		{ "closed under a reader", closed_under },
-		{ "many", many },
-		{ "two readers", two_readers },
-		{ "fork among threads", fork_among_threads },
+	static const struct t_case cases[] = {
+		{ "both ways", .run = both_ways },
+		{ "SHUT_RD wakes recv", .with = shutdown_wakes_recv, .arg = SHUT_RD },
+		{ "SHUT_RDWR wakes recv", .with = shutdown_wakes_recv, .arg = SHUT_RDWR },
+		{ "SHUT_WR wakes send", .run = shutdown_wakes_send },
+		{ "shutdown wakes connect", .run = shutdown_wakes_connect },
+		{ "cancelled connect", .run = cancel_connect },
+		{ "cancelled send", .run = cancel_send },
+		{ "reset wakes", .run = reset_wakes },
+		{ "closed under a reader", .run = closed_under },
+		{ "many", .run = many },
+		{ "two readers", .run = two_readers },
+		{ "fork among threads", .run = fork_among_threads },
 	};
 
 	signal(SIGPIPE, SIG_IGN);
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		printf("-- %s\n", cases[i].name);
-		fflush(stdout);
-		cases[i].run();
-	}
-	return 0;
+	return T_MAIN(argc, argv, cases);
 }

@@ -8,6 +8,11 @@
 #include <sys/wait.h>
 
 #include "t.h"
+#include "t_main.h"
+
+enum how { BY_FORK, BY_VFORK, BY_SPAWN };
+
+static char *self;
 
 static void talk(int fd, const char *who)
 {
@@ -34,7 +39,6 @@ static void dups(void)
 	struct sockaddr_in a;
 	socklen_t len = sizeof(a);
 
-	printf("-- dup\n");
 	close(fd);
 	talk(d, "dup");
 	talk(high, "F_DUPFD");
@@ -50,7 +54,6 @@ static void forks(void)
 	int fd = t_tcp("T_ECHO");
 	pid_t pid;
 
-	printf("-- fork\n");
 	fflush(stdout);
 	pid = fork();
 	if (pid == 0) {
@@ -63,11 +66,11 @@ static void forks(void)
 	close(fd);
 }
 
-static void started(const char *self, const char *how)
+static void started(int how)
 {
 	int fd = t_tcp("T_ECHO");
 	char num[16];
-	char *argv[] = { (char *)self, (char[]){ "child" }, num, NULL };
+	char *argv[] = { self, (char[]){ "child" }, num, NULL };
 	/* All that run.py gave: the shim's own variables are not among them. */
 	char port[64], host[64], *envp[] = { port, host, NULL };
 	pid_t pid = -1;
@@ -75,11 +78,10 @@ static void started(const char *self, const char *how)
 	snprintf(num, sizeof(num), "%d", fd);
 	snprintf(port, sizeof(port), "T_ECHO=%d", t_port("T_ECHO"));
 	snprintf(host, sizeof(host), "T_HOST=%s", t_host());
-	printf("-- %s\n", how);
 	fflush(stdout);
-	if (!strcmp(how, "posix_spawn"))
+	if (how == BY_SPAWN)
 		posix_spawn(&pid, self, NULL, NULL, argv, envp);
-	else if (!strcmp(how, "fork"))
+	else if (how == BY_FORK)
 		pid = fork();
 	else
 		pid = vfork();
@@ -96,7 +98,6 @@ static void shell(void)
 	int fd = t_tcp("T_ECHO");
 	char cmd[128];
 
-	printf("-- a shell\n");
 	fflush(stdout);
 	snprintf(cmd, sizeof(cmd), "echo from the shell >&%d; head -n 1 <&%d", fd, fd);
 	printf("system %d\n", WEXITSTATUS(system(cmd)));
@@ -120,7 +121,6 @@ static void searched(void)
 	char folder[] = "/tmp/smolmix-path-XXXXXX", file[64], path[128];
 	char *old = strdup(secure_getenv("PATH"));
 
-	printf("-- posix_spawnp\n");
 	if (!mkdtemp(folder))
 		return;
 	snprintf(file, sizeof(file), "%s/true", folder);
@@ -157,7 +157,6 @@ static void passing(void)
 	};
 	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
 
-	printf("-- passed over a unix socket\n");
 	socketpair(AF_UNIX, SOCK_STREAM, 0, pair);
 	c->cmsg_level = SOL_SOCKET;
 	c->cmsg_type = SCM_RIGHTS;
@@ -193,7 +192,6 @@ static void threads(void)
 	pthread_t t[8];
 	intptr_t sum = 0;
 
-	printf("-- threads\n");
 	for (int i = 0; i < 8; i++)
 		pthread_create(&t[i], NULL, worker, NULL);
 	for (int i = 0; i < 8; i++) {
@@ -219,7 +217,6 @@ static void cancelled(void)
 	pthread_t t;
 	void *ret = NULL;
 
-	printf("-- cancellation of recv\n");
 	pthread_create(&t, NULL, sleeper, &fd);
 	usleep(100000);
 	pthread_cancel(t);
@@ -231,20 +228,24 @@ static void cancelled(void)
 
 int main(int argc, char **argv)
 {
+	static const struct t_case cases[] = {
+		{ "dup", .run = dups },
+		{ "fork", .run = forks },
+		{ "exec after fork", .with = started, .arg = BY_FORK },
+		{ "exec after vfork", .with = started, .arg = BY_VFORK },
+		{ "posix_spawn", .with = started, .arg = BY_SPAWN },
+		{ "a shell", .run = shell },
+		{ "posix_spawnp", .run = searched },
+		{ "passed over a unix socket", .run = passing },
+		{ "threads", .run = threads },
+		{ "cancellation of recv", .run = cancelled },
+	};
+
+	self = argv[0];
 	if (argc == 3) {
 		talk(atoi(argv[2]), "inherited");
 		talk(t_tcp("T_ECHO"), "own");
 		return 4;
 	}
-	dups();
-	forks();
-	started(argv[0], "fork");
-	started(argv[0], "vfork");
-	started(argv[0], "posix_spawn");
-	shell();
-	searched();
-	passing();
-	threads();
-	cancelled();
-	return 0;
+	return T_MAIN(argc, argv, cases);
 }

@@ -5,6 +5,7 @@
 #include <sys/uio.h>
 
 #include "t.h"
+#include "t_main.h"
 
 static char big[70000], in[70000];
 
@@ -43,7 +44,6 @@ static void unconnected(void)
 	struct sockaddr_in a = t_v4("T_UDP"), me;
 	socklen_t len = sizeof(me);
 
-	printf("-- not connected\n");
 	SAY("send", send(fd, "x", 1, 0));
 	SAY("write", write(fd, "x", 1));
 	SAY("empty queue", recv(fd, in, 1, MSG_DONTWAIT));
@@ -53,21 +53,45 @@ static void unconnected(void)
 	SAY("short address", sendto(fd, "x", 1, 0, (struct sockaddr *)&a, 8));
 	a.sin_family = AF_UNIX;
 	SAY("wrong family", sendto(fd, "x", 1, 0, (struct sockaddr *)&a, sizeof(a)));
+	close(fd);
+}
+
+static void sizes_unconnected(void)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+	struct sockaddr_in me;
+	socklen_t len = sizeof(me);
+
 	sizes(fd, false);
-	len = sizeof(me);
 	SAY("getsockname", getsockname(fd, (struct sockaddr *)&me, &len));
 	printf("has a port %d\n", me.sin_port != 0);
 	close(fd);
 }
 
-static void flags(int fd)
+static int connected(void)
 {
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+	SAY("connect", t_connect(fd, "T_UDP"));
+	return fd;
+}
+
+static void sizes_connected(void)
+{
+	int fd = connected();
+
+	sizes(fd, true);
+	close(fd);
+}
+
+static void flags(void)
+{
+	int fd = connected();
 	char small[4];
 	int avail = -1;
 	struct iovec iov = { small, sizeof(small) };
 	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
 
-	printf("-- flags\n");
 	send(fd, "0123456789", 10, 0);
 	t_poll(fd, POLLIN, 3000);
 	SAY("FIONREAD", ioctl(fd, FIONREAD, &avail));
@@ -88,10 +112,12 @@ static void flags(int fd)
 	SAY("out of band", send(fd, "x", 1, MSG_OOB));
 	SAY("listen", listen(fd, 1));
 	SAY("accept", accept(fd, NULL, NULL));
+	close(fd);
 }
 
-static void vectors(int fd)
+static void vectors(void)
 {
+	int fd = connected();
 	char a[4] = { 0 }, b[8] = { 0 };
 	struct iovec out[3] = { { (char[]){ "ab" }, 2 }, { NULL, 0 }, { (char[]){ "cdef" }, 4 } };
 	struct iovec iov[2] = { { a, 3 }, { b, 8 } };
@@ -100,7 +126,6 @@ static void vectors(int fd)
 	char got[3][8] = { { 0 } };
 	struct timespec ts = { 2, 0 };
 
-	printf("-- vectors\n");
 	SAY("writev", writev(fd, out, 3));
 	t_poll(fd, POLLIN, 3000);
 	SAY("readv", readv(fd, iov, 2));
@@ -121,6 +146,7 @@ static void vectors(int fd)
 	SAY("recvmmsg", recvmmsg(fd, v, 3, 0, &ts));
 	printf("%u %u %u %s %s %s\n", v[0].msg_len, v[1].msg_len, v[2].msg_len, got[0], got[1], got[2]);
 	SAY("recvmmsg, empty", recvmmsg(fd, v, 3, MSG_DONTWAIT, NULL));
+	close(fd);
 }
 
 static void answer(const char *what, int fd)
@@ -140,7 +166,6 @@ static void unseen(void)
 	off_t name = 1; /* "ELF" */
 	FILE *f;
 
-	printf("-- written by libc and the kernel\n");
 	t_connect(fd, "T_UDP");
 	SAY("dprintf", dprintf(fd, "one %d", 1));
 	answer("one", fd);
@@ -159,20 +184,17 @@ static void unseen(void)
 	close(fd);
 }
 
-static void connected(void)
+static void dissolved(void)
 {
-	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+	int fd = connected();
 	struct sockaddr none = { .sa_family = AF_UNSPEC };
 	struct sockaddr_in a = t_v4("T_UDP");
 	socklen_t len = sizeof(a);
 	char byte;
 
-	printf("-- connected\n");
-	SAY("connect", t_connect(fd, "T_UDP"));
 	SAY("getpeername", getpeername(fd, (struct sockaddr *)&a, &len));
-	sizes(fd, true);
-	flags(fd);
-	vectors(fd);
+	SAY("send", send(fd, "x", 1, 0));
+	t_poll(fd, POLLIN, 3000);
 	SAY("read of nothing", read(fd, &byte, 0));
 	SAY("AF_UNSPEC", connect(fd, &none, sizeof(none)));
 	SAY("send", send(fd, "x", 1, 0));
@@ -186,7 +208,6 @@ static void refused(void)
 	int fd = socket(AF_INET, SOCK_DGRAM, 0);
 	char byte, text[64];
 
-	printf("-- connected to a closed port\n");
 	SAY("connect", t_connect(fd, "T_UDPCLOSED"));
 	SAY("send", send(fd, "x", 1, 0));
 	printf("events %s\n", t_events(t_poll(fd, POLLIN, 3000), text));
@@ -208,7 +229,6 @@ static void bound(void)
 	struct sockaddr_in a = { .sin_family = AF_INET }, b;
 	socklen_t len = sizeof(b);
 
-	printf("-- bind\n");
 	SAY("short", bind(fd, (struct sockaddr *)&a, 8));
 	SAY("any", bind(fd, (struct sockaddr *)&a, sizeof(a)));
 	SAY("getsockname", getsockname(fd, (struct sockaddr *)&b, &len));
@@ -226,14 +246,21 @@ static void bound(void)
 	close(fd);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+	static const struct t_case cases[] = {
+		{ "not connected", .run = unconnected },
+		{ "sizes, not connected", .run = sizes_unconnected },
+		{ "connected, then no more", .run = dissolved },
+		{ "sizes, connected", .run = sizes_connected },
+		{ "flags", .run = flags },
+		{ "vectors", .run = vectors },
+		{ "written by libc and the kernel", .run = unseen },
+		{ "connected to a closed port", .run = refused },
+		{ "bind", .run = bound },
+	};
+
 	for (size_t i = 0; i < sizeof(big); i++)
 		big[i] = (char)(i * 31 + i / 253);
-	unconnected();
-	connected();
-	unseen();
-	refused();
-	bound();
-	return 0;
+	return T_MAIN(argc, argv, cases);
 }

@@ -8,10 +8,9 @@
 #include <linux/errqueue.h> /* needs time.h */
 
 #include "t.h"
+#include "t_main.h"
 
 #define WAIT 20000
-
-static const char *family;
 
 static int closed_port(int domain, bool connected)
 {
@@ -45,7 +44,6 @@ static void by_each_call(int domain)
 	int fd = closed_port(domain, true);
 	char text[64], byte;
 
-	printf("-- %s: each call reports it once\n", family);
 	for (int i = 0; i < 10; i++) {
 		provoke(fd, domain, true);
 		printf("events %s\n", t_events(t_poll(fd, POLLIN, WAIT), text));
@@ -76,7 +74,6 @@ static void by_each_wait(int domain)
 	char byte, text[64];
 	int n;
 
-	printf("-- %s: each way to wait\n", family);
 	provoke(fd, domain, true);
 	printf("poll for nothing: %s\n", t_events(t_poll(fd, 0, WAIT), text));
 	t_so_error(fd);
@@ -121,7 +118,6 @@ static void shared(int domain)
 	pid_t child;
 	char byte;
 
-	printf("-- %s: shared descriptors\n", family);
 	provoke(fd, domain, true);
 	t_poll(copy, POLLIN, WAIT);
 	SAY("the copy reports it", recv(copy, &byte, 1, 0));
@@ -149,7 +145,6 @@ static void nobody_asked(int domain)
 	int fd = closed_port(domain, false);
 	char byte;
 
-	printf("-- %s: not connected\n", family);
 	provoke(fd, domain, false);
 	SAY("no event", t_poll(fd, POLLIN, 700));
 	printf("SO_ERROR %s\n", t_so_error_name(fd));
@@ -215,7 +210,6 @@ static void queue(int domain, bool connected)
 	int fd = closed_port(domain, connected), on = 1;
 	char byte, text[64];
 
-	printf("-- %s: IP_RECVERR, %sconnected\n", family, connected ? "" : "not ");
 	SAY("IP_RECVERR", domain == AF_INET ? setsockopt(fd, IPPROTO_IP, IP_RECVERR, &on, sizeof(on))
 					    : setsockopt(fd, IPPROTO_IPV6, IPV6_RECVERR, &on, sizeof(on)));
 	from_queue(fd, 64, 512);
@@ -242,6 +236,16 @@ static void queue(int domain, bool connected)
 	close(fd);
 }
 
+static void queue_connected(int domain)
+{
+	queue(domain, true);
+}
+
+static void queue_unconnected(int domain)
+{
+	queue(domain, false);
+}
+
 /* An IPv6 socket that talks to an IPv4 address. */
 static void mapped(void)
 {
@@ -249,7 +253,6 @@ static void mapped(void)
 	int fd = socket(AF_INET6, SOCK_DGRAM, 0), on = 1;
 	char byte, text[64];
 
-	printf("-- mapped\n");
 	SAY("connect", connect(fd, (struct sockaddr *)&to, sizeof(to)));
 	SAY("send", send(fd, "question", 8, 0));
 	printf("events %s\n", t_events(t_poll(fd, POLLIN, WAIT), text));
@@ -261,19 +264,23 @@ static void mapped(void)
 	close(fd);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-	for (int i = 0; i < 2; i++) {
-		int domain = i ? AF_INET6 : AF_INET;
+	static const struct t_case cases[] = {
+		{ "each call reports it once, IPv4", .with = by_each_call, .arg = AF_INET },
+		{ "each call reports it once, IPv6", .with = by_each_call, .arg = AF_INET6 },
+		{ "each way to wait, IPv4", .with = by_each_wait, .arg = AF_INET },
+		{ "each way to wait, IPv6", .with = by_each_wait, .arg = AF_INET6 },
+		{ "shared descriptors, IPv4", .with = shared, .arg = AF_INET },
+		{ "shared descriptors, IPv6", .with = shared, .arg = AF_INET6 },
+		{ "not connected, IPv4", .with = nobody_asked, .arg = AF_INET },
+		{ "not connected, IPv6", .with = nobody_asked, .arg = AF_INET6 },
+		{ "error queue, connected, IPv4", .with = queue_connected, .arg = AF_INET },
+		{ "error queue, connected, IPv6", .with = queue_connected, .arg = AF_INET6 },
+		{ "error queue, not connected, IPv4", .with = queue_unconnected, .arg = AF_INET },
+		{ "error queue, not connected, IPv6", .with = queue_unconnected, .arg = AF_INET6 },
+		{ "mapped", .run = mapped },
+	};
 
-		family = i ? "IPv6" : "IPv4";
-		by_each_call(domain);
-		by_each_wait(domain);
-		shared(domain);
-		nobody_asked(domain);
-		queue(domain, true);
-		queue(domain, false);
-	}
-	mapped();
-	return 0;
+	return T_MAIN(argc, argv, cases);
 }

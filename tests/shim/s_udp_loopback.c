@@ -9,6 +9,7 @@
 #include <linux/errqueue.h> /* needs time.h */
 
 #include "t.h"
+#include "t_main.h"
 
 #define WAIT 20000
 #define MANY 100
@@ -72,7 +73,6 @@ static void there_and_back(void)
 	int s = server(INADDR_LOOPBACK), c = socket(AF_INET, SOCK_DGRAM, 0);
 	struct sockaddr_in to = at(INADDR_LOOPBACK, port_of(s)), from = at(0, 0);
 
-	printf("-- there and back\n");
 	name("server", s);
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
 		SAY("send", sendto(c, big, sizes[i], 0, (struct sockaddr *)&to, sizeof(to)));
@@ -98,7 +98,6 @@ static void connected(void)
 	struct sockaddr none = { .sa_family = AF_UNSPEC };
 	socklen_t len = sizeof(peer);
 
-	printf("-- connected\n");
 	SAY("connect", connect(c, (struct sockaddr *)&to, sizeof(to)));
 	name("client", c);
 	SAY("send", give(c, "hello", NULL));
@@ -156,7 +155,6 @@ static void nobody(void)
 	struct sockaddr_in to = at(INADDR_LOOPBACK, port_of(s));
 	char text[64];
 
-	printf("-- a port nobody has\n");
 	SAY("connect", connect(c, (struct sockaddr *)&to, sizeof(to)));
 	SAY("close", close(s));
 	SAY("send", give(c, "hello", NULL));
@@ -195,7 +193,6 @@ static void ports(void)
 			   second = at(INADDR_LOOPBACK + 1, port);
 	struct sockaddr_in6 a6 = { .sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port) };
 
-	printf("-- ports\n");
 	close(bound(AF_INET, &a, sizeof(a), 0));
 	close(bound(AF_INET, &a, sizeof(a), SO_REUSEADDR));
 	close(bound(AF_INET, &any, sizeof(any), 0));
@@ -234,7 +231,6 @@ static void all_addresses(void)
 	struct cmsghdr *h;
 	char text[INET_ADDRSTRLEN];
 
-	printf("-- all addresses\n");
 	name("server", s);
 	setsockopt(s, IPPROTO_IP, IP_PKTINFO, &on, sizeof(on));
 	setsockopt(s, IPPROTO_IP, IP_RECVTTL, &on, sizeof(on));
@@ -278,7 +274,6 @@ static void six(void)
 	socklen_t len = sizeof(from);
 	char text[INET6_ADDRSTRLEN];
 
-	printf("-- IPv6\n");
 	SAY("from IPv4", give(four, "hello", &to));
 	t_poll(s, POLLIN, WAIT);
 	SAY("received", recvfrom(s, in, sizeof(in), MSG_DONTWAIT, (struct sockaddr *)&from, &len));
@@ -309,7 +304,6 @@ static void many(void)
 	struct sockaddr_in self = at(INADDR_LOOPBACK, port_of(s));
 	char text[16];
 
-	printf("-- many\n");
 	for (int i = 0; i < MANY; i++) {
 		snprintf(text, sizeof(text), "%d", i);
 		give(s, text, &self);
@@ -326,7 +320,6 @@ static void one_by_one(void)
 	int s = server(INADDR_LOOPBACK), c, n = 0, got = 0;
 	struct sockaddr_in to = at(INADDR_LOOPBACK, port_of(s));
 
-	printf("-- one by one\n");
 	for (int i = 0; i < ONE_BY_ONE; i++) {
 		c = socket(AF_INET, SOCK_DGRAM, 0);
 		n += give(c, "hello", &to) == 5;
@@ -344,7 +337,6 @@ static void crowd(void)
 	struct sockaddr_in to = at(INADDR_LOOPBACK, port_of(s));
 	struct rlimit l;
 
-	printf("-- a crowd\n");
 	getrlimit(RLIMIT_NOFILE, &l);
 	l.rlim_cur = l.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &l);
@@ -371,7 +363,6 @@ static void both(void)
 	struct sockaddr_in here = at(INADDR_LOOPBACK, port_of(s)), far = t_v4("T_UDP"), from = at(0, 0);
 	struct epoll_event ev = { .events = EPOLLIN | EPOLLET };
 
-	printf("-- this machine and the internet\n");
 	SAY("epoll", epoll_ctl(ep, EPOLL_CTL_ADD, c, &ev));
 	SAY("far", give(c, "far", &far));
 	SAY("wait", epoll_wait(ep, &ev, 1, WAIT));
@@ -399,7 +390,6 @@ static void forked(void)
 	int s = server(INADDR_LOOPBACK), c = socket(AF_INET, SOCK_DGRAM, 0), status;
 	struct sockaddr_in to = at(INADDR_LOOPBACK, port_of(s)), from = at(0, 0);
 
-	printf("-- a child answers\n");
 	fflush(stdout);
 	if (fork() == 0)
 		_exit(take(s, &from) == 5 && give(s, "child", &from) == 5 ? 0 : 1);
@@ -411,19 +401,23 @@ static void forked(void)
 	close(c);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-	alarm(90);
-	there_and_back();
-	connected();
-	nobody();
-	ports();
-	all_addresses();
-	six();
-	many();
-	one_by_one();
-	crowd();
-	both();
-	forked();
-	return 0;
+	static const struct t_case cases[] = {
+		{ "there and back", .run = there_and_back },
+		{ "connected", .run = connected },
+		{ "a port nobody has", .run = nobody },
+		{ "ports", .run = ports },
+		{ "all addresses", .run = all_addresses },
+		{ "IPv6", .run = six },
+		{ "many", .run = many },
+		{ "one by one", .run = one_by_one },
+		{ "a crowd", .run = crowd },
+		{ "this machine and the internet", .run = both },
+		{ "a child answers", .run = forked },
+	};
+
+	if (argc > 1)
+		alarm(90);
+	return T_MAIN(argc, argv, cases);
 }

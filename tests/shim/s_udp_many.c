@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 
 #include "t.h"
+#include "t_main.h"
 
 #define WAIT 20000
 #define SOCKETS 20
@@ -41,7 +42,6 @@ static void waits(void)
 	char text[64];
 	fd_set set;
 
-	printf("-- waits\n");
 	printf("at once: %s\n", t_events(t_poll(fd, POLLIN | POLLOUT | POLLRDHUP | POLLPRI, 0), text));
 	ask(fd);
 	printf("poll: %s\n", t_events(t_poll(fd, POLLIN, WAIT), text));
@@ -89,7 +89,6 @@ static void senders(void)
 	bool different = true;
 	char buf[16];
 
-	printf("-- several senders\n");
 	sendto(fd, "question", 8, 0, (struct sockaddr *)&to, sizeof(to));
 	for (int i = 0; i < 3; i++) {
 		socklen_t len = sizeof(from);
@@ -130,7 +129,6 @@ static void threads(void)
 	char name[THREADS];
 	int right = 0;
 
-	printf("-- threads\n");
 	for (int i = 0; i < THREADS; i++) {
 		name[i] = (char)('a' + i);
 		pthread_create(&t[i], NULL, question, &name[i]);
@@ -158,7 +156,6 @@ static void one_socket_many_threads(void)
 	pthread_t t[THREADS];
 	intptr_t sum = 0;
 
-	printf("-- threads of one socket\n");
 	for (int i = 0; i < THREADS; i++)
 		pthread_create(&t[i], NULL, blocked, &fd);
 	for (int i = 0; i < THREADS; i++)
@@ -181,7 +178,6 @@ static void processes(void)
 	char buf[16];
 	pid_t child;
 
-	printf("-- copies and children\n");
 	ask(copy);
 	close(copy);
 	t_poll(fd, POLLIN, WAIT);
@@ -211,7 +207,6 @@ static void many(void)
 	int fd[SOCKETS], right = 0;
 	char got;
 
-	printf("-- many\n");
 	for (int i = 0; i < SOCKETS; i++) {
 		char c = (char)('A' + i);
 
@@ -225,13 +220,16 @@ static void many(void)
 	printf("right %d\n", right);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-	waits();
-	senders();
-	threads();
-	one_socket_many_threads();
-	processes();
-	many();
-	return 0;
+	static const struct t_case cases[] = {
+		{ "waits", .run = waits },
+		{ "several senders", .run = senders },
+		{ "threads", .run = threads },
+		{ "threads of one socket", .run = one_socket_many_threads },
+		{ "copies and children", .run = processes },
+		{ "many", .run = many },
+	};
+
+	return T_MAIN(argc, argv, cases);
 }

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "t.h"
+#include "t_main.h"
 
 #define WAIT 20000
 
@@ -85,8 +86,10 @@ static void receive(int fd, size_t room)
 	show(fd, &m);
 }
 
-static void asked_for(void)
+static void asked_for(int six)
 {
+	v6 = six;
+
 	static const struct {
 		const char *name;
 		int level, opt;
@@ -103,7 +106,6 @@ static void asked_for(void)
 	int fd = open_socket(), on = 1, off = 0, got;
 	socklen_t len = sizeof(got);
 
-	printf("-- messages to receive, IPv%d\n", v6 ? 6 : 4);
 	receive(fd, 256);
 	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
 		if (options[i].level == IPPROTO_IPV6 && !v6)
@@ -127,7 +129,6 @@ static void mapped(void)
 	struct sockaddr_in6 to = t_mapped("T_UDP");
 	int fd = socket(AF_INET6, SOCK_DGRAM, 0), on = 1;
 
-	printf("-- messages of IPv4 on an IPv6 socket\n");
 	connect(fd, (struct sockaddr *)&to, sizeof(to));
 	setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof(on));
 	setsockopt(fd, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, &on, sizeof(on));
@@ -153,14 +154,15 @@ static void send_with(int fd, const char *what, int level, int type, const void 
 		recv(fd, &byte, 1, MSG_DONTWAIT);
 }
 
-static void sent_along(void)
+static void sent_along(int six)
 {
+	v6 = six;
+
 	int fd = open_socket(), n;
 	struct in_pktinfo p = { .ipi_ifindex = 0 };
 	struct in6_pktinfo p6 = { .ipi6_ifindex = 0 };
 	uint8_t byte = 0x28;
 
-	printf("-- messages to send, IPv%d\n", v6 ? 6 : 4);
 	if (!v6) {
 		send_with(fd, "IP_TTL 33", IPPROTO_IP, IP_TTL, &(int){ 33 }, sizeof(n));
 		send_with(fd, "IP_TTL 0", IPPROTO_IP, IP_TTL, &(int){ 0 }, sizeof(n));
@@ -195,8 +197,10 @@ static void sent_along(void)
 	close(fd);
 }
 
-static void broken_control(void)
+static void broken_control(int six)
 {
+	v6 = six;
+
 	int fd = open_socket();
 	char control[CMSG_SPACE(4)] = { 0 };
 	struct iovec iov = { (char[]){ "x" }, 1 };
@@ -205,7 +209,6 @@ static void broken_control(void)
 	};
 	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
 
-	printf("-- broken control\n");
 	*c = (struct cmsghdr){ .cmsg_len = 3, .cmsg_level = IPPROTO_IP, .cmsg_type = IP_TTL };
 	SAY("length below the header", sendmsg(fd, &m, 0));
 	c->cmsg_len = 1000;
@@ -215,15 +218,16 @@ static void broken_control(void)
 	close(fd);
 }
 
-static void batches(void)
+static void batches(int six)
 {
+	v6 = six;
+
 	int fd = open_socket(), n = -1;
 	char got[4][8];
 	struct iovec iov[4];
 	struct mmsghdr v[4] = { 0 };
 	struct timespec ts = { 0, 300000000 };
 
-	printf("-- batches\n");
 	for (int i = 0; i < 4; i++) {
 		iov[i] = (struct iovec){ got[i], 8 };
 		v[i].msg_hdr = (struct msghdr){ .msg_iov = &iov[i], .msg_iovlen = 1 };
@@ -265,28 +269,34 @@ static void batches(void)
 	close(fd);
 }
 
-static void time_out(void)
+static void time_out(int six)
 {
+	v6 = six;
+
 	int fd = open_socket();
 	struct timeval tv = { 0, 50000 };
 	char byte;
 
-	printf("-- SO_RCVTIMEO\n");
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
 	SAY("recv", recv(fd, &byte, 1, 0));
 	close(fd);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-	for (int i = 0; i < 2; i++) {
-		v6 = i;
-		asked_for();
-		sent_along();
-		broken_control();
-		batches();
-		time_out();
-	}
-	mapped();
-	return 0;
+	static const struct t_case cases[] = {
+		{ "messages asked for, IPv4", .with = asked_for, .arg = 0 },
+		{ "messages asked for, IPv6", .with = asked_for, .arg = 1 },
+		{ "messages sent along, IPv4", .with = sent_along, .arg = 0 },
+		{ "messages sent along, IPv6", .with = sent_along, .arg = 1 },
+		{ "broken control, IPv4", .with = broken_control, .arg = 0 },
+		{ "broken control, IPv6", .with = broken_control, .arg = 1 },
+		{ "batches, IPv4", .with = batches, .arg = 0 },
+		{ "batches, IPv6", .with = batches, .arg = 1 },
+		{ "SO_RCVTIMEO, IPv4", .with = time_out, .arg = 0 },
+		{ "SO_RCVTIMEO, IPv6", .with = time_out, .arg = 1 },
+		{ "messages of IPv4 on an IPv6 socket", .run = mapped },
+	};
+
+	return T_MAIN(argc, argv, cases);
 }

@@ -3,6 +3,7 @@
 #include <netinet/udp.h>
 
 #include "t.h"
+#include "t_main.h"
 
 #define WAIT 20000
 
@@ -45,7 +46,6 @@ static void in_use(void)
 	int fd[4], port;
 	char byte;
 
-	printf("-- ports in use\n");
 	fd[0] = bound(AF_INET, 0, 0);
 	port = port_of(fd[0]);
 	printf("has a port %d\n", port > 0);
@@ -85,7 +85,6 @@ static void renamed(void)
 	int fd = socket(AF_INET, SOCK_DGRAM, 0), port;
 	char byte;
 
-	printf("-- names over a life\n");
 	printf("no port %d\n", port_of(fd) == 0);
 	printf("answer %d\n", answered(fd, (struct sockaddr *)&to, sizeof(to)));
 	port = port_of(fd);
@@ -127,7 +126,6 @@ static void send_errors(void)
 	int fd = socket(AF_INET, SOCK_DGRAM, 0), on = 1;
 	char byte;
 
-	printf("-- destinations\n");
 	a.sin_family = AF_UNSPEC;
 	printf("no family is IPv4 %d\n", answered(fd, (struct sockaddr *)&a, sizeof(a)));
 	SAY("IPv6 address", sendto(fd, "x", 1, 0, (struct sockaddr *)&six, sizeof(six)));
@@ -159,7 +157,6 @@ static void six(void)
 	socklen_t len = sizeof(from);
 	char text[64], byte;
 
-	printf("-- IPv6\n");
 	printf("IPv6 %d\n", answered(fd, (struct sockaddr *)&a, sizeof(a)));
 	SAY("V6ONLY too late", setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)));
 	sendto(fd, "x", 1, 0, (struct sockaddr *)&mapped, sizeof(mapped));
@@ -179,7 +176,14 @@ static void six(void)
 	SAY("AF_UNSPEC", connect(fd, &none, sizeof(none)));
 	SAY("not connected", sendto(fd, "x", 1, 0, &none, sizeof(none)));
 	close(fd);
-	fd = socket(AF_INET6, SOCK_DGRAM, 0);
+}
+
+static void only_six(void)
+{
+	struct sockaddr_in6 a = t_v6("T_UDP6"), mapped = t_mapped("T_UDP");
+	struct sockaddr_in four = t_v4("T_UDP");
+	int fd = socket(AF_INET6, SOCK_DGRAM, 0), on = 1;
+
 	SAY("V6ONLY", setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)));
 	SAY("mapped", sendto(fd, "x", 1, 0, (struct sockaddr *)&mapped, sizeof(mapped)));
 	SAY("IPv4 address", sendto(fd, "x", 1, 0, (struct sockaddr *)&four, sizeof(four)));
@@ -194,7 +198,6 @@ static void shut(void)
 	int fd = socket(AF_INET, SOCK_DGRAM, 0);
 	char byte, text[64];
 
-	printf("-- shutdown\n");
 	t_connect(fd, "T_UDP");
 	SAY("writing", shutdown(fd, SHUT_WR));
 	SAY("send", send(fd, "x", 1, MSG_NOSIGNAL));
@@ -219,7 +222,6 @@ static void offload(void)
 	};
 	socklen_t len = sizeof(got);
 
-	printf("-- offload\n");
 	t_connect(fd, "T_UDP");
 	SAY("UDP_SEGMENT", setsockopt(fd, IPPROTO_UDP, UDP_SEGMENT, &v, sizeof(v)));
 	SAY("UDP_SEGMENT get", getsockopt(fd, IPPROTO_UDP, UDP_SEGMENT, &got, &len));
@@ -230,13 +232,14 @@ static void offload(void)
 	close(fd);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-	in_use();
-	renamed();
-	send_errors();
-	six();
-	shut();
-	offload();
-	return 0;
+	static const struct t_case cases[] = {
+		{ "ports in use", .run = in_use },	{ "names over a life", .run = renamed },
+		{ "destinations", .run = send_errors }, { "IPv6", .run = six },
+		{ "IPv6 only", .run = only_six },	{ "shutdown", .run = shut },
+		{ "offload", .run = offload },
+	};
+
+	return T_MAIN(argc, argv, cases);
 }

@@ -41,8 +41,8 @@ def story(how, host, shim, program, env):
     env = {**env, "SMOLMIX_SOCKET": host[-1], "SMOLMIX_VERBOSE": "0"}
     argv = [program]
     tool, _, watched = how.partition("-")
-    if watched == "program":  # valgrind itself is a static program: the preload is for what it runs
-        argv = valgrind(tool, [LOADER, "--preload", shim, program])
+    if watched == "program":  # valgrind itself is a static program: the preload is for what it runs; and it watches one process
+        argv = valgrind(tool, [LOADER, "--preload", shim, program, "--together"])
     else:
         env["LD_PRELOAD"] = shim
     with subprocess.Popen(valgrind(tool, host) if watched == "host" else host, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
