@@ -37,6 +37,7 @@
 #include "lwip/sys.h"
 #include "lwip/timeouts.h"
 #include "lwip_hooks.h"
+#include "stack/pathmtu.h"
 
 #define PACKET_MAX 1600
 #define RTO_MAX_MS 120000
@@ -415,6 +416,14 @@ static void icmp_error(const struct addr *from, const uint8_t *icmp, size_t len)
 		e.quote = q + hl + 8;
 		e.len = len - hl - 8;
 	}
+	if (six && e.proto == IPPROTO_TCP && e.err == EMSGSIZE)
+		pathmtu_exceeded(&(struct pathmtu_report){ .local_port = e.local_port,
+							   .remote = &e.remote,
+							   .seq = (uint32_t)q[hl + 4] << 24 |
+								  (uint32_t)q[hl + 5] << 16 |
+								  (uint32_t)q[hl + 6] << 8 | q[hl + 7],
+							   .len = (uint32_t)hl + (uint32_t)(q[4] << 8 | q[5]),
+							   .mtu = e.info });
 	dev.ops.icmp_error(dev.ops.owner, &e);
 }
 
@@ -607,6 +616,15 @@ static void bound_rto(struct tcp_pcb *t, uint64_t rtt_us)
 		t->rto = RTO_MAX_MS / TCP_SLOW_INTERVAL;
 }
 
+/* A window that is smaller than the last segment is filled with the first part of it, which must not carry
+ * the FIN: lwIP is to find it cut. */
+static void split_last(struct tcp_pcb *t)
+{
+	if (t->persist_backoff && t->unsent && t->snd_wnd && t->unsent->len > t->snd_wnd &&
+	    TCPH_FLAGS(t->unsent->tcphdr) & TCP_FIN)
+		pathmtu_split(t, (u16_t)t->snd_wnd);
+}
+
 /*
  * Before lwIP's timers run. It goes on asking for a window after the byte that asked was taken, the last one;
  * and ends the process over it. By acknowledgements that are lies it can be brought to wait for ever with
@@ -621,6 +639,7 @@ static void mend_timers(void)
 		bound_rto(t, rtt_us);
 		if (!t->unsent)
 			t->persist_backoff = 0;
+		split_last(t);
 		if (t->flags & TF_RXCLOSED && tcp_ticks - t->tmr > LEFT_MAX_MS / TCP_SLOW_INTERVAL)
 			tcp_abort(t);
 	}
