@@ -3,8 +3,8 @@
  * The write gate of a stream socketpair (interposition.md 2.3 e) and the request to connect, which is the
  * first part of it.
  *
- * The program's end writes, in one call, more than its send buffer takes, which was made as small as the
- * kernel allows: struct ctl_req of CONNECT with a duplicate of that end by SCM_RIGHTS, then bytes without a
+ * The program's end writes, in one call, what fills its send buffer, which was made as small as the kernel
+ * allows: struct ctl_req of CONNECT with a duplicate of that end by SCM_RIGHTS, then bytes without a
  * meaning. From then on the kernel says "not writable" until the tunnel, which has read all of it but the
  * last byte, restores the buffer through the duplicate. The request needs no connection to the control socket
  * and no reply: the program waits for nobody, and the tunnel is woken once.
@@ -17,11 +17,13 @@
 
 #include "stack/ctl/ctl.h"
 
-#define GATE_MAX 8192 /* bytes offered to the send buffer: more than the smallest takes in any kernel */
+#define GATE_MAX 8192 /* bytes; more than the smallest send buffer takes in any kernel */
+/* Two pieces as the kernel cuts them for a send buffer (unix_stream_sendmsg()). */
+#define GATE_LENGTH(sndbuf) (2 * ((sndbuf) / 2 - 64))
 
 /*
- * Program's side. fd = the program's end, cookie its SO_COOKIE. 0: the request is on its way. -ENOBUFS: the
- * kernel took all of it, so nothing is shut. Nothing was sent: -EALREADY: the gate is shut already;
+ * Program's side. fd = the program's end, cookie its SO_COOKIE. 0: the request is on its way. Nothing
+ * was sent: -ENOBUFS: this kernel's buffers are too large; -EALREADY: the gate is shut already;
  * -ENETDOWN: the tunnel's end is closed; other -errno.
  */
 int gate_shut(int fd, uint64_t cookie, const struct addr *to);

@@ -4,7 +4,10 @@
  *
  * Theory of operation. The request is known by its first bytes, the socket's cookie among them. It is looked
  * at and left where it is as long as the program's call that writes the gate may still be running, which is
- * over when the program's buffer is full.
+ * over when the program's buffer is full and both pieces are queued. The buffer alone does not tell: for the
+ * kernel a piece is in flight before it has its bytes and is in the queue. A program that is preempted there
+ * would write the rest of its gate into the connection. After bytes that were written before, which took of
+ * the buffer, the gate is shorter.
  */
 #include "stack/ctl/gate.h"
 
@@ -19,13 +22,14 @@
 
 #define MARK 10 /* bytes that begin the request: version, operation, cookie */
 
-static bool full(int prog_fd)
+static bool whole(int fd, int prog_fd, bool alone)
 {
-	int in_flight = 0, buffer = 0;
+	int in_flight = 0, buffer = 0, queued = 0;
 	socklen_t len = sizeof(buffer);
 
 	return getsockopt(prog_fd, SOL_SOCKET, SO_SNDBUF, &buffer, &len) == 0 &&
-	       ioctl(prog_fd, SIOCOUTQ, &in_flight) == 0 && in_flight >= buffer;
+	       ioctl(prog_fd, SIOCOUTQ, &in_flight) == 0 && in_flight >= buffer &&
+	       (!alone || (ioctl(fd, FIONREAD, &queued) == 0 && queued >= GATE_LENGTH(buffer)));
 }
 
 /* Request, and what stands before it, are taken away. Bytes that are left. */
@@ -66,7 +70,7 @@ int gate_take(int fd, uint64_t cookie, struct addr *ret_to, int *ret_prog_fd)
 	before = (size_t)(at - buf);
 	if (!n_fds || (size_t)n - before < (size_t)len || ctl_get_req(&req, at, (size_t)len) < 0)
 		r = -EPROTO;
-	else if (!full(prog))
+	else if (!whole(fd, prog, !before))
 		r = -EAGAIN;
 	else
 		r = consume(fd, buf, before + (size_t)len);

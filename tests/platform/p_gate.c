@@ -42,6 +42,7 @@ static int gated_pair(int pair[2])
 	NEED(ioctl(pair[0], SIOCOUTQ, &in_flight) == 0 &&
 	     getsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &buffer, &(socklen_t){ sizeof(buffer) }) == 0);
 	FACT("stack/ctl/gate.c", "what is in flight is then no less than the buffer", in_flight >= buffer);
+	FACT("stack/ctl/gate.c", "two pieces fill the buffer", gate == GATE_LENGTH(buffer));
 	return gate;
 }
 

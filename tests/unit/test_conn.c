@@ -682,7 +682,7 @@ static void test_gate_in_pieces(void **state)
 	const int tiny = 1;
 	uint8_t buf[GATE_MAX] = { 0 };
 	struct conn *c, *other;
-	int pair[2], pair2[2], n;
+	int pair[2], pair2[2], n, buffer, piece;
 
 	(void)state;
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
@@ -690,14 +690,16 @@ static void test_gate_in_pieces(void **state)
 	c = conn_new(&socks, 78, 4, pair[1]);
 	other = conn_new(&socks, 79, 4, pair2[1]);
 	addr_parse(&q.addr, "192.88.99.80", 80);
-	n = ctl_put_req(buf, sizeof(buf), &q);
-	assert_int_equal(fd_send_fds(pair[0], buf, (size_t)n, pair, 1, 0), n);
+	setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &tiny, sizeof(tiny));
+	getsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &buffer, &(socklen_t){ sizeof(buffer) });
+	piece = GATE_LENGTH(buffer) / 2;
+	ctl_put_req(buf, sizeof(buf), &q);
+	assert_int_equal(fd_send_fds(pair[0], buf, (size_t)piece, pair, 1, 0), piece);
 	turn();
 	assert_int_equal(conn_sock(c)->state, CTL_FRESH);
 	n = ctl_put_req(buf, sizeof(buf), &wrong);
 	assert_int_equal(write(pair2[0], buf, (size_t)n), n);
-	setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &tiny, sizeof(tiny));
-	assert_true(write(pair[0], buf, sizeof(buf)) > 0);
+	assert_int_equal(write(pair[0], buf, (size_t)piece), piece);
 	turn();
 	assert_int_equal(conn_sock(c)->state, CTL_CONNECTED);
 	assert_int_equal(conn_sock(other)->state, CTL_FAILED);
