@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -132,6 +133,18 @@ static void find(const char *name, void *ret)
 	void *sym = dlsym(RTLD_NEXT, name);
 
 	memcpy(ret, &sym, sizeof(sym));
+}
+
+__attribute__((used)) void *real_dlopen(void)
+{
+	static void *_Atomic found;
+	void *sym = atomic_load_explicit(&found, memory_order_relaxed);
+
+	if (!sym) {
+		find("dlopen", &sym);
+		atomic_store_explicit(&found, sym, memory_order_relaxed);
+	}
+	return sym;
 }
 
 void real_own_path(char *out, size_t cap)

@@ -81,6 +81,9 @@ struct real_libc {
 			   const posix_spawnattr_t *, char *const[], char *const[]);
 };
 extern struct real_libc real_libc;
+/* libc's dlopen, for w_dl.c. Looked up when first asked for: constructors of other libraries load some before
+ * ours has run. */
+void *real_dlopen(void);
 /* Absolute path of this library; "" when it cannot be told. */
 void real_own_path(char *out, size_t cap);
 void real_init(void);

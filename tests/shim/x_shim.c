@@ -275,10 +275,43 @@ static void passed_on(void)
 	close(p[1]);
 }
 
+static void *symbol(void *library, const char *name)
+{
+	return library ? dlsym(library, name) : NULL;
+}
+
+/* Libraries that are to prefer their own symbols (php loads its extensions so) are bound to the hooks all the
+ * same, and who loads a library by name has it searched where its own search path says. */
+static void deep(void)
+{
+	/* AddressSanitizer ends a program that asks for this. */
+	int mode = dlsym(RTLD_DEFAULT, "__asan_init") ? RTLD_NOW : RTLD_NOW | RTLD_DEEPBIND;
+	void *one = dlopen(DEEP, mode), *two = NULL, *sym = symbol(one, "deep_socket");
+	int (*(*bound)(void))(int, int, int);
+	void *(*load)(const char *, int);
+
+	fact("RTLD_DEEPBIND loads", sym);
+	if (!sym)
+		return;
+	memcpy(&bound, &sym, sizeof(sym));
+	fact("RTLD_DEEPBIND is bound to the hooks", bound() == socket);
+	sym = symbol(one, "deep_load");
+	memcpy(&load, &sym, sizeof(sym));
+	two = load("libdeeper.so", mode);
+	fact("the loading library's search path holds", two);
+	sym = symbol(two, "deep_socket");
+	if (!sym)
+		return;
+	memcpy(&bound, &sym, sizeof(sym));
+	fact("and the second is bound to the hooks", bound() == socket);
+	fact("unknown library", !load("libnosuch.so", mode) && strstr(dlerror(), "libnosuch.so"));
+}
+
 int main(void)
 {
 	refused();
 	passed_on();
+	deep();
 	names();
 	interfaces();
 	interface_lists();
