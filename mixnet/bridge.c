@@ -8,7 +8,9 @@
  * gateway that was opened fails still, as long as there is no tunnel, when nothing comes back through it or
  * it cannot be opened again. From the first tunnel on the gateway is kept: it is part of our address. When
  * its link is lost it is opened again with the same keys, soon (retry.h): most gateways restart, and the
- * programs wait. Pending acknowledgements, the session with the exit and the addresses stay.
+ * programs wait. Pending acknowledgements, the session with the exit and the addresses stay. When it is gone
+ * for good, as far as one can tell, another one is drawn, and with it an exit: for the stack above that is
+ * the loss of an exit. A tunnel that was ready never fails for want of a gateway: it tries all of them again.
  *
  * The directory is refreshed every five minutes, sooner after a failure, and when a gateway link came back or
  * an exit was lost: its addresses or the network's keys may have changed. A failed refresh keeps the last one
@@ -35,6 +37,7 @@
 #define REFRESH_AGAIN_US (60 * US_PER_S) /* after a failure */
 #define REFRESH_GAP_US (10 * US_PER_S)
 #define FETCH_US (30 * US_PER_S)
+#define GATEWAYS_PAUSE_US (10 * US_PER_S) /* when none can be used */
 #define DRAIN_STEP_US (20 * US_PER_MS)
 #define LINGER_US (500 * US_PER_MS)
 #define LINGER_STEP_US (5 * US_PER_MS)
@@ -197,9 +200,21 @@ static const struct topo_node *choose_gateway(struct bridge *b)
 	return n && n->has_entry ? n : NULL;
 }
 
+/* All but the one chosen last. */
+static void forget_bad_gateways(struct bridge *b)
+{
+	b->gateways.id[0] = b->gateways.id[b->gateways.n - 1];
+	b->gateways.n = 1;
+	b->gateway_tries = 0;
+}
+
 static void no_gateway(struct bridge *b)
 {
-	if (b->cfg.gateway_given)
+	if (b->ever_ready) { /* after a while the bad ones may be good again */
+		gw_link_close(&b->gw, false);
+		forget_bad_gateways(b);
+		loop_timer_set(&b->retry, loop_now(b->loop) + GATEWAYS_PAUSE_US);
+	} else if (b->cfg.gateway_given)
 		bridge_fail(b,
 			    "gateway: the one given with --gateway cannot be used: %s; give another, or none",
 			    b->last_why);
@@ -217,7 +232,7 @@ static void gateway_next(struct bridge *b)
 {
 	const struct topo_node *n;
 
-	bridge_set_state(b, BRIDGE_GATEWAY);
+	bridge_set_state(b, b->ever_ready ? BRIDGE_RECONNECTING : BRIDGE_GATEWAY);
 	while ((n = choose_gateway(b))) {
 		b->gateway_tries++;
 		bridge_tried_add(&b->gateways, n->id);
@@ -244,6 +259,24 @@ static void gateway_other(struct bridge *b)
 	gateway_next(b);
 }
 
+/* It is gone for good: another one, if there is one. */
+static void gateway_leave(struct bridge *b, const char *why)
+{
+	if (!topology_pick_gateway(b->topo, b->gateways.id, b->gateways.n, b->rng)) {
+		forget_bad_gateways(b);
+		if (!topology_pick_gateway(b->topo, b->gateways.id, 1, b->rng))
+			return;
+	}
+	bridge_say_why(b, "gateway: %s", why);
+	log_warn("the gateway is gone for good, another one is taken: %s", why);
+	loop_timer_stop(&b->retry);
+	exitsess_abandon(&b->exit);
+	shaper_forget(&b->shaper);
+	b->gateway_served = false;
+	b->gateway_tries = 0;
+	gateway_other(b);
+}
+
 void bridge_gateway_useless(struct bridge *b)
 {
 	bridge_say_why(b, "none of our packets came back through it");
@@ -260,7 +293,7 @@ static void gw_open(void *owner)
 	retry_up(&b->again, loop_now(b->loop));
 	loop_timer_stop(&b->retry);
 	if (b->state == BRIDGE_RECONNECTING)
-		bridge_refresh(b, false);
+		bridge_refresh(b, b->ever_ready && !b->gateway_served);
 	if (b->state == BRIDGE_GATEWAY)
 		bridge_set_state(b, BRIDGE_EXIT);
 	bridge_path_open(b);
@@ -279,7 +312,7 @@ static void gw_lost(void *owner, enum gw_link_lost how)
 		gateway_next(b);
 		return;
 	}
-	if (b->state == BRIDGE_RECONNECTING && !b->ever_ready && !b->cfg.gateway_given) {
+	if (b->state == BRIDGE_RECONNECTING && !b->gateway_served && !b->cfg.gateway_given) {
 		gateway_other(b);
 		return;
 	}
@@ -293,6 +326,12 @@ static void gw_lost(void *owner, enum gw_link_lost how)
 		b->reconnects++;
 	bridge_set_state(b, BRIDGE_RECONNECTING);
 	loop_timer_set(&b->retry, now_us + pause_us);
+	if (b->cfg.gateway_given)
+		return;
+	if (retry_gone(&b->again, now_us))
+		gateway_leave(b, b->gw.why);
+	else if (retry_doubtful(&b->again, now_us))
+		bridge_refresh(b, false);
 }
 
 static void gw_blob(void *owner, uint8_t *blob, size_t len)
@@ -311,10 +350,12 @@ static void on_retry(void *owner)
 {
 	struct bridge *b = owner;
 
-	if (gw_link_is_open(&b->gw))
+	if (gw_link_is_open(&b->gw)) {
 		bridge_exit_retry(b);
-	else
-		gw_link_open(&b->gw);
+		return;
+	}
+	retry_begin(&b->again, loop_now(b->loop));
+	gw_link_open(&b->gw);
 }
 
 /* ---- directory ---- */
@@ -345,13 +386,24 @@ static void first_directory(struct bridge *b, int err, struct topology *topo, co
 	gateway_next(b);
 }
 
+/* What it does not list is gone for good when it has not been there for long. */
+static bool gateway_unlisted(const struct bridge *b, const struct topology *topo)
+{
+	return b->state == BRIDGE_RECONNECTING && b->ever_ready && !gw_link_is_open(&b->gw) &&
+	       !b->cfg.gateway_given && retry_long(&b->again, loop_now(b->loop)) &&
+	       topology_pick_gateway(topo, NULL, 0, b->rng);
+}
+
 static void next_directory(struct bridge *b, int err, struct topology *topo, const struct api_rotation *rot,
 			   const char *what)
 {
+	const struct topo_node *gateway = err ? NULL : topology_by_identity(topo, b->me.addr.gateway);
 	uint64_t pause_us = b->want_exits ? REFRESH_GAP_US : err ? REFRESH_AGAIN_US : REFRESH_US;
 
 	loop_timer_set(&b->refresh, loop_now(b->loop) + pause_us);
-	if (!err && (topology_check(topo) || !topology_by_identity(topo, b->me.addr.gateway))) {
+	if (!err)
+		retry_answered(&b->again, loop_now(b->loop));
+	if (!err && (topology_check(topo) || (!gateway && !gateway_unlisted(b, topo)))) {
 		api_topology_free(topo);
 		err = SMX_EROUTE;
 		what = "it does not list our gateway, or no complete route";
@@ -370,12 +422,15 @@ static void next_directory(struct bridge *b, int err, struct topology *topo, con
 		api_topology_free(b->exits);
 		b->exits = topo;
 	}
-	gw_link_update(&b->gw, topology_by_identity(topo, b->me.addr.gateway));
+	if (gateway)
+		gw_link_update(&b->gw, gateway);
 	log_info("directory refreshed: rotation %u", (unsigned)topo->rotation_id);
 	bridge_path_rotated(b);
 	if (b->lossy)
 		exitsess_rerouted(&b->exit);
 	bridge_path_pump(b);
+	if (!gateway)
+		gateway_leave(b, "the directory does not list it any more");
 }
 
 static void on_directory(void *owner, int err, struct topology *topo, const struct api_rotation *rot,

@@ -10,6 +10,7 @@
  *   EXIT | RECONNECTING -> GATEWAY          the gateway does not serve, before there ever was a tunnel
  *   READY <-> DEGRADED            topology or keepalive trouble, packets still flow
  *   READY | DEGRADED | EXIT -> RECONNECTING -> READY | EXIT   gateway link lost and back / exit lost
+ *   RECONNECTING -> RECONNECTING  the next attempt; another gateway, when ours is gone for good (retry.h)
  *   any -> DRAINING -> CLOSED     bridge_stop()
  *   any but CLOSED -> FAILED      cause set; final
  */

@@ -54,7 +54,7 @@ static void both_up(struct bridge *b)
 	loop_timer_stop(&b->deadline);
 	if (!b->ever_ready)
 		b->ready_us = loop_now(b->loop);
-	b->ever_ready = true;
+	b->ever_ready = b->gateway_served = true;
 	bridge_set_state(b, BRIDGE_READY);
 	bridge_link_event(b, PKTLINK_UP);
 }
@@ -451,7 +451,7 @@ static bool gateway_useless(const struct bridge *b, uint64_t now_us)
 {
 	const struct shaper_stats *s = &b->shaper.stats;
 
-	return !b->ever_ready && !b->cfg.gateway_given && b->state != BRIDGE_DRAINING &&
+	return !b->gateway_served && !b->cfg.gateway_given && b->state != BRIDGE_DRAINING &&
 	       now_us >= b->open_us + USELESS_US && s->acks + s->cover_acks == b->open_acks &&
 	       s->real + s->cover - b->open_sent >= USELESS_SAMPLE;
 }

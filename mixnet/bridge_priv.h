@@ -52,6 +52,7 @@ struct bridge {
 	char gateway_text[48];
 	struct bridge_tried gateways;
 	unsigned gateway_tries;
+	bool gateway_served; /* there was a tunnel through it */
 	struct retry again;
 	uint64_t reconnects;
 	/* exit */

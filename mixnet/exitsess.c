@@ -144,6 +144,12 @@ void exitsess_stop(struct exitsess *e)
 	e->ping_due = e->probe_due = false;
 }
 
+void exitsess_abandon(struct exitsess *e)
+{
+	if (e->state == EXITSESS_CONNECTING || e->state == EXITSESS_UP)
+		end(e, "our address is gone");
+}
+
 bool exitsess_drained(const struct exitsess *e)
 {
 	return e->state != EXITSESS_UP ||

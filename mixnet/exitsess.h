@@ -125,6 +125,8 @@ void exitsess_done(struct exitsess *e);
 void exitsess_start(struct exitsess *e, const struct exitsess_cfg *cfg, uint64_t now_us, int64_t wall_s);
 /* Sends a disconnect request with the next slot and accepts no more packets. Queued packets go first. */
 void exitsess_stop(struct exitsess *e);
+/* Ends the session without a word: the way to the exit is gone. */
+void exitsess_abandon(struct exitsess *e);
 /* Nothing is left to be sent. */
 bool exitsess_drained(const struct exitsess *e);
 

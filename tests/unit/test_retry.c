@@ -83,6 +83,80 @@ static void who_refuses_is_asked_less_and_less(void **state)
 	assert_int_equal(retry_lost(&r, T0 + 201 * US_PER_S, true), US_PER_S);
 }
 
+struct outage {
+	bool refuses, directory; /* the gateway answers; the directory does, when asked */
+	uint64_t back_us;	 /* our own network, and with it the directory; 0: there */
+	bool found;		 /* the gateway, as soon as our network is back */
+};
+
+/* The link is lost at T0 and tried again for an hour. Returns after how long it counts as gone; 0: never. */
+static uint64_t gone_after(const struct outage *o)
+{
+	struct retry r = { 0 };
+	uint64_t now = T0, asked_us = 0;
+
+	retry_up(&r, now - 60 * US_PER_S);
+	while (now < T0 + 3600 * US_PER_S) {
+		now += retry_lost(&r, now, o->refuses && now != T0);
+		if (asked_us && asked_us <= now && o->directory && asked_us >= T0 + o->back_us)
+			retry_answered(&r, asked_us);
+		retry_begin(&r, now);
+		if (o->found && now >= T0 + o->back_us)
+			return 0;
+		now += US_PER_S / 10;
+		if (retry_gone(&r, now))
+			return now - T0;
+		asked_us = retry_doubtful(&r, now) ? now + US_PER_S / 2 : 0;
+	}
+	return 0;
+}
+
+static void a_gateway_is_gone_after_a_minute(void **state)
+{
+	const struct outage silent = { .directory = true }, refuses = { .refuses = true };
+
+	(void)state;
+	assert_in_range(gone_after(&silent), 60 * US_PER_S, 70 * US_PER_S);
+	assert_in_range(gone_after(&refuses), 60 * US_PER_S, 90 * US_PER_S);
+}
+
+static void our_own_network_is_no_gateway(void **state)
+{
+	struct outage o = { 0 };
+
+	(void)state;
+	assert_int_equal(gone_after(&o), 0);
+	o = (struct outage){ .directory = true, .found = true };
+	for (o.back_us = US_PER_S; o.back_us < 600 * US_PER_S; o.back_us += US_PER_S / 3)
+		assert_int_equal(gone_after(&o), 0);
+	o = (struct outage){ .directory = true, .back_us = 600 * US_PER_S };
+	assert_in_range(gone_after(&o), 600 * US_PER_S, 700 * US_PER_S);
+}
+
+/* What the directory said before the minute was over says nothing about now. */
+static void an_answer_counts_for_later_attempts(void **state)
+{
+	struct retry r = { 0 };
+
+	(void)state;
+	retry_up(&r, T0 - 60 * US_PER_S);
+	retry_lost(&r, T0, false);
+	retry_answered(&r, T0 + 10 * US_PER_S);
+	retry_begin(&r, T0 + 59 * US_PER_S);
+	retry_lost(&r, T0 + 61 * US_PER_S, false);
+	assert_true(retry_doubtful(&r, T0 + 61 * US_PER_S));
+	assert_false(retry_gone(&r, T0 + 61 * US_PER_S));
+	retry_begin(&r, T0 + 62 * US_PER_S);
+	retry_answered(&r, T0 + 63 * US_PER_S);
+	retry_lost(&r, T0 + 64 * US_PER_S, false);
+	assert_false(retry_gone(&r, T0 + 64 * US_PER_S));
+	retry_begin(&r, T0 + 65 * US_PER_S);
+	retry_lost(&r, T0 + 66 * US_PER_S, false);
+	assert_true(retry_gone(&r, T0 + 66 * US_PER_S));
+	retry_up(&r, T0 + 70 * US_PER_S);
+	assert_false(retry_long(&r, T0 + 200 * US_PER_S));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -91,6 +165,9 @@ int main(void)
 		cmocka_unit_test(a_long_outage_costs_two_tries_a_minute),
 		cmocka_unit_test(a_link_that_breaks_at_once_is_no_busy_loop),
 		cmocka_unit_test(who_refuses_is_asked_less_and_less),
+		cmocka_unit_test(a_gateway_is_gone_after_a_minute),
+		cmocka_unit_test(our_own_network_is_no_gateway),
+		cmocka_unit_test(an_answer_counts_for_later_attempts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

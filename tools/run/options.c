@@ -209,6 +209,61 @@ static int from_environment(struct options *o, struct error *e)
 	return 0;
 }
 
+/* Letters to be changed, left out, added or swapped with the next one. Both are shorter than
+ * SETTINGS_ENV_MAX. */
+static unsigned typos(const char *a, const char *b)
+{
+	static unsigned d[SETTINGS_ENV_MAX][SETTINGS_ENV_MAX];
+	size_t n = strlen(a), m = strlen(b);
+
+	for (size_t i = 0; i <= n; i++)
+		for (size_t j = 0; j <= m; j++) {
+			unsigned v = (unsigned)(i + j);
+
+			if (i && j)
+				v = d[i - 1][j - 1] + (a[i - 1] != b[j - 1]);
+			if (i && d[i - 1][j] + 1 < v)
+				v = d[i - 1][j] + 1;
+			if (j && d[i][j - 1] + 1 < v)
+				v = d[i][j - 1] + 1;
+			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
+			    d[i - 2][j - 2] + 1 < v)
+				v = d[i - 2][j - 2] + 1;
+			d[i][j] = v;
+		}
+	return d[n][m];
+}
+
+bool options_misspelt(const char *var, char *text, size_t cap)
+{
+	char name[SETTINGS_ENV_MAX], right[SETTINGS_ENV_MAX], best[SETTINGS_ENV_MAX];
+	size_t len = strcspn(var, "=");
+	unsigned least = TYPOS_MAX + 1;
+	struct row row;
+
+	if (len >= sizeof(name))
+		return false;
+	snprintf(name, sizeof(name), "%.*s", (int)len, var);
+	for (size_t i = 0; row_at(i, &row); i++) {
+		unsigned n;
+
+		if (!row.env)
+			continue;
+		settings_env_name(row.s.name, right);
+		n = typos(name, right);
+		if (!n)
+			return false;
+		if (n < least && 4 * n <= strlen(row.s.name) + 1) { /* short names are near each other */
+			least = n;
+			memcpy(best, right, sizeof(best));
+		}
+	}
+	if (least > TYPOS_MAX)
+		return false;
+	snprintf(text, cap, "%s is not a setting; did you mean %s?", name, best);
+	return true;
+}
+
 static bool row_by_name(const char *name, size_t len, struct row *ret)
 {
 	for (size_t i = 0; row_at(i, ret); i++)

@@ -32,6 +32,9 @@ struct options {
 
 /* 0, or -1 with one line in err ("what: why; what to change"). */
 int options_parse(struct options *o, int argc, char **argv, char *err, size_t err_cap);
+/* A variable of the environment ("NAME=value") that is no option's, and nearly is: one line in text that says
+ * so. */
+bool options_misspelt(const char *var, char *text, size_t cap);
 void options_help(void); /* to standard output */
 
 #endif
