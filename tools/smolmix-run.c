@@ -331,6 +331,16 @@ static int printed(int code)
 		       : cannot_do("standard output", -errno, "send it elsewhere");
 }
 
+/* Such a variable would be without effect and without a word. */
+static void warn_misspelt(void)
+{
+	char line[256];
+
+	for (char **e = environ; *e; e++)
+		if (options_misspelt(*e, line, sizeof(line)))
+			fprintf(stderr, "smolmix-run: %s\n", line);
+}
+
 /* Signals are left as they are: Ctrl-C ends it at once. */
 static int list_exits(struct run *r)
 {
@@ -377,6 +387,8 @@ int main(int argc, char **argv)
 	case OPTIONS_STATUS: return printed(status_run());
 	case OPTIONS_RUN: break;
 	}
+	if (!r.opt.quiet)
+		warn_misspelt();
 	start_log(&r.opt);
 	code = run(&r);
 	if (code == 0) {

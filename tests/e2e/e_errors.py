@@ -53,6 +53,11 @@ def options():
         case("option " + " ".join(args), [*run, *args, "--", "true"], 125)
     case("a profile that shows the traffic", [*run, "--profile", "no-poisson", "true"], 125, says="--unsafe-profile")
     case("no command", run, 125)
+    for quiet, lines in (((), 2), (("-q",), 1)):
+        p = subprocess.run(["env", "SMOLMIX_PROFLE=fast", *map(str, run), *quiet, "no-such-command-here"], capture_output=True,
+                           text=True, timeout=30, check=False)
+        said = "did you mean SMOLMIX_PROFILE?" in p.stderr
+        expect(f"a misspelt variable {' '.join(quiet)}", said != bool(quiet) and p.stderr.count("\n") == lines, p.stderr)
     case("the preload library in smolmix-run itself", ["env", f"LD_PRELOAD={w.SHIM}", *run, "true"], 125, says="unset it")
     with tempfile.TemporaryDirectory() as tmp:
         for name, text in (("half.json", '{"name": "x", "nym_api": ["http://127'), ("rubbish.json", "hello"),

@@ -169,6 +169,48 @@ static void environment(void **state)
 	unsetenv("SMOLMIX_VERBOSE");
 }
 
+static void misspelt(void **state)
+{
+	static const char *const wrong[][2] = {
+		{ "SMOLMIX_PROFLE=fast", "SMOLMIX_PROFILE" },
+		{ "SMOLMIX_EIXT=auto", "SMOLMIX_EXIT" },
+		{ "SMOLMIX_GATEWAYS=x", "SMOLMIX_GATEWAY" },
+		{ "SMOLMIX_STATSJSON=/tmp/x", "SMOLMIX_STATS_JSON" },
+		{ "SMOLMX_MTU=1300", "SMOLMIX_MTU" },
+		{ "SMOLMIX_RULES=", "SMOLMIX_RULE" },
+		{ "SMOLMIX_VERBOUS=2", "SMOLMIX_VERBOSE" },
+	};
+	static const char *const other[] = {
+		"SMOLMIX_PROFILE=fast",
+		"SMOLMIX_VERBOSE=2",
+		"SMOLMIX_LOCALNET=1",
+		"SMOLMIX_SOCKET=/tmp/x",
+		"SMOLMIX_BUILD=build",
+		"SMOLMIX_CLIENT=x",
+		"SMOLMIX_DIR=x",
+		"PATH=/bin",
+		"SMOLMIX_",
+		"SMOLMIX",
+		"=",
+		"",
+	};
+	char name[200] = "SMOLMIX_";
+
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		print_message("%s\n", wrong[i][0]);
+		assert_true(options_misspelt(wrong[i][0], line, sizeof(line)));
+		assert_int_equal(strncmp(line, wrong[i][0], strcspn(wrong[i][0], "=")), 0);
+		assert_non_null(strstr(line, wrong[i][1]));
+		assert_true(strchr(line, '?') > strstr(line, wrong[i][1]) + strlen(wrong[i][1]) - 1);
+	}
+	for (size_t i = 0; i < sizeof(other) / sizeof(other[0]); i++) {
+		print_message("%s\n", other[i]);
+		assert_false(options_misspelt(other[i], line, sizeof(line)));
+	}
+	memset(name + 8, 'A', sizeof(name) - 9);
+	assert_false(options_misspelt(name, line, sizeof(line)));
+}
+
 /* The network that the last source names, be it the local one. */
 static void networks(void **state)
 {
@@ -487,10 +529,10 @@ int main(void)
 	setenv("HOME", "/nonexistent", 1);
 	unsetenv("XDG_CONFIG_HOME");
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(accepted),	 cmocka_unit_test(refused),	cmocka_unit_test(environment),
-		cmocka_unit_test(networks),	 cmocka_unit_test(progress),	cmocka_unit_test(ruled),
-		cmocka_unit_test(configuration), cmocka_unit_test(config_pipe), cmocka_unit_test(commands),
-		cmocka_unit_test(private_dir),	 cmocka_unit_test(statistics),
+		cmocka_unit_test(accepted), cmocka_unit_test(refused),	     cmocka_unit_test(environment),
+		cmocka_unit_test(misspelt), cmocka_unit_test(networks),	     cmocka_unit_test(progress),
+		cmocka_unit_test(ruled),    cmocka_unit_test(configuration), cmocka_unit_test(config_pipe),
+		cmocka_unit_test(commands), cmocka_unit_test(private_dir),   cmocka_unit_test(statistics),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

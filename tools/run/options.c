@@ -24,6 +24,7 @@
 #define CONFIG_MAX 65536
 #define FILE_NAME_MAX 1024
 #define BLANKS " \t\r"
+#define TYPOS_MAX 2
 
 typedef const char *(*setter)(struct options *o, const char *value);
 
