@@ -40,7 +40,7 @@ THIRD_PARTY = {
     "libwebsockets.h": re.compile(r"mixnet/ws[a-z_]*\.[ch]$"),
     "ares.h": re.compile(r"stack/resolv[a-z_]*\.c$"),
     # bench_relay stands in for it, the tests look into it
-    "lwip/": re.compile(r"stack/|tests/(bench_relay|sim/sim_rate|unit/test_monkey|unit/test_stack)\.c$"),
+    "lwip/": re.compile(r"stack/|tests/(bench_relay|sim/sim_rate|unit/test_monkey|unit/test_pathmtu|unit/test_stack)\.c$"),
     "sodium": re.compile(r"mixnet/prim[a-z0-9_]*\.c$|tests/"),
     "bearssl": re.compile(r"mixnet/prim[a-z0-9_]*\.c$|tests/"),
     "slirp/": re.compile(r"tools/localnet/exit[a-z_]*\.c$"),
