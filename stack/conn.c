@@ -117,7 +117,7 @@ static void abort_pcb(struct conn *c)
 	if (!pcb)
 		return;
 	c->bits |= ABORTED;
-	tcp_abort(pcb);
+	tcp_abandon(pcb, pcb->state != SYN_SENT); /* nobody to tell, as on Linux */
 }
 
 /* The socket leaves the table; memory goes at the end of the batch. */

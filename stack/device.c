@@ -37,12 +37,15 @@
 #include "lwip/sys.h"
 #include "lwip/timeouts.h"
 #include "lwip_hooks.h"
+#include "mixnet/prim.h"
 #include "stack/pathmtu.h"
 
 #define PACKET_MAX 1600
 #define RTO_MAX_MS 120000
 #define LEFT_MAX_MS 1800000
 #define DEFAULT_MTU 1420
+#define ISN_KEY 32
+#define ISN_PER_US 16
 #define HELD_PACKETS 32	       /* beyond, the oldest is dropped */
 #define HELD_US (5 * US_PER_S) /* what resolvers wait: then they have asked again, or given up */
 
@@ -64,6 +67,7 @@ static struct {
 	unsigned mtu, mtu_up;
 	bool full; /* the link said -ENOBUFS */
 	uint64_t dropped;
+	uint8_t isn_key[ISN_KEY];
 	uint8_t out[PACKET_MAX];
 	struct held held[HELD_PACKETS]; /* a ring */
 	unsigned held_first, n_held;
@@ -81,14 +85,27 @@ uint32_t stack_rand(void)
 	return rng_u32(dev.rng);
 }
 
+/*
+ * RFC 6528, with Linux's pace: on ports that were used before, numbers go on behind those of the connection
+ * that the far side may still remember in TIME-WAIT; it would not take the SYN otherwise.
+ */
 u32_t stack_tcp_isn(const ip_addr_t *local_ip, u16_t local_port, const ip_addr_t *remote_ip,
 		    u16_t remote_port)
 {
-	(void)local_ip;
-	(void)local_port;
-	(void)remote_ip;
-	(void)remote_port;
-	return rng_u32(dev.rng);
+	struct {
+		uint8_t key[ISN_KEY];
+		struct addr local, remote;
+	} in;
+	uint8_t out[32];
+	uint32_t f;
+
+	memset(&in, 0, sizeof(in));
+	memcpy(in.key, dev.isn_key, sizeof(in.key));
+	device_from_lwip(&in.local, local_ip, local_port);
+	device_from_lwip(&in.remote, remote_ip, remote_port);
+	prim_blake3(out, &in, sizeof(in));
+	memcpy(&f, out, sizeof(f));
+	return f + (uint32_t)(loop_now(dev.loop) * ISN_PER_US);
 }
 
 /*
@@ -673,6 +690,7 @@ int device_init(struct loop *loop, struct pktlink *link, struct rng *rng, const 
 	dev.n_held = 0;
 	memset(&dev.ip4, 0, sizeof(dev.ip4));
 	memset(&dev.ip6, 0, sizeof(dev.ip6));
+	rng_fill(rng, dev.isn_key, sizeof(dev.isn_key));
 	if (!dev.lwip_ready)
 		lwip_init();
 	dev.lwip_ready = true;

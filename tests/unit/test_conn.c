@@ -102,15 +102,12 @@ static int far_gets(struct pktlink *l, const uint8_t *pkt, size_t len, uint64_t 
 
 	(void)l;
 	(void)flow;
-	if (far.deaf)
-		return 0;
 	memcpy(&p, pkt, len < sizeof(p) ? len : sizeof(p));
 	head = sizeof(p.ip) + p.tcp.doff * 4u;
 	data = ntohs(p.ip.tot_len) - head;
-	if (p.tcp.rst) {
-		far.resets++;
+	far.resets += p.tcp.rst;
+	if (far.deaf || p.tcp.rst)
 		return 0;
-	}
 	far.bytes += data;
 	far.fins += p.tcp.fin;
 	far.acked = ntohl(p.tcp.seq) + (uint32_t)data + p.tcp.syn + p.tcp.fin;
@@ -528,6 +525,17 @@ static void test_port_again(void **state)
 	assert_int_equal(from_port(80, &port, "192.88.99.81", true), 0);
 }
 
+/* As on Linux a far side that has not answered hears nothing of it. */
+static void test_given_up(void **state)
+{
+	uint16_t port = 0;
+
+	(void)state;
+	far.deaf = true;
+	from_port(78, &port, "192.88.99.81", false);
+	assert_int_equal(far.resets, 0);
+}
+
 /* Many small segments under way, then much at once, in segments as short as the far side asks for: lwIP's
  * queue is full before its buffer. */
 static void test_many_segments(void **state)
@@ -770,6 +778,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_read_after_time_wait, connected, ended),
 		cmocka_unit_test_setup_teardown(test_tiny_segments_unread, connected, ended),
 		cmocka_unit_test_setup_teardown(test_port_again, connected, ended),
+		cmocka_unit_test_setup_teardown(test_given_up, connected, ended),
 		cmocka_unit_test_setup_teardown(test_window_from_nothing, connected, ended),
 		cmocka_unit_test_setup_teardown(test_probe_taken, connected, ended),
 		cmocka_unit_test_setup_teardown(test_last_words, connected, ended),
