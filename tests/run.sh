@@ -8,6 +8,7 @@
 # and, not part of everything, since they take long, want a quiet machine or fetch more:
 #   tests/run.sh soak [MIN]   an hour (or MIN minutes) of mixed traffic and random faults
 #   tests/run.sh matrix       programs people use, all of them, on calm and on bad wires
+#   tests/run.sh kernel       the stack against this kernel's TCP, with the stories that take minutes
 #   tests/run.sh observer     what a capture of the gateway link tells, idle and busy
 #   tests/run.sh interop      against the published Rust crates, fetched with cargo
 #   tests/run.sh upstream     tests of CPython, libuv and curl, natively and under the shim
@@ -159,6 +160,7 @@ matrix)
 	check "programs on calm wires" python3 tests/e2e/e_matrix.py
 	check "programs on bad wires" python3 tests/e2e/e_matrix.py --bad
 	finish ;;
+kernel) check "the stack against the kernel" env SMOLMIX_BUILD="$PWD/build" python3 tests/e2e/e_kernel.py --long; finish ;;
 observer)
 	for profile in default fast; do
 		check "an observer of the link, $profile" python3 tests/e2e/observer.py --profile "$profile"
