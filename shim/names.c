@@ -294,22 +294,22 @@ static bool is_host_name(const char *name)
 static enum ctl_dns ask(const char *name, uint8_t family, struct names *ret)
 {
 	struct ctl_req req = { .op = CTL_RESOLVE, .family = family };
-	struct ctl_rep rep;
+	struct ctl_rep *rep = &ret->reply;
 	int r;
 
 	if (!is_host_name(name))
 		return CTL_DNS_NONAME;
 	copy_name(req.name, name);
-	r = sock_lookup(&req, &rep);
+	r = sock_lookup(&req, rep);
 	if (r < 0)
 		return CTL_DNS_AGAIN;
-	if (rep.dns != CTL_DNS_OK)
-		return rep.dns;
-	for (unsigned i = 0; i < rep.n_addrs && i < CTL_ADDRS_MAX; i++)
-		if (family == 0 || rep.addrs[i].family == family)
-			ret->addr[ret->n++] = rep.addrs[i];
+	if (rep->dns != CTL_DNS_OK)
+		return rep->dns;
+	for (unsigned i = 0; i < rep->n_addrs && i < CTL_ADDRS_MAX; i++)
+		if (family == 0 || rep->addrs[i].family == family)
+			ret->addr[ret->n++] = rep->addrs[i];
 	/* The cache knows names in one spelling; DNS answers repeat the question's. */
-	copy_name(ret->canon, is_host_name(rep.name) && strcasecmp(rep.name, name) ? rep.name : name);
+	copy_name(ret->canon, is_host_name(rep->name) && strcasecmp(rep->name, name) ? rep->name : name);
 	if (strcasecmp(ret->canon, name))
 		copy_name(ret->alias[ret->n_alias++], name);
 	return ret->n ? CTL_DNS_OK : CTL_DNS_NODATA;
@@ -345,7 +345,7 @@ enum ctl_dns names_lookup(const char *full, uint8_t family, struct names *ret)
 enum ctl_dns names_reverse(const struct addr *a, struct names *ret)
 {
 	struct ctl_req req = { .op = CTL_REVERSE, .addr = *a };
-	struct ctl_rep rep;
+	struct ctl_rep *rep = &ret->reply;
 	struct by_addr q = { &req.addr, ret };
 
 	*ret = (struct names){ .n = 1 };
@@ -360,12 +360,12 @@ enum ctl_dns names_reverse(const struct addr *a, struct names *ret)
 	}
 	if (addr_classify(&req.addr) != ADDR_GLOBAL)
 		return CTL_DNS_NONAME;
-	if (sock_lookup(&req, &rep) < 0)
+	if (sock_lookup(&req, rep) < 0)
 		return CTL_DNS_AGAIN;
-	if (rep.dns != CTL_DNS_OK)
-		return rep.dns;
-	if (!is_host_name(rep.name))
+	if (rep->dns != CTL_DNS_OK)
+		return rep->dns;
+	if (!is_host_name(rep->name))
 		return CTL_DNS_NONAME;
-	copy_name(ret->canon, rep.name);
+	copy_name(ret->canon, rep->name);
 	return CTL_DNS_OK;
 }

@@ -13,7 +13,9 @@
 
 #define NAMES_ALIASES_MAX 8
 
+/* Not for the stack: it may be a thread's of 16 KiB, and this is half of that. */
 struct names {
+	struct ctl_rep reply; /* what the tunnel said */
 	char canon[CTL_NAME_MAX + 1];
 	char alias[NAMES_ALIASES_MAX][CTL_NAME_MAX + 1];
 	unsigned n_alias, n;

@@ -12,6 +12,7 @@
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "shim/hooks.h"
@@ -125,20 +126,27 @@ static enum ctl_dns lookup(const char *name, int af, struct names *l)
 static int by_name(const char *name, int af, struct hostent *h, char *buf, size_t cap, struct hostent **ret,
 		   int *ret_herr)
 {
-	struct names l;
+	struct names *l;
+	int r;
 
-	if (af != AF_INET && af != AF_INET6) {
-		*ret = NULL;
-		*ret_herr = NO_DATA;
+	*ret = NULL;
+	*ret_herr = NO_DATA;
+	if (af != AF_INET && af != AF_INET6)
 		return EAFNOSUPPORT;
-	}
-	return answer(lookup(name, af, &l), &l, af, h, buf, cap, ret, ret_herr);
+	*ret_herr = NETDB_INTERNAL;
+	l = malloc(sizeof(*l));
+	if (!l)
+		return ENOMEM;
+	r = answer(lookup(name, af, l), l, af, h, buf, cap, ret, ret_herr);
+	free(l);
+	return r;
 }
 
 static int by_addr(const void *raw, socklen_t len, int af, struct hostent *h, char *buf, size_t cap,
 		   struct hostent **ret, int *ret_herr)
 {
-	struct names l;
+	struct names *l;
+	int r;
 	struct addr a = { .family = af == AF_INET ? 4 : 6 };
 
 	*ret = NULL;
@@ -149,8 +157,12 @@ static int by_addr(const void *raw, socklen_t len, int af, struct hostent *h, ch
 		return EAFNOSUPPORT;
 	memcpy(a.ip, raw, len);
 	addr_unmap(&a); /* the answer is about the IPv4 address then */
-	return answer(names_reverse(&a, &l), &l, a.family == 4 ? AF_INET : AF_INET6, h, buf, cap, ret,
-		      ret_herr);
+	l = malloc(sizeof(*l));
+	if (!l)
+		return ENOMEM;
+	r = answer(names_reverse(&a, l), l, a.family == 4 ? AF_INET : AF_INET6, h, buf, cap, ret, ret_herr);
+	free(l);
+	return r;
 }
 
 HOOK int gethostbyname2_r(const char *restrict name, int af, struct hostent *restrict h, char *restrict buf,

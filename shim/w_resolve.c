@@ -196,18 +196,20 @@ static void order(struct names *l)
 /* IPv4 answers for an IPv6 question: when there is no IPv6 one, or always with AI_ALL. */
 static int add_mapped(const char *name, struct names *ret)
 {
-	struct names v4;
-	enum ctl_dns d = names_lookup(name, 4, &v4);
+	struct names *v4 = malloc(sizeof(*v4));
+	enum ctl_dns d;
 
-	if (d != CTL_DNS_OK)
-		return ret->n ? 0 : eai(d);
-	for (unsigned i = 0; i < v4.n && ret->n < CTL_ADDRS_MAX; i++) {
-		map_v4(&v4.addr[i]);
-		ret->addr[ret->n++] = v4.addr[i];
+	if (!v4)
+		return EAI_MEMORY;
+	d = names_lookup(name, 4, v4);
+	for (unsigned i = 0; d == CTL_DNS_OK && i < v4->n && ret->n < CTL_ADDRS_MAX; i++) {
+		map_v4(&v4->addr[i]);
+		ret->addr[ret->n++] = v4->addr[i];
 	}
-	if (!ret->canon[0])
-		memcpy(ret->canon, v4.canon, sizeof(ret->canon));
-	return 0;
+	if (d == CTL_DNS_OK && !ret->canon[0])
+		memcpy(ret->canon, v4->canon, sizeof(ret->canon));
+	free(v4);
+	return ret->n ? 0 : eai(d);
 }
 
 static int named_node(const char *name, const struct addrinfo *req, struct names *ret)
@@ -328,7 +330,7 @@ HOOK int getaddrinfo(const char *restrict node, const char *restrict service,
 	static const struct addrinfo none = { .ai_flags = AI_V4MAPPED | AI_ADDRCONFIG };
 	const struct addrinfo *req = hints ? hints : &none;
 	struct wanted w[TYPES_MAX];
-	struct names l;
+	struct names *l;
 	size_t n = 0;
 	int r, saved = errno;
 
@@ -342,11 +344,15 @@ HOOK int getaddrinfo(const char *restrict node, const char *restrict service,
 		return EAI_BADFLAGS;
 	if (req->ai_family != AF_UNSPEC && req->ai_family != AF_INET && req->ai_family != AF_INET6)
 		return EAI_FAMILY;
+	l = malloc(sizeof(*l));
+	if (!l)
+		return EAI_MEMORY;
 	r = choose_types(service, req, w, &n);
 	if (r == 0)
-		r = find_node(node, req, &l);
+		r = find_node(node, req, l);
 	if (r == 0)
-		r = build(&l, w, n, req->ai_flags, ret);
+		r = build(l, w, n, req->ai_flags, ret);
+	free(l);
 	errno = saved;
 	return r;
 }
@@ -382,20 +388,26 @@ static int put_numeric(const struct addr *a, char *out, socklen_t cap)
 static int put_host(const struct addr *a, char *out, socklen_t cap, int flags)
 {
 	char shown[NI_MAXHOST];
-	struct names l;
+	struct names *l;
 	enum ctl_dns d;
+	int r = 0;
 
-	if (!(flags & NI_NUMERICHOST)) {
-		d = names_reverse(a, &l);
-		if (d == CTL_DNS_OK && flags & NI_IDN && idn_from_dns(l.canon, shown, sizeof(shown)) == 0)
-			return put(out, cap, shown);
-		if (d == CTL_DNS_OK)
-			return put(out, cap, l.canon);
-		if (d == CTL_DNS_AGAIN && flags & NI_NAMEREQD)
-			return EAI_AGAIN;
+	if (flags & NI_NUMERICHOST)
+		return flags & NI_NAMEREQD ? EAI_NONAME : put_numeric(a, out, cap);
+	l = malloc(sizeof(*l));
+	if (!l)
+		return EAI_MEMORY;
+	d = names_reverse(a, l);
+	if (d == CTL_DNS_OK) {
+		bool idn = flags & NI_IDN && idn_from_dns(l->canon, shown, sizeof(shown)) == 0;
+
+		r = put(out, cap, idn ? shown : l->canon);
 	}
+	free(l);
+	if (d == CTL_DNS_OK)
+		return r;
 	if (flags & NI_NAMEREQD)
-		return EAI_NONAME;
+		return d == CTL_DNS_AGAIN ? EAI_AGAIN : EAI_NONAME;
 	return put_numeric(a, out, cap);
 }
 

@@ -4,9 +4,11 @@
  * shimmed run can be laid side by side; names.py serves the zone, the hosts file and resolv.conf, and has the
  * reviewed differences.
  */
+#include <limits.h>
 #include <locale.h>
 #include <net/if.h>
 #include <netdb.h>
+#include <pthread.h>
 #include <resolv.h>
 
 #include "t.h"
@@ -615,6 +617,44 @@ static void raw(void)
 	res_nclose(&st);
 }
 
+/* ---- where the stack is small ---- */
+
+static void *with_little_stack(void *arg)
+{
+	static const struct question asked[] = {
+		{ "192.88.99.80", "80", AI_NUMERICHOST, AF_INET, S, 0 },
+		{ "www." Z, "http", 0, AF_UNSPEC, S, 0 },
+		{ "fileboth", "80", AI_CANONNAME, AF_UNSPEC, S, 0 },
+	};
+	static unsigned char out[8192];
+	struct sockaddr_in a = { .sin_family = AF_INET };
+	char host[64];
+
+	for (size_t i = 0; i < sizeof(asked) / sizeof(asked[0]); i++)
+		ask(&asked[i], false);
+	by_name("www." Z, AF_INET);
+	inet_pton(AF_INET, "192.88.99.80", &a.sin_addr);
+	printf("gethostbyaddr:");
+	put_host(gethostbyaddr(&a.sin_addr, sizeof(a.sin_addr), AF_INET), h_errno);
+	printf("getnameinfo: %s",
+	       t_eai(getnameinfo((struct sockaddr *)&a, sizeof(a), host, sizeof(host), NULL, 0, 0)));
+	printf(" %s\n", host);
+	printf("res_query:");
+	put_answer(res_query("www." Z, 1, 1, out, sizeof(out)), out);
+	return arg;
+}
+
+static void small_thread(void)
+{
+	pthread_attr_t attr;
+	pthread_t t;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, PTHREAD_STACK_MIN);
+	pthread_create(&t, &attr, with_little_stack, NULL);
+	pthread_join(t, NULL);
+}
+
 /* ---- services, protocols and networks: files only ---- */
 
 static void services(void)
@@ -633,9 +673,13 @@ static void services(void)
 int main(int argc, char **argv)
 {
 	static const struct t_case cases[] = {
-		{ "getaddrinfo", .run = all_questions }, { "gethostbyname", .run = hosts },
-		{ "getnameinfo", .run = backwards },	 { "getaddrinfo_a", .run = asynchronous },
-		{ "raw answers", .run = raw },		 { "services", .run = services },
+		{ "getaddrinfo", .run = all_questions },
+		{ "gethostbyname", .run = hosts },
+		{ "getnameinfo", .run = backwards },
+		{ "getaddrinfo_a", .run = asynchronous },
+		{ "raw answers", .run = raw },
+		{ "services", .run = services },
+		{ "in a thread with the least stack", .run = small_thread },
 	};
 
 	setlocale(LC_ALL, "C.UTF-8");
