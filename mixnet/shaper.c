@@ -50,7 +50,8 @@ struct shaper_pending {
 	struct recipient to;
 	unsigned limit, tries; /* tries: retransmissions so far */
 	bool hurry;
-	uint64_t token, first_us, sent_us, expected_us;
+	uint64_t token, first_us, sent_us;
+	uint64_t expected_us, before_us; /* delays of the last packet's way and back, of the one before */
 };
 
 int shaper_init(struct shaper *s, const struct shaper_cfg *cfg, const struct nym_self *me, struct rng *rng,
@@ -320,6 +321,7 @@ static bool send_again(struct shaper *s, uint64_t now_us, const struct topology 
 	struct shaper_pending *p = container_of(s->retx.next, struct shaper_pending, retx);
 
 	list_remove(&p->retx);
+	p->before_us = p->expected_us;
 	/* no route now: try again later (7.3) */
 	if (build(s, topo, &p->to, p->id, p->frag, out, &p->expected_us)) {
 		heap_insert(&s->timers, &p->timer, now_us + ACK_EXTRA_US);
@@ -398,12 +400,16 @@ static bool main_slot(struct shaper *s, uint64_t now_us, const struct topology *
 
 /* ---- timers and acknowledgements ---- */
 
-/* An acknowledgement that follows a retransmission at once belongs to the packet before: without these the
- * timer would never learn that the way has become longer than it is. */
+/* An acknowledgement that follows a retransmission sooner than the delays we chose for that one belongs to
+ * the packet before: without these the timer would never learn that the way has become longer than it is.
+ * Sooner than half a round trip would be no measure: where much gets lost, what is taken for the round trip
+ * would grow by its own. */
 static void ack_sample(struct shaper *s, uint64_t now_us, const struct shaper_pending *p)
 {
-	if (p->first_us && (!p->tries || (p->tries == 1 && now_us - p->sent_us < shaper_rtt(s) / 2)))
+	if (p->first_us && !p->tries)
 		rtt_sample(s, now_us - p->first_us, p->expected_us);
+	else if (p->first_us && p->tries == 1 && now_us - p->sent_us < p->expected_us)
+		rtt_sample(s, now_us - p->first_us, p->before_us);
 }
 
 static void expire(struct shaper *s, uint64_t now_us)

@@ -199,6 +199,57 @@ static void cover(void **state)
 	assert_int_equal(shaper_pending(&f->s), 0);
 }
 
+/* Data, one item after the other. Of each `of` packets one is acknowledged, way_us later. */
+static void exchange(struct fix *f, unsigned items, unsigned limit, unsigned of, uint64_t way_us)
+{
+	f->s.cfg.main_mean_us = 100 * MS; /* cover costs time here */
+	f->s.cfg.cover_mean_us = 10 * US_PER_S;
+	f->hurry = true;
+	f->limit = limit;
+	while (items--) {
+		uint64_t settled = f->done_acked + f->done_lost, ack_us = TIME_NEVER;
+
+		f->data = 1;
+		while (f->done_acked + f->done_lost == settled) {
+			uint64_t end = f->now + 500 * MS;
+
+			if (next_real(f, ack_us < end ? ack_us : end)) {
+				if (ack_us == TIME_NEVER && !rng_below(&f->rng.rng, of))
+					ack_us = f->now + way_us;
+			} else if (f->now >= ack_us) {
+				ack_set(f, f->next_set);
+			}
+		}
+	}
+}
+
+/* Most packets get lost. That it takes long until one is sent again says nothing about the way, or each would
+ * take longer because those before did. */
+static void losses_are_no_longer_way(void **state)
+{
+	struct fix *f = *state;
+
+	shaper_start(&f->s, f->now);
+	exchange(f, 20, 0, 1, 2 * US_PER_S);
+	assert_true(shaper_rtt(&f->s) > US_PER_S);
+	exchange(f, 120, 1, 4, 300 * MS);
+	assert_in_range(shaper_rtt(&f->s), 300 * MS, 400 * MS);
+}
+
+/* It has become a little longer than the timer thinks: acknowledgements come just after the second packet. */
+static void a_longer_way_is_noticed(void **state)
+{
+	struct fix *f = *state;
+	uint64_t again;
+
+	shaper_start(&f->s, f->now);
+	exchange(f, 40, 1, 1, 300 * MS);
+	exchange(f, 40, 1, 1, 500 * MS);
+	again = f->s.stats.retransmissions;
+	exchange(f, 40, 1, 1, 500 * MS);
+	assert_in_range(f->s.stats.retransmissions - again, 0, 4);
+}
+
 static int by_value(const void *a, const void *b)
 {
 	double x = *(const double *)a, y = *(const double *)b;
@@ -498,6 +549,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(packet),
 		T(cover),
+		T(losses_are_no_longer_way),
+		T(a_longer_way_is_noticed),
 		T(law),
 		T(lost_once),
 		T(hurry),
