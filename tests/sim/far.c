@@ -26,15 +26,6 @@ uint8_t far_byte(uint32_t n)
 	return (uint8_t)(n ^ n >> 8 ^ n >> 16);
 }
 
-static uint32_t sum16(const uint8_t *p, size_t len, uint32_t acc)
-{
-	for (size_t i = 0; i < len; i += 2)
-		acc += (uint32_t)p[i] << 8 | (i + 1 < len ? p[i + 1] : 0);
-	while (acc >> 16)
-		acc = (acc & 0xffff) + (acc >> 16);
-	return acc;
-}
-
 static void emit(struct far *f, struct far_conn *c, uint8_t flags, uint32_t seq, size_t payload)
 {
 	bool syn = flags & IPPKT_SYN;
@@ -57,9 +48,9 @@ static void emit(struct far *f, struct far_conn *c, uint8_t flags, uint32_t seq,
 		pk16(pkt + 34, 65535);
 		memcpy(pkt + 40, (uint8_t[]){ 2, 4, OFFER >> 8, OFFER & 255, 1, 3, 3, SCALE }, 8);
 	}
-	pk16(pkt + 10, 0xffffu ^ sum16(pkt, 20, 0));
+	pk16(pkt + 10, 0xffffu ^ pk_sum(pkt, 20, 0));
 	pk16(pkt + 36,
-	     0xffffu ^ sum16(pkt + 20, len - 20, sum16(pkt + 12, 8, IPPKT_TCP + (uint32_t)len - 20)));
+	     0xffffu ^ pk_sum(pkt + 20, len - 20, pk_sum(pkt + 12, 8, IPPKT_TCP + (uint32_t)len - 20)));
 	c->unacked = 0;
 	c->ack_us = TIME_NEVER;
 	f->send(f->owner, pkt, len);

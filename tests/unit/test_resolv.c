@@ -109,17 +109,6 @@ static bool answered(int s, struct ctl_rep *rep)
 	return true;
 }
 
-static uint32_t sum16(const uint8_t *p, size_t len)
-{
-	uint32_t s = 0;
-
-	for (size_t i = 0; i + 1 < len; i += 2)
-		s += (uint32_t)(p[i] << 8 | p[i + 1]);
-	while (s >> 16)
-		s = (s & 0xffff) + (s >> 16);
-	return s;
-}
-
 /* The answer of a server to the last question, with n records; id is added to the right one. */
 static void server_says(struct fix *f, uint32_t server, uint16_t id, unsigned flags, unsigned n,
 			const char *records, size_t len)
@@ -137,7 +126,7 @@ static void server_says(struct fix *f, uint32_t server, uint16_t id, unsigned fl
 	pk16(a + 6, n);
 	pk16(a + 10, 0);
 	memcpy(a + question, records, len);
-	pk16(pkt + 10, ~sum16(pkt, 20));
+	pk16(pkt + 10, 0xffffu ^ pk_sum(pkt, 20, 0));
 	f->base.link.recv(f->base.link.up, pkt, all);
 	stackfix_turn(&f->base);
 }

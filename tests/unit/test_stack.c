@@ -159,15 +159,6 @@ static struct ctl_rep status(struct fix *f)
 	return ask(f, &q, -1);
 }
 
-static uint32_t sum16(const uint8_t *p, size_t len, uint32_t acc)
-{
-	for (size_t i = 0; i + 1 < len; i += 2)
-		acc += (uint32_t)(p[i] << 8 | p[i + 1]);
-	while (acc >> 16)
-		acc = (acc & 0xffff) + (acc >> 16);
-	return acc;
-}
-
 /* The server answers the last SYN, and takes segments of 1460 bytes. */
 static void accepted(struct fix *f)
 {
@@ -186,8 +177,8 @@ static void accepted(struct fix *f)
 	len = pk_tcp(pkt, &s);
 	pkt[32] = 6 << 4;
 	memcpy(pkt + 40, (uint8_t[]){ 2, 4, 1460 >> 8, 1460 & 255 }, 4);
-	pk16(pkt + 10, ~sum16(pkt, 20, 0));
-	pk16(pkt + 36, ~sum16(pkt + 12, len - 12, IPPKT_TCP + (uint32_t)(len - 20)));
+	pk16(pkt + 10, 0xffffu ^ pk_sum(pkt, 20, 0));
+	pk16(pkt + 36, 0xffffu ^ pk_sum(pkt + 12, len - 12, IPPKT_TCP + (uint32_t)(len - 20)));
 	f->base.link.recv(f->base.link.up, pkt, len);
 	run(f, 0);
 	assert_int_equal(status(f).state, CTL_CONNECTED);
@@ -293,7 +284,7 @@ static void segments(struct fix *f, unsigned mtu_up, unsigned longest)
 	begin(f);
 	assert_int_equal(f->last[40], 2);
 	assert_int_equal(f->last[42] << 8 | f->last[43], 1380);
-	assert_int_equal(sum16(f->last + 12, f->last_len - 12, IPPKT_TCP + (uint32_t)f->last_len - 20),
+	assert_int_equal(pk_sum(f->last + 12, f->last_len - 12, IPPKT_TCP + (uint32_t)f->last_len - 20),
 			 0xffff);
 	accepted(f);
 	assert_int_equal(write(f->fd, data, sizeof(data)), sizeof(data));
