@@ -25,7 +25,15 @@ test_packages=(
 	iputils-ping ntpsec-ntpdate
 	vsftpd lftp ncat inetutils-telnet whois gnutls-bin redis-server redis-tools python3-requests python3-dnspython libwww-perl)
 matrix_packages=( # program:package, since programs come from elsewhere too
-	chronyd:chrony java:default-jre-headless mosh:mosh node:nodejs npm:npm php:php-cli psql:postgresql pip:python3-pip ruby:ruby)
+	chronyd:chrony java:default-jre-headless mosh:mosh node:nodejs npm:npm php:php-cli psql:postgresql pip:python3-pip ruby:ruby
+	axel:axel chromium:chromium dirmngr:dirmngr dnsmasq:dnsmasq-base escript:erlang-base firefox-esr:firefox-esr gpg:gpg
+	haproxy:haproxy hping3:hping3 kdig:knot-dnsutils links:links lua5.3:lua5.3 mosquitto:mosquitto
+	mosquitto_pub:mosquitto-clients msmtp:msmtp mtr:mtr-tiny ngircd:ngircd nmap:nmap snmpd:snmpd snmpget:snmp stunnel:stunnel4
+	svn:subversion tclsh:tcl tinyproxy:tinyproxy-bin tmux:tmux traceroute:traceroute w3m:w3m
+	weechat-headless:weechat-headless wget2:wget2 yt-dlp:yt-dlp)
+matrix_modules=( # of languages
+	lua-socket libnet-dns-perl php-curl python3-aiohttp python3-gevent python3-httpx python3-trio python3-twisted python3-uvloop
+	tcl-tls)
 
 upstream_packages=(make perl libuv1-dev)
 
@@ -41,6 +49,7 @@ if [ "${1:-}" = --matrix ]; then
 	for p in "${matrix_packages[@]}"; do
 		command -v "${p%:*}" >/dev/null || packages+=("${p#*:}")
 	done
+	packages+=("${matrix_modules[@]}")
 fi
 
 missing=()

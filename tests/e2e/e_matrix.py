@@ -94,8 +94,115 @@ events {{ use epoll; }}
 http {{ access_log off; client_body_temp_path {d}/e1; proxy_temp_path {d}/e2; fastcgi_temp_path {d}/e3; uwsgi_temp_path {d}/e4;
   scgi_temp_path {d}/e5; server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://{name}; }} }} }}
 """
-# TCP of programs to themselves: sockets bound to the loopback device.
-OWN_LOOPBACK = re.compile(r" lo +(In|Out|[MP]) .* Flags \[")
+NIO = """import java.net.*; import java.nio.*; import java.nio.channels.*;
+public class N { public static void main(String[] a) throws Exception {
+  var s = Selector.open();
+  for (int i = 0; i < 5; i++) { var c = SocketChannel.open(); c.configureBlocking(false);
+    c.connect(new InetSocketAddress(a[0], 80)); c.register(s, SelectionKey.OP_CONNECT); }
+  for (int got = 0; got < 5; ) { s.select(); for (var it = s.selectedKeys().iterator(); it.hasNext(); ) {
+    var k = it.next(); it.remove(); var c = (SocketChannel) k.channel(); var b = ByteBuffer.allocate(4096);
+    if (k.isConnectable()) { c.finishConnect(); c.write(ByteBuffer.wrap("GET /small HTTP/1.0\\r\\n\\r\\n".getBytes()));
+      k.interestOps(SelectionKey.OP_READ); } else if (c.read(b) < 0) { got++; c.close(); } } }
+  var d = DatagramChannel.open(); d.connect(new InetSocketAddress(a[1], 7)); d.write(ByteBuffer.wrap("nio".getBytes()));
+  var b = ByteBuffer.allocate(99); d.read(b); var own = ServerSocketChannel.open().bind(new InetSocketAddress("127.0.0.1", 0));
+  var c = SocketChannel.open(own.getLocalAddress()); own.accept().write(ByteBuffer.wrap(" and loopback".getBytes()));
+  c.read(b); System.out.println(new String(b.array(), 0, b.position())); } }
+"""
+ERLANG = """main([Name, Web]) ->
+    {ok, S} = gen_tcp:connect(Name, 80, [binary, {active, false}]), ok = gen_tcp:send(S, "GET /small HTTP/1.0\\r\\n\\r\\n"),
+    {ok, B} = gen_tcp:recv(S, 0), io:format("~s~n", [B]),
+    {ok, U} = gen_udp:open(0, [binary, {active, true}]), ok = gen_udp:send(U, Web, 7, <<"datagram">>),
+    receive {udp, U, _, 7, D} -> io:format("~s ~p~n", [D, inet:gethostbyname(Name)]) end.
+"""
+HTTP2 = """const [,, host, ca] = process.argv;
+const c = require('http2').connect('https://' + host, { ca: require('fs').readFileSync(ca) });
+for (let i = 0; i < 3; i++) { let s = ''; const r = c.request({ ':path': '/small' }); r.setEncoding('utf8');
+  r.on('data', d => s += d); r.on('end', () => { process.stdout.write(s); if (i == 2) c.close() }) }"""
+PHP_CURL = """$m = curl_multi_init(); foreach ([1, 2, 3] as $i) { curl_multi_add_handle($m, curl_init($argv[1])); }
+do { curl_multi_exec($m, $n); curl_multi_select($m); } while ($n);"""
+TWISTED = """import sys
+from twisted.internet import reactor
+from twisted.web.client import Agent, readBody
+d = Agent(reactor).request(b'GET', sys.argv[1].encode())
+d.addCallback(readBody).addBoth(print).addBoth(lambda _: reactor.stop())
+reactor.run()"""
+GEVENT = """from gevent import monkey; monkey.patch_all()
+import gevent, urllib.request as u, sys
+print(sum(len(g.value) for g in gevent.joinall([gevent.spawn(lambda: u.urlopen(sys.argv[1]).read()) for _ in range(5)])))"""
+UVLOOP = """import aiohttp, asyncio, sys, uvloop
+class Echo(asyncio.DatagramProtocol):
+    def connection_made(self, t): t.sendto(b'datagram')
+    def datagram_received(self, data, who): done.set_result(data)
+async def get(session):
+    async with session.get(sys.argv[1]) as r: return await r.text()
+async def main():
+    global done
+    done = asyncio.get_running_loop().create_future()
+    async with aiohttp.ClientSession() as session: print(len(''.join(await asyncio.gather(*(get(session) for _ in range(5))))))
+    await asyncio.get_running_loop().create_datagram_endpoint(Echo, remote_addr=(sys.argv[2], 7))
+    print(await done)
+uvloop.run(main()) if hasattr(uvloop, 'run') else (uvloop.install(), asyncio.run(main()))"""
+TRIO = """import httpx, ssl, sys, trio
+async def main():
+    async with httpx.AsyncClient(verify=ssl.create_default_context(cafile=sys.argv[2]), timeout=60) as c:
+        print((await c.get(sys.argv[1])).text)
+trio.run(main)"""
+NET_DNS = """$r = Net::DNS::Resolver->new(nameservers => ['9.9.9.9'], udp_timeout => 20); $h = $r->bgsend($ARGV[0], 'TXT');
+print $r->bgread($h)->string; $r->usevc(1); print $r->send($ARGV[0], 'A')->string"""
+TCL = """package require http; package require tls; lassign $argv url ca
+::http::register https 443 [list ::tls::socket -autoservername 1 -require 1 -cafile $ca]
+puts [::http::data [::http::geturl $url]]
+"""
+LUA = """local s = require("socket"); print((require("socket.http").request(arg[1]))); local u = s.udp(); u:setpeername(arg[2], 7)
+u:send("datagram"); u:settimeout(20); print(u:receive(), s.dns.toip(arg[3]))
+"""
+FIREFOX = """user_pref("browser.shell.checkDefaultBrowser", false); user_pref("datareporting.policy.dataSubmissionEnabled", false);
+user_pref("app.update.enabled", false); user_pref("network.captive-portal-service.enabled", false);
+user_pref("network.connectivity-service.enabled", false); user_pref("services.settings.server", "");
+"""
+TINYPROXY = """Port {port}
+Listen 127.0.0.1
+Timeout 100
+"""
+STUNNEL = """foreground = yes
+pid =
+[web]
+client = yes
+accept = 127.0.0.1:{port}
+connect = {name}:443
+verifyChain = yes
+CAfile = {d}/ca.pem
+checkHost = {name}
+"""
+HAPROXY = """resolvers tunnel
+  nameserver one 9.9.9.9:53
+defaults
+  mode http
+  timeout connect 60s
+  timeout client 100s
+  timeout server 100s
+  retries 5
+frontend here
+  bind 127.0.0.1:{port}
+  default_backend web
+backend web
+  server one {name}:443 ssl ca-file {d}/ca.pem verifyhost {name} resolvers tunnel init-addr libc,last
+"""
+UNBOUND = """server:
+  interface: 127.0.0.1@{port}
+  do-daemonize: no
+  username: ""
+  chroot: ""
+  pidfile: ""
+  use-syslog: no
+  module-config: iterator
+  local-zone: "test." nodefault
+forward-zone:
+  name: .
+  forward-addr: 9.9.9.9
+"""
+# TCP and UDP of programs to themselves, by sockets bound to the loopback device; a question to port 53 has another form.
+OWN_LOOPBACK = re.compile(r" lo +(In|Out|[MP]) .*( Flags \[|: UDP, length )")
 PYTHON = "/usr/bin/python3" if os.path.exists("/usr/bin/python3") else sys.executable  # the one packages are installed for
 SIZE = 200_000  # of the large file: on bad wires a megabyte takes minutes
 CALM = ()
@@ -192,7 +299,8 @@ class Matrix:
             with self.net as net:
                 self.servers.files()
                 for rows in (self.mosh_rows, self.curl_rows, self.ftp_rows, self.ssh_rows, self.name_rows, self.tool_rows,
-                             self.client_rows, self.package_rows, self.echo_rows, self.language_rows):
+                             self.client_rows, self.package_rows, self.echo_rows, self.language_rows, self.browser_rows,
+                             self.talk_rows, self.proxy_rows, self.scan_rows, self.tree_rows, self.event_rows):
                     rows()
                 with leak.Capture(net.dir / "matrix.pcap") if self.captured else contextlib.nullcontext() as capture:
                     self.run_rows(self.jobs)
@@ -379,11 +487,11 @@ class Matrix:
                  f"--userconfig /dev/null --registry http://{name}/npm/ tiny",
                  check=(d / "node/node_modules/tiny/package.json").exists, needs=["npm"])
 
-    def module(self, name):
-        """True if Python has a module; else a row is left out."""
-        if subprocess.run([PYTHON, "-c", f"import {name}"], capture_output=True, check=False).returncode == 0:
+    def module(self, name, language="python", test=None):
+        """True if Python, or the language test is in, has a module; else a row is left out."""
+        if subprocess.run(test or [PYTHON, "-c", f"import {name}"], capture_output=True, check=False).returncode == 0:
             return True
-        self.missing.add(f"python {name}")
+        self.missing.add(f"{language} {name}")
         self.left_out += 1
         return False
 
@@ -435,6 +543,126 @@ class Matrix:
         self.row("php", "php", "-r", PHP, name, web, want=f"{small}\nphp")
         self.row("bash /dev/tcp", "bash", "-c",
                  f"exec 3<>/dev/tcp/{name}/80; printf 'GET /small HTTP/1.0\\r\\n\\r\\n' >&3; cat <&3", want=small)
+
+    def browser_rows(self):
+        """Browsers and downloaders."""
+        name, d, small = w.NAME, self.dir, "small file"
+        (d / "firefox").mkdir()
+        (d / "firefox/user.js").write_text(FIREFOX)
+        self.row("w3m", "w3m", "-dump", f"http://{name}/small", want=small)
+        self.row("links", "links", "-dump", f"http://{name}/small", want=small)
+        self.row("wget2", "wget2", "-q", "-O", "-", f"--ca-certificate={d}/ca.pem", f"https://{name}/small", want=small)
+        self.row("axel", "axel", "-q", "-n", "4", "-o", d / "axel", f"http://{name}/file",
+                 check=lambda: (d / "axel").read_bytes() == self.net.body)
+        self.row("yt-dlp", "yt-dlp", "-q", "--no-cache-dir", "-o", d / "yt", f"http://{name}/file",
+                 check=lambda: (d / "yt").read_bytes() == self.net.body)
+        self.row("aria2c, torrent with a UDP tracker", "aria2c", "-q", "--no-conf", "--seed-time=0", "-d", d, d / "x.torrent",
+                 check=lambda: (d / "shared").read_bytes() == (d / "seed/shared").read_bytes())
+        self.row("chromium --headless", "sh", "-c", f"HOME={d} chromium --headless --no-sandbox --disable-gpu "
+                 f"--ignore-certificate-errors --timeout=100000 --virtual-time-budget=50000 --user-data-dir={d}/chromium "
+                 f"--dump-dom https://{name}/page.html", want="fetched a small file", needs=["chromium"],
+                 note="with --no-sandbox: its sandbox needs namespaces, which programs in the tunnel cannot make")
+        self.row("firefox --headless", "sh", "-c", f"HOME={d} firefox-esr --headless --no-remote --profile {d}/firefox "
+                 f"--screenshot {d}/firefox.png http://{name}/page.html; test -s {d}/firefox.png", needs=["firefox-esr"])
+
+    def talk_rows(self):
+        """Mail, chat, keys, and small protocols."""
+        name, web, d, wait = w.NAME, w.WEB4, self.dir, self.wait
+        self.row("msmtp", "msmtp", f"--host={name}", "--port=25", "--from=a@b.test", "c@d.test", given="Subject: x\n\nby msmtp\n",
+                 check=lambda: "by msmtp" in (d / "mail").read_text())
+        self.row("weechat, IRC", "weechat-headless", "-d", d / "weechat", "-r", f"/server add t {name}/6667", "-r", "/connect t",
+                 "-r", f"/wait {2 * int(wait)} /quit", needs=["ngircd"],
+                 check=lambda: "Welcome to the Internet Relay" in (d / "weechat/logs/irc.server.t.weechatlog").read_text())
+        self.row("mosquitto_sub and mosquitto_pub", "sh", "-c", f"mosquitto_sub -h {name} -t a -C 1 & sleep {int(wait) // 2}; "
+                 f"mosquitto_pub -h {name} -t a -m published; wait", want="published", needs=["mosquitto_sub", "mosquitto"])
+        self.row("snmpget", "snmpget", "-v2c", "-c", "public", "-t", wait, name, "1.3.6.1.2.1.1.5.0", want="smolmix-agent",
+                 needs=["snmpd"])
+        self.row("svn", "sh", "-c", f"svn mkdir -q -m x svn://{name}/svn/new && svn ls svn://{name}/svn", want="new/",
+                 needs=["svn", "svnserve"])
+        self.row("gpg --recv-keys (dirmngr)", "sh", "-c", f"mkdir -m 700 {d}/g1 {d}/g2; mkdir {d}/www/pks; "
+                 f"export GNUPGHOME={d}/g1; gpg -q --batch --passphrase '' --quick-gen-key x@y.test ed25519 sign 1d; "
+                 f"gpg --armor --export >{d}/www/pks/lookup; "
+                 "key=$(gpg --list-keys --with-colons | grep -m1 ^fpr | cut -d: -f10); gpgconf --kill all; "
+                 f"export GNUPGHOME={d}/g2; gpg -q --keyserver hkp://{name}:80 --recv-keys $key; gpg --list-keys; "
+                 "gpgconf --kill all", want="x@y.test", needs=["gpg", "dirmngr"])
+        self.row("curl sftp", "curl", "-sS", "-k", "--key", d / "id", "--pubkey", d / "id.pub", f"sftp://root@{name}{d}/www/small",
+                 want="small file", needs=["sshd"], note="ssh inside the program (libssh2)")
+        (d / "jump").write_text(f"Host *\nIdentityFile {d}/id\nStrictHostKeyChecking no\n"
+                                f"UserKnownHostsFile {d}/known2\nBatchMode yes\n")
+        self.row("ssh -J", "ssh", "-F", d / "jump", "-J", f"root@{name}", "-p", self.servers.ports.get(22), "root@127.0.0.1",
+                 "echo jumped", want="jumped", needs=["sshd"])
+        self.row("kdig +tls", "kdig", "+tls", "+short", "+timeout=20", f"@{web}", name, "A", want=web, needs=["socat"])
+
+    def proxy_rows(self):
+        """Servers on loopback that are clients of the internet, and a program that asks them."""
+        name, d = w.NAME, self.dir
+        ask = "curl -sS --retry 60 --retry-connrefused --retry-delay 1"
+        for program, config, url in (("tinyproxy -d -c", TINYPROXY, "-x http://127.0.0.1:{port} http://" + name),
+                                     ("stunnel", STUNNEL, "http://127.0.0.1:{port}"),
+                                     ("haproxy -f", HAPROXY, "http://127.0.0.1:{port}")):
+            port, short = w.free_port(), program.split()[0]
+            conf = d / f"{short}.conf"
+            conf.write_text(config.format(d=d, name=name, port=port))
+            self.row(f"{short} as a client", "sh", "-c", f"PATH=$PATH:/usr/sbin; {program} {conf} >&2 & "
+                     f"{ask} {url.format(port=port)}/small; kill $!; wait", want="small file", needs=[short, "curl"])
+        port = w.free_port()
+        (d / "forward.conf").write_text(UNBOUND.format(port=port))
+        for program, options in (("unbound", f"-d -c {d}/forward.conf"), ("dnsmasq", "-k -C /dev/null --listen-address=127.0.0.1 "
+                                 "--bind-interfaces --no-resolv --no-hosts --user=root -S 9.9.9.9 -p {port}")):
+            port = port if program == "unbound" else w.free_port()
+            dig = f"dig +short +timeout=5 +tries=12 -p {port} @127.0.0.1 {name}"
+            self.row(f"{program} as a resolver on loopback", "sh", "-c",
+                     f"PATH=$PATH:/usr/sbin; {program} {options.format(port=port)} & sleep 1; ({dig} A; {dig} +tcp AAAA) | "
+                     "grep -v '^;;'; kill $!; wait", want=f"{w.WEB4}\n{w.WEB6}", needs=[program, "dig"],
+                     note="it throws answers away that took 1.9 s, and has them when asked again" * (program == "unbound"))
+
+    def scan_rows(self):
+        """What looks at the network itself."""
+        web, name = w.WEB4, w.NAME
+        raw = {"code": 1, "refused": True, "note": "raw packets do not go through the tunnel: exit code 1"}
+        self.row("nmap -sT", "nmap", "-sT", "-Pn", "-p", "22,80", "--min-rtt-timeout", f"{self.wait}s", "--max-rtt-timeout", "20s",
+                 name, want="80/tcp open", note="with --min-rtt-timeout: it takes ports for filtered that answer after a second")
+        self.row("traceroute -I", "traceroute", "-I", "-n", "-w", self.wait, "-q", "1", "-m", "4", web, want=web)
+        self.row("mtr", "mtr", "-r", "-n", "-c", "2", "-Z", self.wait, web, want=web)
+        self.row("traceroute -T", "traceroute", "-T", web, **raw)
+        self.row("hping3", "hping3", "-c", "1", "-S", "-p", "80", web, **raw)
+
+    def tree_rows(self):
+        """Many processes, and processes that are not a child as usual."""
+        d, get = self.dir, f"curl -sS http://{w.NAME}/small"
+        self.row("xargs -P, 30 curls", "sh", "-c", f"seq 30 | xargs -P 30 -I{{}} {get} | sort | uniq -c", want="30 small file",
+                 needs=["xargs", "curl"])
+        if os.geteuid() == 0:
+            self.row("curl as another user", "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *get.split(),
+                     want="small file", needs=["curl"])
+        self.row("curl in tmux", "sh", "-c", f"tmux -S {d}/tmux -f /dev/null new-session -d '{get} >{d}/in-tmux; "
+                 f"tmux -S {d}/tmux wait -S end' && tmux -S {d}/tmux wait end; cat {d}/in-tmux", want="small file",
+                 needs=["tmux", "curl"])
+        self.row("unshare", "unshare", "--map-root-user", *get.split(), code=1, errors=True, want="Operation not permitted",
+                 note="no namespaces in the tunnel: exit code 1", refused=True)
+
+    def event_rows(self):
+        """Event loops and resolvers of languages."""
+        web, name, d, url, ca, small = w.WEB4, w.NAME, self.dir, f"http://{w.NAME}/small", self.dir / "ca.pem", "small file"
+        for file, text in (("N.java", NIO), ("x.escript", "\n" + ERLANG), ("x.tcl", TCL), ("x.lua", LUA), ("h2.js", HTTP2)):
+            (d / file).write_text(text)
+        self.row("java NIO", "java", d / "N.java", name, web, want="nio and loopback")
+        self.row("erlang", "escript", d / "x.escript", name, web, want="datagram {ok,{hostent")
+        self.row("node http2", "node", d / "h2.js", name, ca, want="small file\n" * 3)
+        if servers.which("php") and self.module("curl", "php", ["php", "-r", "exit(!extension_loaded('curl'));"]):
+            self.row("php curl", "php", "-r", PHP_CURL, url, want="small file\n" * 3)
+        (d / "tls.tcl").write_text("package require tls\n")
+        if servers.which("tclsh") and self.module("tls", "tcl", ["tclsh", d / "tls.tcl"]):
+            self.row("tcl http and tls", "tclsh", d / "x.tcl", f"https://{name}/small", ca, want=small)
+        if servers.which("lua5.3") and self.module("socket", "lua", ["lua5.3", "-e", "require('socket')"]):
+            self.row("lua socket", "lua5.3", d / "x.lua", url, web, name, want=f"datagram\t{web}")
+        if self.module("Net::DNS", "perl", ["perl", "-MNet::DNS", "-e", "1"]):
+            self.row("perl Net::DNS", "perl", "-MNet::DNS", "-e", NET_DNS, name, want=w.TXT)
+        for modules, cmd, want in (("twisted", [TWISTED, url], small), ("gevent", [GEVENT, url], "55"),
+                                   ("uvloop, aiohttp", [UVLOOP, url, web], "55\nb'datagram'"),
+                                   ("trio, httpx", [TRIO, f"https://{name}/small", ca], small)):
+            if self.module(modules):
+                self.row(f"python {modules}", PYTHON, "-c", *cmd, want=want)
 
 
 PAGE = """# Programs

@@ -46,6 +46,34 @@ for c in fill:
     c.connect_ex(s.getsockname())
 time.sleep(3600)"""
 
+SMTP = """import socketserver, sys
+class Session(socketserver.StreamRequestHandler):
+    def handle(self):
+        self.say('220 mail')
+        for line in self.rfile:
+            verb = line[:4].strip().upper()
+            self.say({b'DATA': '354 go on', b'QUIT': '221 bye'}.get(verb, '250 fine'))
+            if verb == b'DATA':
+                with open(sys.argv[2], 'ab') as f:
+                    f.writelines(iter(self.rfile.readline, b'.\\r\\n'))
+                self.say('250 taken')
+            if verb == b'QUIT':
+                return
+    def say(self, text):
+        self.wfile.write(text.encode() + b'\\r\\n')
+socketserver.ThreadingTCPServer(('127.0.0.1', int(sys.argv[1])), Session).serve_forever()"""
+# BEP 15; all who ask are told of one peer.
+TRACKER = """import socket, struct, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(('127.0.0.1', int(sys.argv[1])))
+while True:
+    data, who = s.recvfrom(2048)
+    action, number = struct.unpack('!8xII', data[:16]) if len(data) > 15 else (9, 0)
+    if action == 0:
+        s.sendto(struct.pack('!IIQ', 0, number, 1), who)
+    elif action == 1:
+        s.sendto(struct.pack('!IIIII', 1, number, 60, 0, 1) + socket.inet_aton(sys.argv[2]) + struct.pack('!H', 6881), who)"""
+
 
 def which(program):
     """A program's path, servers' folder included."""
@@ -63,7 +91,8 @@ class Servers:
         """All that are installed."""
         self.echo()
         for program, start in (("sshd", self.sshd), ("git", self.git), ("vsftpd", self.ftp), ("redis-server", self.redis),
-                               ("mosh-server", self.mosh_server), ("iperf3", self.iperf3)):
+                               ("mosh-server", self.mosh_server), ("iperf3", self.iperf3), ("mosquitto", self.mqtt),
+                               ("snmpd", self.snmp), ("ngircd", self.irc), ("svnserve", self.svn), ("aria2c", self.torrent)):
             if which(program):
                 self.have.add(program)
                 start(which(program))
@@ -86,9 +115,11 @@ class Servers:
             listen = "TCP-LISTEN:{},bind=127.0.0.1,fork,reuseaddr"
             self.spawn("socat", listen.format(self.port(7)), "EXEC:cat")
             self.spawn("socat", listen.format(self.port(43)), "SYSTEM:read q; echo owner of $q")
+            self.port(853)
         self.spawn(sys.executable, "-c", UDP_ECHO, self.ports.get(7) or self.port(7))
         self.spawn(sys.executable, "-c", NTP, self.port(123))
         self.spawn(sys.executable, "-c", HANG, self.port(9))
+        self.spawn(sys.executable, "-c", SMTP, self.port(25), self.dir / "mail")
 
     def iperf3(self, program):
         """Three, since one serves one client at a time."""
@@ -182,9 +213,63 @@ class Servers:
         self.spawn(bins / "postgres", "-D", data, "-h", "127.0.0.1", "-p", self.port(5432), "-k", "", "-c", "fsync=off", **user)
         self.have.add("postgres")
 
+    def mqtt(self, program):
+        """A broker."""
+        (self.dir / "mqtt.conf").write_text(f"listener {self.port(1883)} 127.0.0.1\nallow_anonymous true\nuser root\n")
+        self.spawn(program, "-c", self.dir / "mqtt.conf")
+
+    def snmp(self, program):
+        """An agent with a name."""
+        self.ports[161] = w.free_port(socket.SOCK_DGRAM)
+        (self.dir / "snmpd.conf").write_text("sysName smolmix-agent\n")
+        self.spawn(program, "-f", "-Lo", "-C", "-c", self.dir / "snmpd.conf", "-I", "system_mib",
+                   f"udp:127.0.0.1:{self.ports[161]}", env={**os.environ, "SNMP_PERSISTENT_DIR": str(self.dir / "snmp")})
+
+    def irc(self, program):
+        """A server that asks nobody who its clients are."""
+        (self.dir / "irc.conf").write_text(
+            f"[Global]\nName=irc.smolmix.test\nInfo=x\nListen=127.0.0.1\nPorts={self.port(6667)}\nServerUID=root\n"
+            "ServerGID=root\n[Options]\nDNS=no\nIdent=no\nPAM=no\n")
+        self.spawn(program, "-n", "-f", self.dir / "irc.conf")
+
+    def svn(self, program):
+        """A repository anybody may write to."""
+        subprocess.run(["svnadmin", "create", self.dir / "svn"], check=True)
+        (self.dir / "svn/conf/svnserve.conf").write_text("[general]\nanon-access = write\n")
+        self.spawn(program, "-d", "--foreground", "-r", self.dir, "--listen-host", "127.0.0.1", "--listen-port", self.port(3690))
+
+    def torrent(self, program):
+        """A tracker, and a peer that has the file; "x.torrent" is for others."""
+        def bencode(x):
+            if isinstance(x, dict):
+                return b"d" + b"".join(bencode(k) + bencode(v) for k, v in sorted(x.items())) + b"e"
+            return b"i%de" % x if isinstance(x, int) else b"%d:%s" % (len(x), x)
+
+        body, piece, seed = os.urandom(100_000), 1 << 15, self.dir / "seed"
+        seed.mkdir()
+        (seed / "shared").write_bytes(body)
+        pieces = b"".join(hashlib.sha1(body[i:i + piece]).digest() for i in range(0, len(body), piece))
+        info = {b"length": len(body), b"name": b"shared", b"piece length": piece, b"pieces": pieces}
+        (self.dir / "seed.torrent").write_bytes(bencode({b"info": info}))
+        (self.dir / "x.torrent").write_bytes(bencode({b"announce": f"udp://{w.NAME}:6969".encode(), b"info": info}))
+        self.ports[6969] = w.free_port(socket.SOCK_DGRAM)
+        self.spawn(sys.executable, "-c", TRACKER, self.ports[6969], w.WEB4)
+        self.spawn(program, "--no-conf", "--enable-dht=false", "--enable-dht6=false", "--bt-enable-lpd=false",
+                   "--interface=127.0.0.1", f"--listen-port={self.port(6881)}", "--check-integrity=true",
+                   "--seed-ratio=0.0", "-d", seed, self.dir / "seed.torrent")
+
     def files(self):
-        """What the web server has besides its own: a repository, and package indexes. Call once the world is entered."""
+        """What the web server has besides its own: a repository, and package indexes. Call once the world is entered.
+
+        Also what needs the certificate: DNS over TLS.
+        """
         www = self.dir / "www"
+        if 853 in self.ports:
+            self.spawn("socat", f"OPENSSL-LISTEN:{self.ports[853]},bind=127.0.0.1,cert={self.dir}/web.pem,"
+                       f"key={self.dir}/web.key,verify=0,fork", f"TCP:127.0.0.1:{self.net.dns_port}")
+        (www / "page.html").write_text(
+            "<!DOCTYPE html><title>x</title><p id=p>before</p><script>fetch('small').then(r => r.text())"
+            ".then(x => document.getElementById('p').textContent = 'fetched a ' + x)</script>\n")
         shutil.copy(www / "small", www / "over-ssh")
         if "git" in self.have:
             shutil.copytree(self.dir / "repos/r.git", www / "r.git")
