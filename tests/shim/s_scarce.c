@@ -115,6 +115,7 @@ static void try(int i)
 	fd = tries[i].type ? socket(AF_INET, tries[i].type, 0) : -1;
 	if (!tries[i].type && socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0)
 		fd = pair[0];
+	sent = got = 0;
 	job = tries[i].job;
 	tries[i].how();
 	printf("sent %ld got %ld\n", sent, got);
