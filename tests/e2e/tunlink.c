@@ -235,6 +235,7 @@ static bool open_pcap(const char *path)
 int main(int argc, char **argv)
 {
 	struct stack_cfg cfg = { .buffer = STACK_BUFFER_DEFAULT,
+				 .buffers = STACK_BUFFERS_DEFAULT,
 				 .connect_us = 60 * US_PER_S,
 				 .wait_ready_us = 30 * US_PER_S,
 				 .n_dns = 1,
