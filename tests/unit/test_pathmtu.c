@@ -43,10 +43,15 @@ static struct clock_fake the_time;
 static uint8_t data[STREAM];
 static const char near_ip[] = "fd00::2", far_ip[] = "2a0e:dead:beef::80";
 
+static uint32_t be32(const uint8_t *p)
+{
+	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
 /* What came is kept where it belongs; segments may come in any order and again. */
 static void far_keeps(const uint8_t *tcp, size_t len)
 {
-	uint32_t at = (uint32_t)(tcp[4] << 24 | tcp[5] << 16 | tcp[6] << 8 | tcp[7]) - t.isn - 1;
+	uint32_t at = be32(tcp + 4) - t.isn - 1;
 	size_t head = (size_t)(tcp[12] >> 4) * 4, n = len - head;
 
 	assert_true(at <= STREAM && at + n <= STREAM);
@@ -66,7 +71,7 @@ static int far_gets(struct pktlink *l, const uint8_t *pkt, size_t len, uint64_t 
 	(void)l, (void)flow;
 	t.n_packets++;
 	if (tcp[13] & TCP_SYN) {
-		t.isn = (uint32_t)(tcp[4] << 24 | tcp[5] << 16 | tcp[6] << 8 | tcp[7]);
+		t.isn = be32(tcp + 4);
 		t.port = (uint16_t)(tcp[0] << 8 | tcp[1]);
 		return 0;
 	}
