@@ -26,11 +26,12 @@ test_packages=(
 	vsftpd lftp ncat inetutils-telnet whois gnutls-bin redis-server redis-tools python3-requests python3-dnspython libwww-perl)
 matrix_packages=( # program:package, since programs come from elsewhere too
 	chronyd:chrony java:default-jre-headless mosh:mosh node:nodejs npm:npm php:php-cli psql:postgresql pip:python3-pip ruby:ruby
-	axel:axel chromium:chromium dirmngr:dirmngr dnsmasq:dnsmasq-base escript:erlang-base firefox-esr:firefox-esr gpg:gpg
-	haproxy:haproxy hping3:hping3 kdig:knot-dnsutils links:links lua5.3:lua5.3 mosquitto:mosquitto
-	mosquitto_pub:mosquitto-clients msmtp:msmtp mtr:mtr-tiny ngircd:ngircd nmap:nmap snmpd:snmpd snmpget:snmp stunnel:stunnel4
-	svn:subversion tclsh:tcl tinyproxy:tinyproxy-bin tmux:tmux traceroute:traceroute w3m:w3m
-	weechat-headless:weechat-headless wget2:wget2 yt-dlp:yt-dlp)
+	axel:axel chromium:chromium dirmngr:dirmngr dnsmasq:dnsmasq-base dovecot:dovecot-imapd escript:erlang-base
+	fetchmail:fetchmail firefox-esr:firefox-esr gpg:gpg mbsync:isync haproxy:haproxy hping3:hping3
+	kdig:knot-dnsutils links:links lua5.3:lua5.3 mosquitto:mosquitto mosquitto_pub:mosquitto-clients msmtp:msmtp
+	mtr:mtr-tiny ngircd:ngircd nmap:nmap snmpd:snmpd snmpget:snmp stunnel:stunnel4 svn:subversion tclsh:tcl
+	tinyproxy:tinyproxy-bin tmux:tmux traceroute:traceroute w3m:w3m weechat-headless:weechat-headless wget2:wget2
+	yt-dlp:yt-dlp)
 matrix_modules=( # of languages
 	lua-socket libnet-dns-perl php-curl python3-aiohttp python3-gevent python3-httpx python3-trio python3-twisted python3-uvloop
 	tcl-tls)

@@ -188,6 +188,29 @@ frontend here
 backend web
   server one {name}:443 ssl ca-file {d}/ca.pem verifyhost {name} resolvers tunnel init-addr libc,last
 """
+FETCHMAIL = """poll {name} proto imap user u password secret ssl sslcertck sslcertfile {d}/ca.pem mda "cat >{d}/fetched" keep
+"""
+MBSYNC = """IMAPAccount a
+Host {name}
+User u
+Pass secret
+SSLType STARTTLS
+CertificateFile {d}/ca.pem
+Timeout 100
+
+IMAPStore far
+Account a
+
+MaildirStore near
+Path {d}/maildir/
+Inbox {d}/maildir/INBOX
+
+Channel c
+Far :far:
+Near :near:
+Create Near
+SyncState *
+"""
 UNBOUND = """server:
   interface: 127.0.0.1@{port}
   do-daemonize: no
@@ -570,6 +593,14 @@ class Matrix:
         name, web, d, wait = w.NAME, w.WEB4, self.dir, self.wait
         self.row("msmtp", "msmtp", f"--host={name}", "--port=25", "--from=a@b.test", "c@d.test", given="Subject: x\n\nby msmtp\n",
                  check=lambda: "by msmtp" in (d / "mail").read_text())
+        (d / "fetchmailrc").write_text(FETCHMAIL.format(name=name, d=d))
+        (d / "fetchmailrc").chmod(0o600)
+        (d / "mbsyncrc").write_text(MBSYNC.format(name=name, d=d))
+        (d / "maildir").mkdir()
+        self.row("fetchmail, IMAP over TLS", "fetchmail", "-f", d / "fetchmailrc", "--pidfile", d / "fetchmail.pid", "-a", "-t",
+                 "100", check=lambda: "mail for you" in (d / "fetched").read_text(), needs=["dovecot"])
+        self.row("mbsync, IMAP with STARTTLS", "mbsync", "-c", d / "mbsyncrc", "c", needs=["dovecot"],
+                 check=lambda: any("mail for you" in p.read_text() for p in (d / "maildir/INBOX").glob("*/*")))
         self.row("weechat, IRC", "weechat-headless", "-d", d / "weechat", "-r", f"/server add t {name}/6667", "-r", "/connect t",
                  "-r", f"/wait {2 * int(wait)} /quit", needs=["ngircd"],
                  check=lambda: "Welcome to the Internet Relay" in (d / "weechat/logs/irc.server.t.weechatlog").read_text())

@@ -92,7 +92,8 @@ class Servers:
         self.echo()
         for program, start in (("sshd", self.sshd), ("git", self.git), ("vsftpd", self.ftp), ("redis-server", self.redis),
                                ("mosh-server", self.mosh_server), ("iperf3", self.iperf3), ("mosquitto", self.mqtt),
-                               ("snmpd", self.snmp), ("ngircd", self.irc), ("svnserve", self.svn), ("aria2c", self.torrent)):
+                               ("snmpd", self.snmp), ("ngircd", self.irc), ("svnserve", self.svn), ("aria2c", self.torrent),
+                               ("dovecot", self.mail)):
             if which(program):
                 self.have.add(program)
                 start(which(program))
@@ -232,6 +233,25 @@ class Servers:
             "ServerGID=root\n[Options]\nDNS=no\nIdent=no\nPAM=no\n")
         self.spawn(program, "-n", "-f", self.dir / "irc.conf")
 
+    def mail(self, program):
+        """A mailbox with one mail, over IMAP; TLS from the start or later."""
+        if os.geteuid() != 0:
+            self.have.discard("dovecot")
+            return
+        d, user = self.dir, pwd.getpwnam("mail")
+        (d / "mbox").mkdir()
+        (d / "mbox/inbox").write_text("From a@b.test Thu Jan  1 00:00:00 2026\nFrom: a@b.test\nSubject: mail for you\n\nbody\n")
+        for path in (d / "mbox", d / "mbox/inbox"):
+            shutil.chown(path, "mail", "mail")
+        (d / "dovecot.conf").write_text(
+            f"protocols = imap\nlisten = 127.0.0.1\nbase_dir = {d}/dovecot\nstate_dir = {d}/dovecot\nlog_path = /dev/null\n"
+            f"ssl = yes\nssl_cert = <{d}/web.pem\nssl_key = <{d}/web.key\nfirst_valid_uid = 1\n"
+            f"mail_location = mbox:{d}/mbox:INBOX={d}/mbox/inbox\nmbox_write_locks = fcntl\n"
+            "passdb {\n driver = static\n args = password=secret\n}\n"
+            f"userdb {{\n driver = static\n args = uid={user.pw_uid} gid={user.pw_gid} home={d}/mbox\n}}\n"
+            f"service imap-login {{\n inet_listener imap {{\n port = {self.port(143)}\n }}\n"
+            f" inet_listener imaps {{\n port = {self.port(993)}\n }}\n}}\n")
+
     def svn(self, program):
         """A repository anybody may write to."""
         subprocess.run(["svnadmin", "create", self.dir / "svn"], check=True)
@@ -261,9 +281,11 @@ class Servers:
     def files(self):
         """What the web server has besides its own: a repository, and package indexes. Call once the world is entered.
 
-        Also what needs the certificate: DNS over TLS.
+        Also what needs the certificate: DNS over TLS, mail.
         """
         www = self.dir / "www"
+        if "dovecot" in self.have:
+            self.spawn(which("dovecot"), "-F", "-c", self.dir / "dovecot.conf")
         if 853 in self.ports:
             self.spawn("socat", f"OPENSSL-LISTEN:{self.ports[853]},bind=127.0.0.1,cert={self.dir}/web.pem,"
                        f"key={self.dir}/web.key,verify=0,fork", f"TCP:127.0.0.1:{self.net.dns_port}")

@@ -19,7 +19,7 @@
 #include "mixnet/ws.h"
 
 #define LOCALNET_NODES_MAX 32
-#define LOCALNET_MAPS_MAX 32
+#define LOCALNET_MAPS_MAX 64
 #define LOCALNET_PER_LAYER_MAX 8u
 #define LOCALNET_GATEWAYS_MAX 8u
 #define LOCALNET_ROTATION 1u /* nymsphinx.md 4: a test network starts at rotation id 1 */
