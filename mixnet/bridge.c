@@ -270,6 +270,8 @@ static void gateway_leave(struct bridge *b, const char *why)
 	bridge_say_why(b, "gateway: %s", why);
 	log_warn("the gateway is gone for good, another one is taken: %s", why);
 	loop_timer_stop(&b->retry);
+	if (gw_link_is_open(&b->gw))
+		bridge_path_closed(b);
 	exitsess_abandon(&b->exit);
 	shaper_forget(&b->shaper);
 	b->gateway_served = false;
@@ -386,11 +388,14 @@ static void first_directory(struct bridge *b, int err, struct topology *topo, co
 	gateway_next(b);
 }
 
-/* What it does not list is gone for good when it has not been there for long. */
-static bool gateway_unlisted(const struct bridge *b, const struct topology *topo)
+/* Whether our gateway, which topo does not list, is to be left for one of those it lists. */
+static bool gateway_unlisted(struct bridge *b, const struct topology *topo)
 {
-	return b->state == BRIDGE_RECONNECTING && b->ever_ready && !gw_link_is_open(&b->gw) &&
-	       !b->cfg.gateway_given && retry_long(&b->again, loop_now(b->loop)) &&
+	bool away = b->state == BRIDGE_RECONNECTING && !gw_link_is_open(&b->gw) &&
+		    retry_long(&b->again, loop_now(b->loop));
+	bool gone = retry_listed(&b->again, false, b->lossy || topo->rotation_id != b->topo->rotation_id);
+
+	return b->ever_ready && !b->cfg.gateway_given && (away || gone) &&
 	       topology_pick_gateway(topo, NULL, 0, b->rng);
 }
 
@@ -398,16 +403,20 @@ static void next_directory(struct bridge *b, int err, struct topology *topo, con
 			   const char *what)
 {
 	const struct topo_node *gateway = err ? NULL : topology_by_identity(topo, b->me.addr.gateway);
-	uint64_t pause_us = b->want_exits ? REFRESH_GAP_US : err ? REFRESH_AGAIN_US : REFRESH_US;
+	uint64_t pause_us = b->want_exits ? REFRESH_GAP_US : REFRESH_US;
 
-	loop_timer_set(&b->refresh, loop_now(b->loop) + pause_us);
 	if (!err)
 		retry_answered(&b->again, loop_now(b->loop));
+	if (gateway)
+		retry_listed(&b->again, true, false);
 	if (!err && (topology_check(topo) || (!gateway && !gateway_unlisted(b, topo)))) {
 		api_topology_free(topo);
 		err = SMX_EROUTE;
 		what = "it does not list our gateway, or no complete route";
 	}
+	if (err && !b->want_exits)
+		pause_us = REFRESH_AGAIN_US;
+	loop_timer_set(&b->refresh, loop_now(b->loop) + pause_us);
 	if (err) {
 		b->refresh_failures++;
 		log_info("directory not refreshed: %s; the last one stays in use", what);

@@ -12,6 +12,7 @@
 #define PAUSE_MAX_US (30 * US_PER_S)
 #define OUTAGE_PART 20
 #define GONE_US (60 * US_PER_S)
+#define UNLISTED_MAX 3
 
 uint64_t retry_pause(unsigned n)
 {
@@ -63,6 +64,12 @@ bool retry_long(const struct retry *r, uint64_t now_us)
 bool retry_doubtful(const struct retry *r, uint64_t now_us)
 {
 	return retry_long(r, now_us) && r->answered_us < r->lost_us + GONE_US;
+}
+
+bool retry_listed(struct retry *r, bool listed, bool stale)
+{
+	r->unlisted = listed ? 0 : r->unlisted + 1;
+	return stale && r->unlisted >= UNLISTED_MAX;
 }
 
 bool retry_gone(const struct retry *r, uint64_t now_us)

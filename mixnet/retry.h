@@ -9,6 +9,9 @@
  * After a minute it may be gone for good. When it does not even refuse, that can as well be our own network:
  * then it is gone only if the directory has answered since that minute was over, and an attempt that began
  * later failed all the same.
+ *
+ * One that works and is no longer in the directory is kept as long as what is known of the network from
+ * before serves; then it is gone as well: there are no routes without its keys.
  */
 #ifndef MIXNET_RETRY_H
 #define MIXNET_RETRY_H
@@ -22,6 +25,7 @@ struct retry {
 	unsigned refusals;
 	bool refused;			/* the last attempt */
 	uint64_t began_us, answered_us; /* the last attempt; the directory answered */
+	unsigned unlisted;		/* directories in a row without it */
 };
 
 /* Pause after n failures in a row, us: 1, 2, 5, 10, 30 s. */
@@ -38,6 +42,9 @@ void retry_answered(struct retry *r, uint64_t now_us);
 bool retry_long(const struct retry *r, uint64_t now_us);
 /* The same, and the directory has not answered since. */
 bool retry_doubtful(const struct retry *r, uint64_t now_us);
+/* A directory came, with it or without; stale: the one before, which has it, serves no longer. Returns
+ * whether it is gone for good. */
+bool retry_listed(struct retry *r, bool listed, bool stale);
 /* After an attempt failed: it is gone for good. */
 bool retry_gone(const struct retry *r, uint64_t now_us);
 

@@ -187,6 +187,17 @@ def gateway_gone(net):
         raise RuntimeError(f"not said, or not over: {net.stats()}")
 
 
+def gateway_unlisted(net):
+    """It works, but the directory does not name it any more, and everybody's keys change: there are no routes to it."""
+    n = net.my_gateway()
+    net.fault(f"gateway unlist {n}")
+    net.fault("rotate")
+    net.fault("rotate")
+    net.wait("another gateway", lambda: net.stats()["state"] == "ready" and net.my_gateway() != n)
+    if net.stats()["cause"] or "does not list it any more" not in net.log.read_text():
+        raise RuntimeError(f"not said, or not over: {net.stats()}")
+
+
 def another_exit(net, n):
     """Exit n must be left for the other one."""
     net.wait("another exit", lambda: net.stats()["state"] == "ready" and net.stats()["exit"] == net.exits[2 - n])
@@ -351,6 +362,7 @@ MORE = (
     ("new epoch", new_epoch, True),
     ("exit starves SURBs (10 s)", for_a_while(10, "exit starve {x}", "exit ok {x}"), True),
     ("exit sends garbage (5 s)", for_a_while(5, "exit rubbish {x}", "exit ok {x}"), True),
+    ("gateway not listed, new keys", gateway_unlisted, False),
     ("asleep for 20 s", asleep(20), True),
     ("asleep until the exit has forgotten us (80 s)", asleep(80), False),
 )
@@ -370,6 +382,7 @@ STORIES = (
 )
 
 WIDE = 4, 4  # gateways and exits when one gateway is lost: an exit at the next gateway, or at the lost one, is none
+LOST = (gateway_gone, gateway_unlisted)
 NO_EXIT = (exit_ends_gateway_away, half_open)  # the client enters by the gateway that has no exit
 
 
@@ -417,11 +430,11 @@ def tell(name, seconds, saw, wrong, ok):
 
 def run(servers, name, story, lives):
     """One story."""
-    with slots, FaultWorld(servers, *(WIDE if story is gateway_gone else ())) as net:
+    with slots, FaultWorld(servers, *(WIDE if story in LOST else ())) as net:
         try:
             net.start_probe(options=("--gateway", net.gateways[2]) if story in NO_EXIT else ())
             story(net)
-            seconds, saw, wrong, ok = judge(net, lives, (errno.ENETDOWN,) if story is gateway_gone else ())
+            seconds, saw, wrong, ok = judge(net, lives, (errno.ENETDOWN,) if story in LOST else ())
             tell(name, f"{seconds:.1f} s", saw, wrong, ok)
         except Exception as e:  # a story that breaks must not hide the others
             tell(name, "-", f"{type(e).__name__}: {e}", "-", False)

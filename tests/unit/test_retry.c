@@ -157,6 +157,20 @@ static void an_answer_counts_for_later_attempts(void **state)
 	assert_false(retry_long(&r, T0 + 200 * US_PER_S));
 }
 
+static void an_unlisted_one_is_kept_while_it_serves(void **state)
+{
+	struct retry r = { 0 };
+
+	(void)state;
+	for (int i = 0; i < 10; i++)
+		assert_false(retry_listed(&r, false, false));
+	assert_true(retry_listed(&r, false, true));
+	assert_false(retry_listed(&r, true, true));
+	assert_false(retry_listed(&r, false, true));
+	assert_false(retry_listed(&r, false, true));
+	assert_true(retry_listed(&r, false, true));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -168,6 +182,7 @@ int main(void)
 		cmocka_unit_test(a_gateway_is_gone_after_a_minute),
 		cmocka_unit_test(our_own_network_is_no_gateway),
 		cmocka_unit_test(an_answer_counts_for_later_attempts),
+		cmocka_unit_test(an_unlisted_one_is_kept_while_it_serves),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -140,6 +140,7 @@ enum {
 	GATEWAY_HALF,
 	GATEWAY_CREDENTIALS,
 	GATEWAY_SWALLOW,
+	GATEWAY_UNLIST,
 	GATEWAY_CLOSE,
 	GATEWAY_SKEW
 };
@@ -151,7 +152,7 @@ static int one_gateway(const struct order *o, unsigned i)
 
 	switch (o->cmd->value) {
 	case GATEWAY_OK:
-		bad->stalled = bad->credentials = bad->swallows = false;
+		bad->stalled = bad->credentials = bad->swallows = bad->unlisted = false;
 		bad->close_step = 0;
 		bad->skew_s = 0;
 		bad->spoil = SPOIL_NOT;
@@ -165,6 +166,7 @@ static int one_gateway(const struct order *o, unsigned i)
 	case GATEWAY_SKEW: bad->skew_s = (int64_t)o->num[0]; return 0;
 	case GATEWAY_CREDENTIALS: bad->credentials = true; return 0;
 	case GATEWAY_SWALLOW: bad->swallows = true; return 0;
+	case GATEWAY_UNLIST: bad->unlisted = true; return 0;
 	case GATEWAY_CLOSE: bad->close_step = (unsigned)o->num[0]; return 0;
 	}
 	return 0;
@@ -303,6 +305,8 @@ static const struct command commands[] = {
 	  GATEWAY_CREDENTIALS },
 	{ "gateway swallow", "[N]", "says that it sends what it gets, and does not", 0, 1, gateways,
 	  GATEWAY_SWALLOW },
+	{ "gateway unlist", "[N]", "works, but the directory does not name it", 0, 1, gateways,
+	  GATEWAY_UNLIST },
 	{ "gateway close", "STEP [N]", "closes new connections at step 1..4 of the handshake", 1, 2, gateways,
 	  GATEWAY_CLOSE },
 	{ "gateway flip", "[N]", "turns bits of what it pushes", 0, 1, gateways_spoil, SPOIL_FLIP },

@@ -73,6 +73,7 @@ struct misbehaviour {	     /* of one node */
 	bool swallows;	     /* gateway: says of each packet that it was sent, and sends none */
 	int64_t skew_s;	     /* gateway: its clock is so much ahead */
 	bool credentials;    /* gateway: wants to be paid */
+	bool unlisted;	     /* gateway: the directory does not name it */
 	unsigned close_step; /* gateway: 0 none; 1 version query, 2 first handshake message, 3 second, 4
 				bandwidth claim */
 	enum spoil spoil;

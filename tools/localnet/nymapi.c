@@ -90,7 +90,7 @@ static json_t *skimmed(const struct nymapi *a, enum selection sel)
 	for (unsigned i = 0; i < a->dir->n; i++) {
 		const struct node_info *node = &a->dir->node[i];
 
-		if (sel == ALL || (sel == MIXES) == (node->layer != 0))
+		if (!node->bad.unlisted && (sel == ALL || (sel == MIXES) == (node->layer != 0)))
 			json_array_append_new(data, skimmed_node(node));
 	}
 	n = json_array_size(data);
@@ -104,7 +104,7 @@ static json_t *ids(const struct nymapi *a, unsigned layer)
 	json_t *list = json_array();
 
 	for (unsigned i = 0; i < a->dir->n; i++)
-		if (a->dir->node[i].layer == layer)
+		if (a->dir->node[i].layer == layer && !a->dir->node[i].bad.unlisted)
 			json_array_append_new(list, json_integer(a->dir->node[i].id));
 	return list;
 }
