@@ -2,10 +2,10 @@
 /*
  * A program of many cases, each of which is judged by itself.
  *
- *   PROGRAM             runs every case in a process of its own, in the table's order: a fork that executes
+ * Without arguments it runs every case in a process of its own, in the table's order: a fork that executes
  * the program again with the case's name, so that neither a crash nor a signal handler, a limit or a
- * descriptor that was left reaches the next one PROGRAM NAME        runs one PROGRAM --list      their names
- *   PROGRAM --together  runs all in this process, for one that is watched or has a tunnel in itself
+ * descriptor that was left reaches the next one. With a NAME it runs that one, --list prints their names, and
+ * --together runs all in this process, for one that is watched or has a tunnel in itself.
  *
  * "== NAME" stands before what a case prints, "ended: ..." after it where it did not end as it should.
  */
