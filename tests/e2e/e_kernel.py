@@ -29,6 +29,7 @@ args = [a for a in sys.argv[1:] if not a.startswith("-")]
 LONG = "--long" in sys.argv
 good = True
 stories = {}
+way_to_small = threading.Lock()  # one story takes it away for a while
 
 
 def expect(what, cond, detail=""):
@@ -68,7 +69,9 @@ class Far:
 
     def accept(self, hand, more=""):
         """hand connects as s; the far end of it."""
-        hand(f"s = socket.create_connection(({self.ip!r}, {self.port}), 60); s.settimeout(60)\n{more}")
+        said = hand(f"s = socket.create_connection(({self.ip!r}, {self.port}), 60); s.settimeout(60)\n{more}")
+        if said is not None:
+            raise ConnectionError(f"connect: {said}")
         s = self.listener.accept()[0]
         s.settimeout(60)
         return s
@@ -324,35 +327,37 @@ ret = s.recv(1).hex()""")
 
 @story("icmp")
 def soft_error_in_the_middle(spaces, tunnel, hand, fam):
-    far = Far(spaces, fam, ns=spaces.small)
-    s = far.accept(hand)
-    got = in_background(lambda: k.read_all(s))
-    hand("s.sendall(bytes(1000))")
-    route(spaces, "replace", fam, "unreachable", k.SMALL[fam])
-    hand("s.sendall(bytes(1000))")
-    time.sleep(1.5)
-    k.sh("ip", f"-{fam}", "-n", spaces.near, "route", "del", "unreachable", k.SMALL[fam])
-    k.sh("ip", f"-{fam}", "-n", spaces.near, "route", "replace", k.SMALL[fam], "dev", "narrow")
-    said = hand("s.sendall(bytes(1000)); s.close()")
-    data, error = got()
-    expect(f"v{fam}: unreachable for a while", (said, len(data), error) == (None, 3000, None), (said, len(data), error))
-    s.close()
+    with way_to_small:
+        far = Far(spaces, fam, ns=spaces.small)
+        s = far.accept(hand)
+        got = in_background(lambda: k.read_all(s))
+        hand("s.sendall(bytes(1000))")
+        route(spaces, "replace", fam, "unreachable", k.SMALL[fam])
+        hand("s.sendall(bytes(1000))")
+        time.sleep(1.5)
+        k.sh("ip", f"-{fam}", "-n", spaces.near, "route", "del", "unreachable", k.SMALL[fam])
+        k.sh("ip", f"-{fam}", "-n", spaces.near, "route", "replace", k.SMALL[fam], "dev", "narrow")
+        said = hand("s.sendall(bytes(1000)); s.close()")
+        data, error = got()
+        expect(f"v{fam}: unreachable for a while", (said, len(data), error) == (None, 3000, None), (said, len(data), error))
+        s.close()
 
 
 @story("calm")
 def narrow_link(spaces, tunnel, hand, fam):
-    far = Far(spaces, fam, ns=spaces.small)
-    s = far.accept(hand)
-    got = in_background(lambda: k.read_all(s))
-    began = time.monotonic()
-    said = hand(UPLOAD.format(n=MB) + "\ns.shutdown(socket.SHUT_WR)")
-    data, error = got()
-    expect(f"v{fam}: upload over a link with a smaller MTU", error is None and sha(data) == said, (error, len(data)))
-    print(f"     {time.monotonic() - began:.1f} s")
-    sent = in_background(lambda: (s.sendall(BYTES[:MB]), s.close()))
-    said = hand(DOWNLOAD + "s.close()")
-    sent()
-    expect(f"v{fam}: download over it", said == [MB, sha(BYTES[:MB])], said)
+    with way_to_small:
+        far = Far(spaces, fam, ns=spaces.small)
+        s = far.accept(hand)
+        got = in_background(lambda: k.read_all(s))
+        began = time.monotonic()
+        said = hand(UPLOAD.format(n=MB) + "\ns.shutdown(socket.SHUT_WR)")
+        data, error = got()
+        expect(f"v{fam}: upload over a link with a smaller MTU", error is None and sha(data) == said, (error, len(data)))
+        print(f"     {time.monotonic() - began:.1f} s")
+        sent = in_background(lambda: (s.sendall(BYTES[:MB]), s.close()))
+        said = hand(DOWNLOAD + "s.close()")
+        sent()
+        expect(f"v{fam}: download over it", said == [MB, sha(BYTES[:MB])], said)
 
 
 # ---- UDP, ping ----
