@@ -47,7 +47,8 @@ err_t __wrap_tcp_bind(struct tcp_pcb *pcb, const ip_addr_t *ip, u16_t port)
 
 err_t __wrap_tcp_connect(struct tcp_pcb *pcb, const ip_addr_t *ip, u16_t port, tcp_connected_fn fn)
 {
-	(void)pcb, (void)ip, (void)port;
+	(void)ip, (void)port;
+	pcb->snd_wnd_max = TCP_WND; /* what the far side's SYN-ACK would have said */
 	connected = fn;
 	return ERR_OK;
 }
