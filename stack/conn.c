@@ -383,8 +383,9 @@ static void send_fin(struct conn *c)
 		if (tcp_close(pcb) == ERR_OK) {
 			conn_account_left(c);
 			detach_pcb(c);
-		} else
+		} else {
 			abort_pcb(c);
+		}
 		c->bits |= FIN_SENT | DEAD;
 		maybe_done(c);
 		return;

@@ -104,6 +104,7 @@ u32_t stack_tcp_isn(const ip_addr_t *local_ip, u16_t local_port, const ip_addr_t
 	device_from_lwip(&in.local, local_ip, local_port);
 	device_from_lwip(&in.remote, remote_ip, remote_port);
 	prim_blake3(out, &in, sizeof(in));
+	prim_wipe(&in, sizeof(in));
 	memcpy(&f, out, sizeof(f));
 	return f + (uint32_t)(loop_now(dev.loop) * ISN_PER_US);
 }
