@@ -60,12 +60,13 @@ struct bridge_cfg {
 	bool exit_given;
 	struct recipient exit; /* when exit_given */
 	bool gateway_given;
-	uint8_t gateway[32];	  /* when gateway_given */
-	unsigned mtu;		  /* 0 = from the exit, else 1420 */
-	uint64_t bootstrap_us;	  /* give up after (60 s) */
-	uint64_t exit_timeout_us; /* per exit (15 s) */
-	struct addr probe;	  /* keepalives go to this address and port (IPv4, a DNS server); family 0
-				     = 9.9.9.9:53 */
+	uint8_t gateway[32];		 /* when gateway_given */
+	unsigned mtu;			 /* 0 = from the exit, else 1420 */
+	struct topo_version ipr_version; /* unknown = what the directory says of the exit */
+	uint64_t bootstrap_us;		 /* give up after (60 s) */
+	uint64_t exit_timeout_us;	 /* per exit (15 s) */
+	struct addr probe; /* keepalives go to this address and port (IPv4, a DNS server); family 0
+			      = 9.9.9.9:53 */
 	struct rng *rng;
 };
 

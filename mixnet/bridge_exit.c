@@ -184,6 +184,7 @@ void bridge_link_event(struct bridge *b, enum pktlink_event ev)
 
 static void exit_start(struct bridge *b)
 {
+	const struct topo_version *v = b->cfg.ipr_version.known ? &b->cfg.ipr_version : &b->exit_node;
 	struct exitsess_cfg c = {
 		.exit = b->exit_addr,
 		.version = IPR_V10,
@@ -195,7 +196,7 @@ static void exit_start(struct bridge *b)
 	struct clock *clock = loop_clock(b->loop);
 
 	/* SPEC versions.md 3: v10 first where the node is new enough or unknown. */
-	if (b->exit_node.known && !topo_version_at_least(&b->exit_node, 1, 37))
+	if (v->known && !topo_version_at_least(v, 1, 37))
 		c.version = IPR_V9;
 	if (!c.probe.family)
 		addr_parse(&c.probe, "9.9.9.9", 53);

@@ -25,6 +25,7 @@ void host_cfg(struct tunnel_cfg *ret, const struct settings *s, const char *ctl_
 			    .exit = s->exit,
 			    .gateway_given = s->gateway_given,
 			    .mtu = s->mtu,
+			    .ipr_version = s->ipr_version,
 			    .bootstrap_us = BOOTSTRAP_US,
 			    .exit_timeout_us = EXIT_TIMEOUT_US,
 			    .rng = rng_system() },

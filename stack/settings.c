@@ -139,6 +139,12 @@ static const char *set_mtu(struct settings *s, const char *value, char why[SETTI
 	return NULL;
 }
 
+static const char *set_ipr_version(struct settings *s, const char *value, char why[SETTINGS_WHY_MAX])
+{
+	topo_version_parse(&s->ipr_version, value, strlen(value));
+	return s->ipr_version.known ? NULL : "is not a version";
+}
+
 static const char *set_profile(struct settings *s, const char *value, char why[SETTINGS_WHY_MAX])
 {
 	s->profile = bridge_profile(value);
@@ -196,6 +202,8 @@ const struct setting settings_table[] = {
 	  set_rule },
 	{ "mtu", "N", "size of the tunnel's IP packets (from the exit, else 1420)", "use 576 to 1557",
 	  set_mtu },
+	{ "ipr-version", "A.B.C", "take the exit's software for this version (that of the directory)",
+	  "write three numbers, like 1.36.0", set_ipr_version },
 	{ "profile", "NAME", "traffic: default, fast, or no-poisson; see below", "use default or fast",
 	  set_profile },
 	{ "unsafe-profile", NULL, "allow --profile no-poisson", "0 or 1", set_unsafe },

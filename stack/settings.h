@@ -24,6 +24,7 @@ struct settings {
 	uint8_t gateway[32];
 	struct addr dns[STACK_DNS_MAX];
 	unsigned n_dns, mtu;
+	struct topo_version ipr_version;
 	const struct bridge_profile *profile;
 	bool unsafe_profile;		/* profiles that hide little may be used */
 	const char *stats_json;		/* borrowed; NULL: none */

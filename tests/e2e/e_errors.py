@@ -47,7 +47,7 @@ def options():
     """A bad value for each option."""
     run = [w.RUN]
     for args in (["--exit", "nonsense"], ["--exit", "country:XYZ"], ["--gateway", "0OIl"], ["--dns", "example.org"],
-                 ["--dns", "1.2.3.4:99999"], ["--mtu", "12"], ["--mtu", "abc"], ["--profile", "warp"],
+                 ["--dns", "1.2.3.4:99999"], ["--mtu", "12"], ["--mtu", "abc"], ["--ipr-version", "ten"], ["--profile", "warp"],
                  ["--network", "/nonexistent/file.json"], ["--api", "ftp://x/"], ["--api", "http://192.0.2.1/"],
                  ["--stats-json", "/nonexistent/dir/stats.json"], ["--frobnicate"], ["--exit"]):
         case("option " + " ".join(args), [*run, *args, "--", "true"], 125)

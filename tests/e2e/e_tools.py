@@ -332,6 +332,10 @@ def exits(tmp):
             p = net.run("true", options=["--exit", row[4], "--stats-json", tmp / "stats"])
             expect("--exit takes what was listed", p.returncode == 0 and
                    json.loads((tmp / "stats").read_text())["exit"] == row[4], p)
+        for given, spoken in (("1.37.0", 10), ("1.36.9", 9)):
+            net.run("true", options=["--ipr-version", given, "--stats-json", tmp / "stats"])
+            version = json.loads((tmp / "stats").read_text())["exit_version"]
+            expect(f"--ipr-version {given}", version == spoken, version)
         expect("--exit with an address lists all", len(listed("--api", net.api, "--exit", net.exit).stdout.splitlines()) == 4)
         p = listed("--api", net.api, "--exit", "country:XX")
         expect("a country without one", (p.returncode, p.stdout) == (125, "") and " in XX; " in p.stderr and

@@ -109,6 +109,8 @@ static void refused(void **state)
 		"--mtu abc true",
 		"--mtu -1 true",
 		"--mtu= true",
+		"--ipr-version 10 true",
+		"--ipr-version 1.37.0-rc true",
 		"--profile warp true",
 		"--profile no-poisson true",
 		"--unsafe-profile=1 true",
@@ -158,6 +160,11 @@ static void environment(void **state)
 	assert_int_equal(parse("--version --config /nonexistent"), 0);
 	assert_int_equal(parse("--check"), 0);
 	unsetenv("SMOLMIX_MTU");
+	setenv("SMOLMIX_IPR_VERSION", "1.36.2", 1);
+	assert_int_equal(parse("true"), 0);
+	assert_true(opt.tunnel.ipr_version.known);
+	assert_int_equal(opt.tunnel.ipr_version.minor, 36);
+	unsetenv("SMOLMIX_IPR_VERSION");
 	unsetenv("SMOLMIX_STATS_JSON");
 	setenv("SMOLMIX_VERBOSE", "0", 1);
 	assert_int_equal(parse("true"), 0);
