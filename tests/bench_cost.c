@@ -4,7 +4,9 @@
  * smolmix-run, in the same run; the difference is the shim's. The limits are those of interposition.md 4: a
  * hook on a descriptor that is not ours under 1 us, a connect() under 20 us, no thread, no signal handler, at
  * most one descriptor, under 200 KB of library. A socket() waits for the answer of another process: what that
- * costs here with nothing else in it is measured too (request_bare).
+ * costs here with nothing else in it is measured too (request_bare). A connect() waits for nobody, but wakes
+ * the tunnel, which on another, sleeping processor is most of it: wake_bare is a send() of one byte that
+ * wakes a process.
  */
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -19,6 +21,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -180,6 +183,39 @@ static double request_bare(void)
 	return took[CONNECTS / 2];
 }
 
+static double wake_bare(void)
+{
+	const struct timespec asleep = { .tv_nsec = 200000 };
+	static double took[CONNECTS];
+	int pair[2];
+	char c = 0;
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair))
+		return 0;
+	pid = fork();
+	if (pid == 0) {
+		close(pair[0]);
+		while (recv(pair[1], &c, 1, 0) == 1)
+			;
+		_exit(0);
+	}
+	close(pair[1]);
+	for (int i = 0; i < CONNECTS; i++) {
+		double t;
+
+		nanosleep(&asleep, NULL);
+		t = peer_now();
+		if (send(pair[0], &c, 1, MSG_NOSIGNAL) != 1)
+			break;
+		took[i] = (peer_now() - t) * 1e6;
+	}
+	close(pair[0]);
+	waitpid(pid, NULL, 0);
+	qsort(took, CONNECTS, sizeof(double), by_value);
+	return took[CONNECTS / 2];
+}
+
 static double entries(const char *path)
 {
 	DIR *d = opendir(path);
@@ -278,6 +314,7 @@ void cost_report(struct bench *b, const char *run, const char *api, const char *
 		bench_report(b, costs[i].name, i == CONNECT ? v[i] : v[i] - bare[i], costs[i].unit,
 			     costs[i].limit);
 	bench_report(b, "connect_call_bare", bare[CONNECT], "us", 0);
+	bench_report(b, "wake_bare", wake_bare(), "us", 0);
 	bench_report(b, "request_bare", request_bare(), "us", 0);
 	bench_report(b, "shim_loaded", loaded_kb(shim), "kB", 200);
 }
