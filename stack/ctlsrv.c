@@ -23,6 +23,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -38,6 +39,7 @@
 
 #define CLIENTS_MAX 256
 #define NAMES_MAX 1024
+#define FILES_SPARE 32 /* descriptors left when those of closed sockets are looked for */
 #define REST_US (100 * US_PER_MS)
 #define GENERATIONS_MAX 1000
 
@@ -111,9 +113,17 @@ static bool is_end(int fd, enum ctl_kind kind)
 	       type == (kind == CTL_STREAM ? SOCK_STREAM : SOCK_DGRAM);
 }
 
-static bool room(struct socks *all)
+/* fd was the lowest number free. In a bare preload the limit is the program's, not one for thousands. */
+static bool few_left(int fd)
 {
-	if (all->stats.connections_open >= STACK_CONNS_MAX)
+	struct rlimit l;
+
+	return getrlimit(RLIMIT_NOFILE, &l) == 0 && (rlim_t)fd + FILES_SPARE >= l.rlim_cur;
+}
+
+static bool room(struct socks *all, int fd)
+{
+	if (all->stats.connections_open >= STACK_CONNS_MAX || few_left(fd))
 		dgram_sweep(all);
 	return all->stats.connections_open < STACK_CONNS_MAX || conn_forget(all);
 }
@@ -127,7 +137,7 @@ static int do_socket(struct ctlsrv *srv, const struct ctl_req *q, int fd)
 		return ENETDOWN;
 	if (!q->kind || !q->family || !is_end(fd, q->kind) || socks_find(srv->socks, q->cookie))
 		return EINVAL;
-	if (!room(srv->socks))
+	if (!room(srv->socks, fd))
 		return ENOBUFS;
 	if (fd_nonblock(fd, 1) < 0)
 		return EINVAL;

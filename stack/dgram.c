@@ -17,7 +17,8 @@
  * was asked, remembered for the last few destinations.
  *
  * A datagram pair tells nobody that its other end was closed: stack.c has the kernel asked from time to time
- * (unixdiag.h), and a port that is in use, or when there are too many sockets, is asked about at once.
+ * (unixdiag.h), and a port that is in use, or when there are too many sockets or too few descriptors, is
+ * asked about at once.
  *
  * A datagram larger than the tunnel's MTU is an EMSGSIZE: the exit drops fragments (ipr.md 11), so it could
  * not arrive. Fragments that come from the exit are put together by lwIP.

@@ -125,6 +125,16 @@ static inline int t_poll(int fd, int events, int ms)
 	return poll(&p, 1, ms) > 0 ? p.revents : 0;
 }
 
+/* Whether these are the events of a failure. Its parts (error, end, room) come one after the other, and who
+ * is quick sees the first alone, on Linux and in a pair: so this takes a moment, after which all are there.
+ */
+static inline bool t_failed(int events)
+{
+	if (events & POLLERR)
+		usleep(50000);
+	return events & POLLERR;
+}
+
 static inline void t_nonblock(int fd, bool on)
 {
 	int fl = fcntl(fd, F_GETFL);

@@ -63,7 +63,7 @@ static inline void t_key(char out[32])
 /* Waits until the events are there; those that were asked for or always come. */
 static inline int t_until(int fd, int want)
 {
-	t_poll(fd, want, T_LONG_MS);
+	t_failed(t_poll(fd, want, T_LONG_MS));
 	return t_poll(fd, T_ALL, 0);
 }
 
