@@ -22,8 +22,9 @@
  * end.
  *
  * Closing: EOF from the program becomes FIN after the last byte; FIN from afar becomes shutdown(SHUT_WR)
- * after the last byte. A program that closes with data unread resets the far side, as Linux does. A pcb whose
- * program has gone finishes on its own.
+ * after the last byte. A program that closes with data unread, or to which data still comes, resets the far
+ * side, as on Linux; but when what it wrote is acknowledged, since on its way through the mixnet the reset
+ * may overtake it. Then the pcb of a program that has gone finishes on its own.
  *
  * A connection internal to the tunnel (DNS over TCP) has no gate and no lag byte until data flows.
  */
@@ -50,6 +51,7 @@
 
 #define CHUNK 16384
 #define CLOSED_US (60 * US_PER_S)   /* how long an ended connection answers for its error and names */
+#define LAST_US (20 * US_PER_S)	    /* for an acknowledgement of what a program left behind */
 #define SNDBUF_DEFAULT (212992 / 2) /* what the kernel doubles to its default */
 
 static void pump_out(struct conn *c);
@@ -68,19 +70,11 @@ struct conn *conn_from_sock(struct sock *s)
 
 /* ---- end of life ---- */
 
-static void drop_rx(struct conn *c)
-{
-	for (; c->rx_n; c->rx_n--) {
-		pbuf_free(c->rx[c->rx_first]);
-		c->rx_first = (c->rx_first + 1) % RX_MAX;
-	}
-}
-
 static void free_late(void *owner)
 {
 	struct conn *c = owner;
 
-	drop_rx(c);
+	conn_rx_drop(c);
 	fd_close(&c->sock.fd);
 	fd_close(&c->prog_fd);
 	fd_close(&c->loop_fd);
@@ -273,16 +267,12 @@ static void deliver(void *owner)
 	pump_in(owner);
 }
 
-/* Short ones join, so that the ring holds any window: two neighbours are longer than RX_JOIN. lwIP would not
- * bring what was refused once its pcb waits in TIME-WAIT. */
-static void queue_rx(struct conn *c, struct pbuf *p)
+/* By a program that has gone. */
+static void left_unread(struct conn *c)
 {
-	struct pbuf *last = c->rx_n ? c->rx[(c->rx_first + c->rx_n - 1) % RX_MAX] : NULL;
-
-	if (last && last->tot_len + p->tot_len <= RX_JOIN)
-		pbuf_cat(last, p);
-	else
-		c->rx[(c->rx_first + c->rx_n++) % RX_MAX] = p;
+	if (!(c->bits & UNREAD))
+		loop_timer_set(&c->timer, loop_now(c->sock.all->loop) + LAST_US);
+	c->bits |= UNREAD;
 }
 
 static err_t on_recv(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err)
@@ -297,14 +287,19 @@ static err_t on_recv(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err)
 		}
 		return ERR_OK;
 	}
+	if (p && c->bits & GONE && c->bits & (UNREAD | FIN_SENT)) {
+		left_unread(c);
+		pbuf_free(p);
+		return ERR_OK;
+	}
 	if (p) {
 		c->down += p->tot_len;
 		rcvwin_came(&c->win, p->tot_len, device_tight(), loop_now(c->sock.all->loop), device_rtt());
-		queue_rx(c, p);
+		conn_rx_put(c, p);
 		conn_account(c);
 	} else {
 		c->bits |= RX_EOF;
-		if (c->bits & FIN_SENT)
+		if (c->bits & FIN_SENT && !(c->bits & UNREAD))
 			leave_pcb(c);
 	}
 	loop_defer(c->sock.all->loop, &c->deliver, deliver, c);
@@ -368,31 +363,68 @@ static bool drained(const struct conn *c)
 	return ioctl(c->sock.fd, FIONREAD, &queued) < 0 || (size_t)queued <= c->lag;
 }
 
-static void send_fin(struct conn *c)
+/* Bytes, not a FIN alone: no callback of lwIP tells of its acknowledgement. */
+static bool unconfirmed(const struct tcp_pcb *pcb)
+{
+	for (const struct tcp_seg *s = pcb->unsent; s; s = s->next)
+		if (s->len)
+			return true;
+	for (const struct tcp_seg *s = pcb->unacked; s; s = s->next)
+		if (s->len)
+			return true;
+	return false;
+}
+
+/* lwIP finishes by itself: sends what is left, or waits for the far FIN for a bounded time. */
+static void hand_over(struct conn *c)
 {
 	struct tcp_pcb *pcb = c->pcb;
 
-	if (!pcb)
-		return;
+	rcvwin_end(pcb);
+	conn_note_end(c, "closed");
+	pcb->tmr = tcp_ticks; /* or that time counts from the last segment that came */
+	if (tcp_close(pcb) == ERR_OK) {
+		conn_account_left(c);
+		detach_pcb(c);
+	} else {
+		abort_pcb(c);
+	}
+	c->bits |= FIN_SENT | DEAD;
+	maybe_done(c);
+}
+
+static void reset_far(struct conn *c)
+{
+	conn_note_end(c, c->bits & CONNECTED
+				 ? "reset by the program, which closed with data unread or SO_LINGER 0"
+				 : "given up by the program");
+	abort_pcb(c);
+	c->bits |= DEAD;
+	finish(c);
+}
+
+/* The program has gone, and lwIP has all of its bytes. */
+static void send_last(struct conn *c)
+{
+	if (!(c->bits & (UNREAD | FIN_SENT)) && tcp_shutdown(c->pcb, 0, 1) == ERR_OK)
+		c->bits |= FIN_SENT;
+	if (unconfirmed(c->pcb) && !(c->bits & RX_EOF && !(c->bits & UNREAD)))
+		loop_timer_set(&c->timer, loop_now(c->sock.all->loop) + LAST_US);
+	else if (c->bits & UNREAD)
+		reset_far(c);
+	else
+		hand_over(c);
+}
+
+static void send_fin(struct conn *c)
+{
 	if (c->bits & GONE) {
-		/* lwIP finishes by itself: sends what is left, or waits for the far FIN for
-		 * a bounded time. */
-		rcvwin_end(pcb);
-		conn_note_end(c, "closed");
-		pcb->tmr = tcp_ticks; /* or that time counts from the last segment that came */
-		if (tcp_close(pcb) == ERR_OK) {
-			conn_account_left(c);
-			detach_pcb(c);
-		} else {
-			abort_pcb(c);
-		}
-		c->bits |= FIN_SENT | DEAD;
-		maybe_done(c);
+		send_last(c);
 		return;
 	}
 	if (c->bits & FIN_SENT)
 		return;
-	if (tcp_shutdown(pcb, 0, 1) == ERR_OK)
+	if (tcp_shutdown(c->pcb, 0, 1) == ERR_OK)
 		c->bits |= FIN_SENT;
 	if (c->bits & FIN_SENT && c->bits & RX_EOF) {
 		leave_pcb(c);
@@ -434,47 +466,13 @@ static void pump_out(struct conn *c)
 
 /* ---- lwIP -> program ---- */
 
-/* n bytes were taken by the socketpair. */
-static void advance(struct conn *c, size_t n)
-{
-	while (n) {
-		struct pbuf *p = c->rx[c->rx_first];
-
-		if (n < p->tot_len) {
-			c->rx[c->rx_first] = pbuf_free_header(p, (u16_t)n);
-			return;
-		}
-		n -= p->tot_len;
-		pbuf_free(p);
-		c->rx_first = (c->rx_first + 1) % RX_MAX;
-		c->rx_n--;
-	}
-}
-
-/* Up to 16 pieces and 60 000 bytes of what waits. */
-static size_t gather(const struct conn *c, struct iovec iov[16], size_t *ret_n)
-{
-	size_t total = 0, n = 0;
-
-	for (unsigned i = 0; i < c->rx_n; i++)
-		for (struct pbuf *p = c->rx[(c->rx_first + i) % RX_MAX]; p; p = p->next) {
-			if (n == 16 || total + p->len > 60000)
-				goto full;
-			iov[n++] = (struct iovec){ p->payload, p->len };
-			total += p->len;
-		}
-full:
-	*ret_n = n;
-	return total;
-}
-
 static void pump_in(struct conn *c)
 {
 	struct iovec iov[16];
 
 	while (c->rx_n && c->sock.fd >= 0) {
 		struct msghdr mh = { .msg_iov = iov };
-		size_t total = gather(c, iov, &mh.msg_iovlen);
+		size_t total = conn_rx_look(c, iov, &mh.msg_iovlen);
 		ssize_t n = sendmsg(c->sock.fd, &mh, MSG_DONTWAIT | MSG_NOSIGNAL);
 
 		if (n < 0 && (errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM)) {
@@ -483,7 +481,7 @@ static void pump_in(struct conn *c)
 		}
 		if (n < 0) /* shutdown(SHUT_RD) or closed: keep acknowledging, drop */
 			n = (ssize_t)total;
-		advance(c, (size_t)n);
+		conn_rx_taken(c, (size_t)n);
 		conn_open_window(c, (size_t)n);
 	}
 	if (c->rx_n || c->sock.fd < 0)
@@ -521,17 +519,17 @@ static void program_closed(struct conn *c)
 
 	c->bits |= GONE | TX_EOF;
 	getsockopt(c->sock.fd, SOL_SOCKET, SO_ERROR, &err, &len);
-	if (c->bits & CONNECTED && c->pcb && err != ECONNRESET && !c->rx_n && !lingers_not(c)) {
-		c->readable = true;
-		pump_out(c); /* what it wrote still goes, then FIN */
+	if (!(c->bits & CONNECTED) || !c->pcb || lingers_not(c)) {
+		reset_far(c);
 		return;
 	}
-	conn_note_end(c, c->bits & CONNECTED
-				 ? "reset by the program, which closed with data unread or SO_LINGER 0"
-				 : "given up by the program");
-	abort_pcb(c);
-	c->bits |= DEAD;
-	finish(c);
+	if (err == ECONNRESET || c->rx_n)
+		left_unread(c);
+	conn_rx_drop(c);
+	c->win.unread = 0;
+	conn_account(c);
+	c->readable = true;
+	pump_out(c); /* what it wrote still goes, then FIN or RST */
 }
 
 static void on_event(void *owner, uint32_t ev)
@@ -570,6 +568,8 @@ static void late(void *owner)
 
 	if (c->sock.fd < 0 && !c->pcb)
 		finish(c);
+	else if (c->bits & GONE && !(c->bits & UNREAD))
+		hand_over(c);
 	else
 		conn_abort(c, c->bits & WAITS_LINK ? ENETDOWN : ETIMEDOUT);
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A connection, for conn.c (its life and its bytes), conn_bind.c (its port), conn_held.c (what all hold),
- * conn_note.c (its line) and conn_opt.c (its options). */
+ * conn_note.c (its line), conn_opt.c (its options) and conn_rx.c (what waits for its program). */
 #ifndef STACK_CONN_PRIV_H
 #define STACK_CONN_PRIV_H
 
 #include <assert.h>
+#include <sys/uio.h>
 
 #include "lwip/tcp.h"
 #include "stack/conn.h"
@@ -20,7 +21,8 @@ enum {
 	WAITS_LINK = 64,
 	FIN_SENT = 128,
 	ABORTED = 256, /* tcp_abort() was called: lwIP's callbacks must say so */
-	RESET = 512    /* over with an error; the program has not read all that came */
+	RESET = 512,   /* over with an error; the program has not read all that came */
+	UNREAD = 1024  /* the program has gone and not read all that came */
 };
 
 #define RX_MAX 1024  /* segments that wait for the program */
@@ -50,6 +52,14 @@ struct conn {
 	unsigned number; /* of its line with -v; 0: none, or it has been said */
 	uint64_t began_us, up, down;
 };
+
+/* The ring of what came for the program (conn_rx.c). Takes p. */
+void conn_rx_put(struct conn *c, struct pbuf *p);
+/* Up to 16 pieces and 60 000 bytes of it, which stay; how many bytes. */
+size_t conn_rx_look(const struct conn *c, struct iovec iov[16], size_t *ret_n);
+/* The program has the first n bytes. */
+void conn_rx_taken(struct conn *c, size_t n);
+void conn_rx_drop(struct conn *c);
 
 #define HELD_LEAST 8192 /* each way: what a connection may hold, however much the others do */
 

@@ -111,6 +111,17 @@ static void unread(const char *key)
 	close(fd);
 }
 
+/* As TLS says goodbye to who is not the one it should be. */
+static void last_words(const char *key)
+{
+	int fd = t_tcp("T_DO");
+
+	t_do(fd, "say abc\nwatch %s\n", key);
+	t_ready(fd, 3);
+	send(fd, big, 7, 0);
+	close(fd);
+}
+
 static void unread_by_exit(const char *key)
 {
 	int fd = t_tcp("T_DO");
@@ -302,6 +313,7 @@ static const struct {
 	{ "linger off again", linger_off_again },
 	{ "linger 0 set through a dup", linger_by_dup },
 	{ "unread data", unread },
+	{ "last words behind unread data", last_words },
 	{ "unread data at exit", unread_by_exit },
 	{ "all read", read_all },
 	{ "SHUT_RDWR", shut_both },

@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What all connections together may hold: above the bound new ones are refused, those that are there go on
- * with little, what was promised is taken, and everything arrives in the end. Far side and fixture are those
- * of test_conn.c.
+ * with little, what was promised is taken, and everything arrives in the end.
  */
-#define main test_conn_main
-int test_conn_main(void);
-#include "tests/unit/test_conn.c"
-#undef main
+#include "tests/unit/farside.h"
 
 #define BOUND 40000
 #define CHUNK 16384 /* read from a program at once */
@@ -130,11 +126,14 @@ static void test_left_behind(void **state)
 	turn();
 	fd_close(&program);
 	turn();
+	assert_false(forgotten());
+	assert_int_equal(refused(), ENOBUFS);
+	turn_after(20000); /* it is lwIP's alone now */
 	assert_true(forgotten());
 	assert_int_equal(socks.held.bytes, 0);
 	assert_int_equal(refused(), ENOBUFS);
 	far.deaf = false;
-	for (int i = 0; i < 20; i++)
+	for (int i = 0; i < 40; i++)
 		turn_after(500);
 	assert_int_equal(far.bytes, 45000);
 	assert_int_equal(refused(), 0);
