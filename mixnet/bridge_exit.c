@@ -396,21 +396,25 @@ static bool link_full(const struct bridge *b)
 static void arm(struct bridge *b)
 {
 	uint64_t at = exitsess_deadline(&b->exit), leave_us = pacer_deadline(&b->pacer),
+		 free_us = link_full(b) ? TIME_NEVER : pacer_free_us(&b->pacer, clock_us(b)),
 		 slot_us = shaper_deadline(&b->shaper);
 
+	if (slot_us < free_us)
+		slot_us = free_us;
 	if (leave_us < at)
 		at = leave_us;
-	if (slot_us < at && !link_full(b) && pacer_room(&b->pacer, clock_us(b)))
+	if (slot_us < at)
 		at = slot_us;
 	loop_timer_set(&b->tick, at);
 }
 
 /* Slots are served and packets leave, each at its time; building one takes as long as others may have to
- * wait. */
+ * wait, those as well that have left in this turn. */
 static void serve_slots(struct bridge *b, uint64_t now_us)
 {
 	struct shaper_out *room;
 
+	pacer_turn(&b->pacer, now_us);
 	for (;;) {
 		const struct shaper_out *due;
 
@@ -418,7 +422,7 @@ static void serve_slots(struct bridge *b, uint64_t now_us)
 			send_packet(b, due);
 			if (!gw_link_is_open(&b->gw))
 				return;
-			pacer_pop(&b->pacer);
+			pacer_pop(&b->pacer, now_us);
 		}
 		room = link_full(b) ? NULL : pacer_room(&b->pacer, clock_us(b));
 		if (!room || shaper_poll(&b->shaper, now_us, b->topo, room) != 1)

@@ -7,11 +7,24 @@
 
 #include "base/clock.h"
 
+void pacer_turn(struct pacer *p, uint64_t now_us)
+{
+	if (now_us >= p->left_us)
+		p->left_us = 0;
+}
+
 struct shaper_out *pacer_room(struct pacer *p, uint64_t now_us)
 {
-	if (p->n == PACER_PACKETS || pacer_deadline(p) < now_us + PACER_BUILD_US)
+	if (pacer_free_us(p, now_us))
 		return NULL;
 	return &p->out[(p->head + p->n) % PACER_PACKETS];
+}
+
+uint64_t pacer_free_us(const struct pacer *p, uint64_t now_us)
+{
+	if (p->n == PACER_PACKETS || pacer_deadline(p) < now_us + PACER_BUILD_US)
+		return TIME_NEVER;
+	return p->left_us;
 }
 
 void pacer_put(struct pacer *p)
@@ -30,8 +43,9 @@ const struct shaper_out *pacer_due(const struct pacer *p, uint64_t now_us)
 	return pacer_deadline(p) <= now_us ? &p->out[p->head] : NULL;
 }
 
-void pacer_pop(struct pacer *p)
+void pacer_pop(struct pacer *p, uint64_t now_us)
 {
+	p->left_us = now_us + 1;
 	p->head = (p->head + 1) % PACER_PACKETS;
 	p->n--;
 }
@@ -44,4 +58,5 @@ uint64_t pacer_deadline(const struct pacer *p)
 void pacer_clear(struct pacer *p)
 {
 	p->head = p->n = 0;
+	p->left_us = 0;
 }

@@ -5,7 +5,8 @@
  * Making a packet takes as long as what is in it: 0.6 ms for cover, twice that with three SURBs in it. Sent
  * when they are ready, packets would tell an observer of the link, by their distances, whether they carry
  * something. So each leaves a fixed time after its slot (spec traffic.md 3: the clock alone decides), long
- * enough for building a few. And since there is one thread, nothing is built while a departure is near.
+ * enough for building a few. And since there is one thread, nothing is built while a departure is near, nor
+ * before what has left is written, which the link does when the turn of the loop is over.
  *
  * An engine: the bridge asks shaper_poll() to fill pacer_room(), and sends what pacer_due() gives.
  */
@@ -26,16 +27,21 @@ struct pacer {
 	struct shaper_out out[PACER_PACKETS];
 	uint64_t at_us[PACER_PACKETS];
 	size_t head, n;
+	uint64_t left_us; /* 0, or the turn in which what has left is on the wire */
 };
 
-/* Where the next packet is to be built; NULL: full, or a departure is too near (pacer_deadline() is the time
- * to ask again). */
+/* A turn of the loop begins; now_us is one time all through it. */
+void pacer_turn(struct pacer *p, uint64_t now_us);
+/* Where the next packet is to be built; NULL: full, a departure is too near, or one is not written yet. */
 struct shaper_out *pacer_room(struct pacer *p, uint64_t now_us);
+/* When there is room: 0 now; TIME_NEVER: not before the next packet leaves. */
+uint64_t pacer_free_us(const struct pacer *p, uint64_t now_us);
 /* What pacer_room() gave holds a packet now. */
 void pacer_put(struct pacer *p);
 /* The oldest packet, when its time has come; it stays until pacer_pop(). NULL: none. */
 const struct shaper_out *pacer_due(const struct pacer *p, uint64_t now_us);
-void pacer_pop(struct pacer *p);
+/* It leaves, in this turn. */
+void pacer_pop(struct pacer *p, uint64_t now_us);
 /* When the next packet is due; TIME_NEVER. */
 uint64_t pacer_deadline(const struct pacer *p);
 /* The link is lost: what waits goes with it. */

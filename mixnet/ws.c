@@ -7,7 +7,7 @@
  * watches, the after hook and deferred tasks run after each round, whoever woke it. Callbacks of lws refresh
  * loop_now() first, since they run outside a dispatch.
  * While nobody waits for what arrives it is our loop that waits, and lws looks for more when a timer has run:
- * a cover packet that comes back wakes nobody.
+ * a cover packet that comes back wakes nobody. What is to be written does not wait for that.
  *
  * A connection (struct ws_conn) is the same for client and server. Messages to be sent are copied into blocks
  * with LWS_PRE bytes of headroom, from a pool for ordinary sizes; one is written per WRITEABLE callback.
@@ -204,12 +204,20 @@ int ws_dispatch(struct ws *w, int timeout_ms)
 	return r < 0 ? r : 0;
 }
 
+static bool writing(const struct ws *w)
+{
+	list_for_each(it, &w->conns)
+		if (container_of(it, struct ws_conn, link)->queued)
+			return true;
+	return false;
+}
+
 int ws_run(struct ws *w, bool (*calm)(void *owner), void *owner)
 {
 	int r = loop_dispatch(w->loop, 0);
 
 	while (r >= 0 && !loop_quitting(w->loop)) {
-		bool later = calm && calm(owner);
+		bool later = calm && !writing(w) && calm(owner);
 
 		if (later)
 			r = loop_dispatch(w->loop, WS_CALM_MS);

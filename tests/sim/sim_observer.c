@@ -11,7 +11,8 @@
  * version, of cover and data. tests/e2e/observer.py looks at a live link.
  *
  * That the tests can tell: a source that is served outside of the slots, as one more packet at once after
- * every fourth, has to fail them, and so do packets that leave as soon as they are built.
+ * every fourth, has to fail them, and so do packets that leave as soon as they are built, and those that are
+ * written behind what is built in the same turn.
  */
 #include <math.h>
 #include <stdbool.h>
@@ -31,7 +32,7 @@
 #define COVER_US 600 /* building takes */
 #define REAL_US 1300 /* with three SURBs in it */
 
-enum how { PACED, UNPACED, EXTRA };
+enum how { PACED, UNPACED, EXTRA, SAME_TURN };
 
 enum doing { IDLE, UPLOAD, DOWNLOAD, LOSSY, RECONNECTS, N_DOING };
 
@@ -61,6 +62,8 @@ struct run {
 	struct pacer pacer;
 	uint64_t now, last;
 	enum doing doing;
+	struct shaper_out leaving[PACER_PACKETS]; /* on the wire when the turn is over */
+	unsigned n_leaving;
 	uint32_t n;
 	unsigned urgent;
 	uint64_t next_small_us;
@@ -159,24 +162,23 @@ static void reconnect(struct run *r)
 {
 	shaper_pause(&r->s);
 	pacer_clear(&r->pacer);
+	r->n_leaving = 0;
 	r->now += 1700 * MS;
 	shaper_start(&r->s, r->now);
 	r->last = 0;
 }
 
 /* As the bridge does it. False: nothing is to be done now. */
-static bool serve(struct run *r, struct view *v, enum how how)
+static bool serve(struct run *r, enum how how)
 {
-	const struct shaper_out *due = pacer_due(&r->pacer, r->now);
+	const struct shaper_out *due;
 	struct shaper_out *room;
 
+	pacer_turn(&r->pacer, how == SAME_TURN ? TIME_NEVER : r->now);
+	due = pacer_due(&r->pacer, r->now);
 	if (due) {
-		struct shaper_out copy = *due;
-
-		if (r->last)
-			look(r, v, &copy, how);
-		r->last = r->now;
-		pacer_pop(&r->pacer);
+		r->leaving[r->n_leaving++] = *due;
+		pacer_pop(&r->pacer, r->now);
 		return true;
 	}
 	room = pacer_room(&r->pacer, r->now);
@@ -191,11 +193,21 @@ static bool serve(struct run *r, struct view *v, enum how how)
 	return true;
 }
 
-static void wait(struct run *r)
+/* The turn is over. */
+static void wait(struct run *r, struct view *v, enum how how)
 {
-	uint64_t leave = pacer_deadline(&r->pacer), slot = shaper_deadline(&r->s);
+	uint64_t leave = pacer_deadline(&r->pacer), slot = shaper_deadline(&r->s),
+		 free = pacer_free_us(&r->pacer, r->now);
 
-	r->now = slot < leave && (slot > r->now || pacer_room(&r->pacer, r->now)) ? slot : leave;
+	for (unsigned i = 0; i < r->n_leaving && v->n < SLOTS; i++) {
+		if (r->last)
+			look(r, v, &r->leaving[i], how);
+		r->last = r->now;
+	}
+	r->n_leaving = 0;
+	if (slot < free)
+		slot = free;
+	r->now = slot < leave ? slot : leave;
 }
 
 static bool observe(struct view *v, const struct profile *p, enum doing doing, enum how how)
@@ -219,8 +231,8 @@ static bool observe(struct view *v, const struct profile *p, enum doing doing, e
 	r->now = 1000 * US_PER_S;
 	shaper_start(&r->s, r->now);
 	while (v->n < SLOTS) {
-		if (!serve(r, v, how))
-			wait(r);
+		if (!serve(r, how))
+			wait(r, v, how);
 		if (doing == RECONNECTS && v->n >= lost_at) {
 			reconnect(r);
 			lost_at += 100;
@@ -321,6 +333,8 @@ int main(void)
 	/* Where slots are rare, it takes more packets to see it. */
 	good &= observe(&v, &profiles[1], DOWNLOAD, UNPACED) &&
 		!looks_right(&profiles[1], &idle, &v, "as soon as built", true);
+	good &= observe(&v, &profiles[1], UPLOAD, SAME_TURN) &&
+		!looks_right(&profiles[1], &idle, &v, "written late", true);
 	printf("sim_observer: %s\n", good ? "nothing shows but the clock" : "FAILED");
 	return good ? 0 : 1;
 }

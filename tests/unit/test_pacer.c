@@ -24,7 +24,10 @@ static int setup(void **state)
 /* Builds the packet of a slot at now_us; false: no room. */
 static bool build(uint64_t now_us, uint64_t slot_us)
 {
-	struct shaper_out *o = pacer_room(&p, now_us);
+	struct shaper_out *o;
+
+	pacer_turn(&p, now_us);
+	o = pacer_room(&p, now_us);
 
 	if (!o)
 		return false;
@@ -39,7 +42,7 @@ static uint64_t leave(uint64_t now_us)
 	uint64_t slot_us = o ? o->slot_us : 0;
 
 	if (o)
-		pacer_pop(&p);
+		pacer_pop(&p, now_us);
 	return slot_us;
 }
 
@@ -66,8 +69,27 @@ static void nothing_is_built_when_one_is_about_to_leave(void **state)
 	assert_int_equal(leave(at), T0);
 	assert_false(build(at, T0 + 20));
 	assert_int_equal(leave(at + 10), T0 + 10);
-	assert_true(build(at + 10, T0 + 20));
+	assert_true(build(at + 11, T0 + 20));
 	assert_int_equal(leave(at + 20), T0 + 20);
+}
+
+/* The link writes at the end of a turn: what is built in the same one would keep it. */
+static void nothing_is_built_before_what_left_is_written(void **state)
+{
+	const uint64_t at = T0 + PACER_HOLD_US;
+
+	(void)state;
+	assert_int_equal(pacer_free_us(&p, T0), 0);
+	assert_true(build(T0, T0));
+	assert_true(build(T0, T0 + 5000));
+	assert_int_equal(leave(at), T0);
+	assert_false(build(at, T0 + 5500));
+	assert_int_equal(pacer_free_us(&p, at), at + 1);
+	assert_true(build(at + 1, T0 + 5500));
+	assert_int_equal(leave(at + 5000), T0 + 5000);
+	assert_int_equal(pacer_free_us(&p, at + 5000), TIME_NEVER); /* the third leaves too soon after it */
+	pacer_clear(&p);
+	assert_int_equal(pacer_free_us(&p, at + 5000), 0);
 }
 
 /* A slot served late, and an earlier moment than the one before it (a restarted clock). */
@@ -101,6 +123,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(leaves_a_fixed_time_after_its_slot, setup),
 		cmocka_unit_test_setup(nothing_is_built_when_one_is_about_to_leave, setup),
+		cmocka_unit_test_setup(nothing_is_built_before_what_left_is_written, setup),
 		cmocka_unit_test_setup(keeps_the_order, setup),
 		cmocka_unit_test_setup(has_a_bound_and_can_be_emptied, setup),
 	};

@@ -41,13 +41,13 @@ struct fix {
 	pthread_t thread;
 	/* the server's part: after the request the head (with a key of ours answered, when websocket), then
 	 * pieces */
-	bool websocket, talks_first;
+	bool websocket, talks_first, stays;
 	char head[TEXT_MAX], request[4096];
 	const char *piece[8];
 	size_t piece_len[8];
 	unsigned pieces;
 	/* what came */
-	bool done;
+	bool done, opened;
 	int err, status;
 	char body[TEXT_MAX], text[256], binary[256];
 	size_t len, text_len, binary_len;
@@ -147,7 +147,8 @@ static void *serve(void *arg)
 		usleep(20000); /* pieces should arrive one by one; nothing fails if they do not */
 		write_all(fd, f->piece[i], f->piece_len[i]);
 	}
-	shutdown(fd, SHUT_WR);
+	if (!f->stays)
+		shutdown(fd, SHUT_WR);
 	while (read(fd, rest, sizeof(rest)) > 0)
 		;
 	close(fd);
@@ -299,19 +300,36 @@ static void on_closed(void *owner, int err)
 	f->err = err;
 }
 
-static const struct ws_conn_ops conn_ops = { .text = on_text, .binary = on_binary, .closed = on_closed };
+static void on_open(void *owner)
+{
+	struct fix *f = owner;
 
-static void talk(struct fix *f)
+	f->opened = true;
+}
+
+static const struct ws_conn_ops conn_ops = {
+	.open = on_open, .text = on_text, .binary = on_binary, .closed = on_closed
+};
+
+static struct ws_conn *connect_to(struct fix *f)
 {
 	const struct ws_get_opts o = { .allow_plain = true, .timeout_us = 10 * US_PER_S };
 	char text[ADDR_TEXT], url[ADDR_TEXT + 16];
+	struct ws_conn *c;
 	struct ws_url u;
 
 	f->websocket = true;
 	assert_int_equal(pthread_create(&f->thread, NULL, serve, f), 0);
 	snprintf(url, sizeof(url), "ws://%s/", addr_text(&f->at, text));
 	assert_int_equal(ws_url_parse(&u, url), 0);
-	assert_non_null(ws_connect(f->ws, &u, &o, 200, &conn_ops, f));
+	c = ws_connect(f->ws, &u, &o, 200, &conn_ops, f);
+	assert_non_null(c);
+	return c;
+}
+
+static void talk(struct fix *f)
+{
+	connect_to(f);
 	until_done(f);
 }
 
@@ -333,6 +351,61 @@ static void fragments(void **state)
 	assert_memory_equal(f->text, "onetwothree", 11);
 	assert_int_equal(f->binary_len, 5);
 	assert_memory_equal(f->binary, "abcdx", 5);
+}
+
+/* Nobody waits for what arrives, and a task that a task has queued sends something: in the round that is over
+ * when calm is asked again. */
+struct calm {
+	struct fix *f;
+	struct ws_conn *conn;
+	struct loop_task first, second;
+	bool sent;
+	size_t kept; /* messages that waited when calm was asked */
+};
+
+static void calm_send(void *owner)
+{
+	struct calm *c = owner;
+
+	assert_int_equal(ws_send(c->conn, true, "now", 3), 0);
+	c->sent = true;
+}
+
+static void calm_first(void *owner)
+{
+	struct calm *c = owner;
+
+	loop_defer(c->f->loop, &c->second, calm_send, c);
+}
+
+static bool calm(void *owner)
+{
+	struct calm *c = owner;
+
+	if (c->sent) {
+		c->kept = ws_queued(c->conn);
+		loop_quit(c->f->loop);
+	} else {
+		loop_defer(c->f->loop, &c->first, calm_first, c);
+	}
+	return true;
+}
+
+static void nothing_to_write_waits(void **state)
+{
+	struct fix *f = *state;
+	struct calm c = { .f = f };
+
+	f->stays = true;
+	c.conn = connect_to(f);
+	for (int i = 0; i < ROUNDS_MAX && !f->opened; i++)
+		turn(f);
+	assert_true(f->opened);
+	assert_int_equal(ws_run(f->ws, calm, &c), 0);
+	assert_true(c.sent);
+	assert_int_equal(c.kept, 0);
+	ws_close(c.conn, true);
+	until_done(f);
 }
 
 /* ---- addresses of a name ---- */
@@ -471,11 +544,16 @@ static void host_names(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {
-		T(long_headers),       T(body_until_close), T(body_cut),
-		T(body_in_chunks),     T(no_tls),	    T(fragments),
-		T(dead_address_first), T(no_address_works), cmocka_unit_test(host_names)
-	};
+	const struct CMUnitTest tests[] = { T(long_headers),
+					    T(body_until_close),
+					    T(body_cut),
+					    T(body_in_chunks),
+					    T(no_tls),
+					    T(fragments),
+					    T(nothing_to_write_waits),
+					    T(dead_address_first),
+					    T(no_address_works),
+					    cmocka_unit_test(host_names) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
