@@ -15,10 +15,12 @@
  * lost on the way out is sent again by the shaper after a round trip.
  *
  * The hold follows the lateness of frames, how long after the first frame with a higher number a frame came:
- * all but one of 5000. A hole that is given up too early costs the sender half of its rate, and a thousand
- * frames pass in seven seconds. Lateness is counted in bins; counts are halved now and then, so that the past
- * fades. Until SAMPLES_SURE frames have come the hold only grows, and the spread of acknowledgements speaks
- * too.
+ * all but one of 100000. A hole that is given up too early costs the sender half of its rate, for half a
+ * minute where it is an old Reno, and a thousand frames pass in seven seconds. Lateness is counted in bins;
+ * counts are halved now and then, so that the past fades. So few frames do not show what is so rare: the
+ * delays in nodes are exponential, so each further power of ten is as far from the last one as that from the
+ * one before, and from what one of 100 and one of 1000 exceed follows the rest. Until SAMPLES_SURE frames
+ * have come the hold only grows, and the spread of acknowledgements speaks too.
  *
  * Limits: REORDER_CONNS connections, least recently used dropped after passing what they hold; REORDER_HELD
  * packets, beyond which packets pass at once. Called by exitsess.c only.
@@ -405,21 +407,27 @@ void reorder_path(struct reorder *r, uint64_t rtt_us, uint64_t spread_us)
 		r->hold_us = spread_us < HOLD_MAX_US ? spread_us : HOLD_MAX_US;
 }
 
-static void hold_update(struct reorder *r)
+/* What one frame of n exceeds at most. */
+static uint64_t lateness_us(const struct reorder *r, uint32_t n)
 {
-	uint64_t least_us = r->samples < SAMPLES_SURE ? r->hold_us : HOLD_MIN_US;
-	uint32_t above = 0, limit = r->samples / 5000;
+	uint32_t above = 0, limit = r->samples / n;
 	size_t i = REORDER_BINS;
-	uint64_t us;
 
 	while (i > 0 && above + r->bin[i - 1] <= limit)
 		above += r->bin[--i];
-	us = (i + 1) * BIN_US;
+	return (i + 1) * BIN_US;
+}
+
+static void hold_update(struct reorder *r)
+{
+	uint64_t least_us = r->samples < SAMPLES_SURE ? r->hold_us : HOLD_MIN_US;
+	uint64_t rare_us = lateness_us(r, 1000), us = rare_us + 2 * (rare_us - lateness_us(r, 100));
+
 	r->hold_us = us < least_us ? least_us : us > HOLD_MAX_US ? HOLD_MAX_US : us;
 	if (r->samples < SAMPLES_HALVE)
 		return;
 	r->samples = 0;
-	for (i = 0; i < REORDER_BINS; i++)
+	for (size_t i = 0; i < REORDER_BINS; i++)
 		r->samples += r->bin[i] /= 2;
 }
 

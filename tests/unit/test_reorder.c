@@ -332,6 +332,56 @@ static void spread(void **state)
 	assert_int_equal(reorder_hold(r), 1200 * MS);
 }
 
+struct frame {
+	uint64_t at_us;
+	uint32_t seq;
+};
+
+static int by_arrival(const void *a, const void *b)
+{
+	const struct frame *x = a, *y = b;
+
+	return (x->at_us > y->at_us) - (x->at_us < y->at_us);
+}
+
+/* Ten minutes of a download over nodes that delay by 15 ms on average: hardly a frame is later than the hold,
+ * and the hold is not out of all proportion. */
+static void late_frames_are_awaited(void **state)
+{
+	enum { FRAMES = 100000 };
+	struct frame *f = calloc(FRAMES, sizeof(*f));
+	uint64_t *before = malloc(FRAMES * sizeof(*before)), sent_us = US_PER_S, hold_us = 0;
+	struct reorder *r = *state;
+	struct rng_seeded g;
+	unsigned late = 0;
+
+	assert_true(f && before);
+	rng_seeded_init(&g, 5);
+	for (uint32_t i = 0; i < FRAMES; i++) {
+		sent_us += rng_exp(&g.rng, 6 * MS);
+		f[i] = (struct frame){ sent_us, i + 1 };
+		for (int hop = 0; hop < 3; hop++)
+			f[i].at_us += rng_exp(&g.rng, 15 * MS);
+	}
+	/* when the first frame with a higher number comes */
+	before[FRAMES - 1] = TIME_NEVER;
+	for (uint32_t i = FRAMES - 1; i-- > 0;)
+		before[i] = before[i + 1] < f[i + 1].at_us ? before[i + 1] : f[i + 1].at_us;
+	qsort(f, FRAMES, sizeof(*f), by_arrival);
+	for (uint32_t i = 0; i < FRAMES; i++) {
+		uint64_t first = before[f[i].seq - 1];
+
+		late += first < f[i].at_us && f[i].at_us - first > reorder_hold(r);
+		reorder_frame(r, f[i].at_us, f[i].seq);
+		if (reorder_hold(r) > hold_us && i > 2000)
+			hold_us = reorder_hold(r);
+	}
+	assert_in_range(late, 0, 3);
+	assert_in_range(hold_us, 150 * MS, 350 * MS);
+	free(f);
+	free(before);
+}
+
 /* Random order with bounded lateness: every byte in order, without waiting for a deadline when nothing is
  * lost. */
 static void shuffle(void **state)
@@ -365,7 +415,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(in_order), T(swapped),     T(gap),	       T(others_pass), T(reset_and_fin),
 		T(damper),   T(damper_data), T(damper_repair), T(limits),      T(window_update),
-		T(reuse),    T(wrap),	     T(spread),	       T(shuffle),
+		T(reuse),    T(wrap),	     T(spread),	       T(shuffle),     T(late_frames_are_awaited),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
