@@ -10,6 +10,7 @@
 #   tests/run.sh matrix       programs people use, all of them, on calm and on bad wires
 #   tests/run.sh kernel       the stack against this kernel's TCP, with the stories that take minutes
 #   tests/run.sh observer     what a capture of the gateway link tells, idle and busy
+#   tests/run.sh preload      all conformance programs with the tunnel inside (the ordinary run has a third of them so)
 #   tests/run.sh interop      against the published Rust crates, fetched with cargo
 #   tests/run.sh upstream     tests of CPython, libuv and curl, natively and under the shim
 #   tests/run.sh threads      tunnel and shim under ThreadSanitizer, AddressSanitizer, helgrind and memcheck

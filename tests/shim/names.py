@@ -3,6 +3,7 @@
 """Runs the resolver programs bare and through the mixnet against the same zone; glibc's answers are the expected ones.
 
 usage: names.py PROGRAM SMOLMIX-RUN SMOLMIX-LOCALNET
+       names.py --preload PROGRAM SHIM SMOLMIX-LOCALNET
 
 In a network namespace with the zone's servers at public-looking addresses and in a mount namespace with a hosts file, resolv.conf
 and nsswitch.conf of its own. The bare run has an interface with addresses of the tunnel's kind, so that RFC 6724 sees the same sources.
@@ -63,7 +64,8 @@ def mount_files(tmp):
 def main():
     """Both runs and the verdict."""
     enter_namespace()
-    program, smolmix_run, localnet = (str(pathlib.Path(p).resolve()) for p in sys.argv[1:4])
+    inside = sys.argv[1] == "--preload"
+    program, through, localnet = (str(pathlib.Path(p).resolve()) for p in sys.argv[-3:])
     with tempfile.TemporaryDirectory() as tmp:
         mount_files(tmp)
         env = {k: v for k, v in os.environ.items() if not k.startswith("SMOLMIX_")}
@@ -72,7 +74,11 @@ def main():
         zone.take()
         with subprocess.Popen([localnet], stdout=subprocess.PIPE) as net:
             api = json.loads(net.stdout.readline())["api"]
-            shimmed = run.run([smolmix_run, "-q", "--api", api, "--profile", "fast", "--dns", "9.9.9.9", "--", program], env)
+            if inside:
+                settings = {"LD_PRELOAD": through, "SMOLMIX_API": api, "SMOLMIX_PROFILE": "fast", "SMOLMIX_DNS": "9.9.9.9"}
+                shimmed = run.run(["env", *(f"{k}={v}" for k, v in settings.items()), program, "--together"], env)
+            else:
+                shimmed = run.run([through, "-q", "--api", api, "--profile", "fast", "--dns", "9.9.9.9", "--", program], env)
             net.terminate()
         asked = zone.take()
         for path in FILES:
