@@ -343,7 +343,10 @@ static void gw_blob(void *owner, uint8_t *blob, size_t len)
 
 static void gw_drained(void *owner)
 {
-	bridge_path_pump(owner);
+	struct bridge *b = owner;
+
+	pacer_written(&b->pacer);
+	bridge_path_pump(b);
 }
 
 static const struct gw_link_ops gw_ops = { gw_open, gw_blob, gw_lost, gw_drained };

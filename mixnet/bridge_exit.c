@@ -409,12 +409,11 @@ static void arm(struct bridge *b)
 }
 
 /* Slots are served and packets leave, each at its time; building one takes as long as others may have to
- * wait, those as well that have left in this turn. */
+ * wait, those as well that have left and are not written. */
 static void serve_slots(struct bridge *b, uint64_t now_us)
 {
 	struct shaper_out *room;
 
-	pacer_turn(&b->pacer, now_us);
 	for (;;) {
 		const struct shaper_out *due;
 
@@ -422,7 +421,7 @@ static void serve_slots(struct bridge *b, uint64_t now_us)
 			send_packet(b, due);
 			if (!gw_link_is_open(&b->gw))
 				return;
-			pacer_pop(&b->pacer, now_us);
+			pacer_pop(&b->pacer, clock_us(b));
 		}
 		room = link_full(b) ? NULL : pacer_room(&b->pacer, clock_us(b));
 		if (!room || shaper_poll(&b->shaper, now_us, b->topo, room) != 1)

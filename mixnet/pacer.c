@@ -7,12 +7,6 @@
 
 #include "base/clock.h"
 
-void pacer_turn(struct pacer *p, uint64_t now_us)
-{
-	if (now_us >= p->left_us)
-		p->left_us = 0;
-}
-
 struct shaper_out *pacer_room(struct pacer *p, uint64_t now_us)
 {
 	if (pacer_free_us(p, now_us))
@@ -24,7 +18,7 @@ uint64_t pacer_free_us(const struct pacer *p, uint64_t now_us)
 {
 	if (p->n == PACER_PACKETS || pacer_deadline(p) < now_us + PACER_BUILD_US)
 		return TIME_NEVER;
-	return p->left_us;
+	return p->unwritten_us > now_us ? p->unwritten_us : 0;
 }
 
 void pacer_put(struct pacer *p)
@@ -45,9 +39,14 @@ const struct shaper_out *pacer_due(const struct pacer *p, uint64_t now_us)
 
 void pacer_pop(struct pacer *p, uint64_t now_us)
 {
-	p->left_us = now_us + 1;
+	p->unwritten_us = now_us + PACER_WRITE_US;
 	p->head = (p->head + 1) % PACER_PACKETS;
 	p->n--;
+}
+
+void pacer_written(struct pacer *p)
+{
+	p->unwritten_us = 0;
 }
 
 uint64_t pacer_deadline(const struct pacer *p)
@@ -58,5 +57,5 @@ uint64_t pacer_deadline(const struct pacer *p)
 void pacer_clear(struct pacer *p)
 {
 	p->head = p->n = 0;
-	p->left_us = 0;
+	p->unwritten_us = 0;
 }

@@ -174,11 +174,12 @@ static bool serve(struct run *r, enum how how)
 	const struct shaper_out *due;
 	struct shaper_out *room;
 
-	pacer_turn(&r->pacer, how == SAME_TURN ? TIME_NEVER : r->now);
 	due = pacer_due(&r->pacer, r->now);
 	if (due) {
 		r->leaving[r->n_leaving++] = *due;
 		pacer_pop(&r->pacer, r->now);
+		if (how == SAME_TURN)
+			pacer_written(&r->pacer);
 		return true;
 	}
 	room = pacer_room(&r->pacer, r->now);
@@ -196,15 +197,19 @@ static bool serve(struct run *r, enum how how)
 /* The turn is over. */
 static void wait(struct run *r, struct view *v, enum how how)
 {
-	uint64_t leave = pacer_deadline(&r->pacer), slot = shaper_deadline(&r->s),
-		 free = pacer_free_us(&r->pacer, r->now);
+	uint64_t leave = pacer_deadline(&r->pacer), slot = shaper_deadline(&r->s), free;
 
 	for (unsigned i = 0; i < r->n_leaving && v->n < SLOTS; i++) {
 		if (r->last)
 			look(r, v, &r->leaving[i], how);
 		r->last = r->now;
 	}
-	r->n_leaving = 0;
+	if (r->n_leaving) {
+		r->n_leaving = 0;
+		pacer_written(&r->pacer);
+		return;
+	}
+	free = pacer_free_us(&r->pacer, r->now);
 	if (slot < free)
 		slot = free;
 	r->now = slot < leave ? slot : leave;

@@ -24,10 +24,7 @@ static int setup(void **state)
 /* Builds the packet of a slot at now_us; false: no room. */
 static bool build(uint64_t now_us, uint64_t slot_us)
 {
-	struct shaper_out *o;
-
-	pacer_turn(&p, now_us);
-	o = pacer_room(&p, now_us);
+	struct shaper_out *o = pacer_room(&p, now_us);
 
 	if (!o)
 		return false;
@@ -36,13 +33,21 @@ static bool build(uint64_t now_us, uint64_t slot_us)
 	return true;
 }
 
-static uint64_t leave(uint64_t now_us)
+static uint64_t leave_unwritten(uint64_t now_us)
 {
 	const struct shaper_out *o = pacer_due(&p, now_us);
 	uint64_t slot_us = o ? o->slot_us : 0;
 
 	if (o)
 		pacer_pop(&p, now_us);
+	return slot_us;
+}
+
+static uint64_t leave(uint64_t now_us)
+{
+	uint64_t slot_us = leave_unwritten(now_us);
+
+	pacer_written(&p);
 	return slot_us;
 }
 
@@ -69,11 +74,12 @@ static void nothing_is_built_when_one_is_about_to_leave(void **state)
 	assert_int_equal(leave(at), T0);
 	assert_false(build(at, T0 + 20));
 	assert_int_equal(leave(at + 10), T0 + 10);
-	assert_true(build(at + 11, T0 + 20));
+	assert_true(build(at + 10, T0 + 20));
 	assert_int_equal(leave(at + 20), T0 + 20);
 }
 
-/* The link writes at the end of a turn: what is built in the same one would keep it. */
+/* The link writes when it is served again: what is built before that would keep it. Where it takes nothing,
+ * that does not stop the clock. */
 static void nothing_is_built_before_what_left_is_written(void **state)
 {
 	const uint64_t at = T0 + PACER_HOLD_US;
@@ -81,15 +87,18 @@ static void nothing_is_built_before_what_left_is_written(void **state)
 	(void)state;
 	assert_int_equal(pacer_free_us(&p, T0), 0);
 	assert_true(build(T0, T0));
-	assert_true(build(T0, T0 + 5000));
-	assert_int_equal(leave(at), T0);
+	assert_int_equal(leave_unwritten(at), T0);
 	assert_false(build(at, T0 + 5500));
-	assert_int_equal(pacer_free_us(&p, at), at + 1);
-	assert_true(build(at + 1, T0 + 5500));
-	assert_int_equal(leave(at + 5000), T0 + 5000);
-	assert_int_equal(pacer_free_us(&p, at + 5000), TIME_NEVER); /* the third leaves too soon after it */
+	assert_int_equal(pacer_free_us(&p, at), at + PACER_WRITE_US);
+	pacer_written(&p);
+	assert_int_equal(pacer_free_us(&p, at), 0);
+	assert_true(build(at, T0 + 5500));
+	assert_int_equal(leave_unwritten(at + 5500), T0 + 5500);
+	assert_false(build(at + 5500, T0 + 5600));
+	assert_true(build(at + 5500 + PACER_WRITE_US, T0 + 5600));
+	assert_int_equal(leave_unwritten(at + 5500 + PACER_WRITE_US), T0 + 5600);
 	pacer_clear(&p);
-	assert_int_equal(pacer_free_us(&p, at + 5000), 0);
+	assert_int_equal(pacer_free_us(&p, at + 5500 + PACER_WRITE_US), 0);
 }
 
 /* A slot served late, and an earlier moment than the one before it (a restarted clock). */
