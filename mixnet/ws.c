@@ -10,7 +10,7 @@
  * a cover packet that comes back wakes nobody. What is to be written does not wait for that.
  *
  * A connection (struct ws_conn) is the same for client and server. Messages to be sent are copied into blocks
- * with LWS_PRE bytes of headroom, from a pool for ordinary sizes; one is written per WRITEABLE callback.
+ * with LWS_PRE bytes of headroom, from a pool for ordinary sizes; a few are written per WRITEABLE callback.
  * Received fragments are put together up to max_msg.
  *
  * A connection's object lives until its closed() callback has returned; closed() is called exactly once.
@@ -35,6 +35,7 @@
 #define SMALL_MSG 2560	  /* a sealed Regular packet, and every text of ours */
 #define QUEUE_MAX 512	  /* messages waiting in one connection */
 #define SMALL_BLOCKS 64	  /* of them from the pool; more are allocated */
+#define WRITE_BATCH 4	  /* messages written before others are served */
 #define HEADERS_MAX 16384 /* of an answer: twice what any server sends by default */
 
 struct out_msg {
@@ -411,23 +412,28 @@ void ws_close(struct ws_conn *c, bool abort)
 
 static int write_one(struct ws_conn *c, struct lws *wsi)
 {
-	struct out_msg *m;
-	int r;
+	struct out_msg *m = container_of(list_pop_front(&c->queue), struct out_msg, link);
+	int r = lws_write(wsi, m->buf + LWS_PRE, m->len, m->text ? LWS_WRITE_TEXT : LWS_WRITE_BINARY);
+
+	c->queued--;
+	msg_free(c, m);
+	return r;
+}
+
+static int writeable(struct ws_conn *c, struct lws *wsi)
+{
+	unsigned n = 0;
 
 	if (c->closing && (c->aborting || list_empty(&c->queue)))
 		return -1; /* lws closes */
-	if (list_empty(&c->queue))
-		return 0;
-	m = container_of(list_pop_front(&c->queue), struct out_msg, link);
-	c->queued--;
-	r = lws_write(wsi, m->buf + LWS_PRE, m->len, m->text ? LWS_WRITE_TEXT : LWS_WRITE_BINARY);
-	msg_free(c, m);
-	if (r < 0)
-		return -1;
+	while (!list_empty(&c->queue) && n++ < WRITE_BATCH && !lws_send_pipe_choked(wsi)) {
+		if (write_one(c, wsi) < 0)
+			return -1;
+		if (list_empty(&c->queue) && !c->closing && c->ops && c->ops->drained)
+			c->ops->drained(c->owner);
+	}
 	if (!list_empty(&c->queue) || c->closing)
 		lws_callback_on_writable(wsi);
-	else if (c->ops && c->ops->drained)
-		c->ops->drained(c->owner);
 	return 0;
 }
 
@@ -479,7 +485,7 @@ int ws_conn_event(struct ws_conn *c, struct lws *wsi, enum lws_callback_reasons 
 	case LWS_CALLBACK_CLIENT_RECEIVE:
 	case LWS_CALLBACK_RECEIVE: return c->open ? receive(c, wsi, in, len) : -1;
 	case LWS_CALLBACK_CLIENT_WRITEABLE:
-	case LWS_CALLBACK_SERVER_WRITEABLE: return write_one(c, wsi);
+	case LWS_CALLBACK_SERVER_WRITEABLE: return writeable(c, wsi);
 	case LWS_CALLBACK_CLIENT_CONNECTION_ERROR: ws_dial_error(&c->dial, in); break;
 	case LWS_CALLBACK_CLIENT_CLOSED:
 	case LWS_CALLBACK_CLOSED:
