@@ -343,10 +343,7 @@ static void gw_blob(void *owner, uint8_t *blob, size_t len)
 
 static void gw_drained(void *owner)
 {
-	struct bridge *b = owner;
-
-	pacer_written(&b->pacer);
-	bridge_path_pump(b);
+	bridge_path_written(owner);
 }
 
 static const struct gw_link_ops gw_ops = { gw_open, gw_blob, gw_lost, gw_drained };

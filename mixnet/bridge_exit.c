@@ -36,6 +36,8 @@
 #define LOSS_REFRESH_US (30 * US_PER_S)
 #define MTU_LIMIT IPR_MTU_MAX
 
+_Static_assert(PACER_FRAME >= GW_FRAME_OVERHEAD + 2 + 19 + SPHINX_REGULAR_PACKET, "a frame must fit");
+
 /* ---- the session's and the shaper's view of the bridge ---- */
 
 static void exit_recv(void *owner, const uint8_t *pkt, size_t len)
@@ -367,16 +369,29 @@ void bridge_path_closed(struct bridge *b)
 	loop_timer_stop(&b->tick);
 }
 
-static void send_packet(struct bridge *b, const struct shaper_out *out)
+/* What has to be done to a packet is done before its moment. */
+static bool make_frame(struct bridge *b, struct pacer_frame *f)
 {
 	struct mixpacket m = {
-		.rotation = out->rotation,
-		.next_hop = out->next_hop,
-		.packet = out->packet,
-		.packet_len = sizeof(out->packet),
+		.rotation = b->made.rotation,
+		.next_hop = b->made.next_hop,
+		.packet = b->made.packet,
+		.packet_len = sizeof(b->made.packet),
 	};
+	int len = gw_link_seal(&b->gw, f->buf, sizeof(f->buf), &m);
 
-	if (gw_link_send(&b->gw, &m))
+	if (len < 0) {
+		b->link_dropped++;
+		return false;
+	}
+	f->len = (size_t)len;
+	f->slot_us = b->made.slot_us;
+	return true;
+}
+
+static void send_frame(struct bridge *b, const struct pacer_frame *f)
+{
+	if (gw_link_send(&b->gw, f->buf, f->len))
 		b->link_dropped++;
 }
 
@@ -412,21 +427,25 @@ static void arm(struct bridge *b)
  * wait, those as well that have left and are not written. */
 static void serve_slots(struct bridge *b, uint64_t now_us)
 {
-	struct shaper_out *room;
+	struct pacer_frame *room;
 
 	for (;;) {
-		const struct shaper_out *due;
+		const struct pacer_frame *due;
+		uint64_t near_us = pacer_near_us(&b->pacer, clock_us(b));
 
+		while (clock_us(b) < near_us)
+			;
 		while ((due = pacer_due(&b->pacer, clock_us(b)))) {
-			send_packet(b, due);
+			send_frame(b, due);
 			if (!gw_link_is_open(&b->gw))
 				return;
 			pacer_pop(&b->pacer, clock_us(b));
 		}
 		room = link_full(b) ? NULL : pacer_room(&b->pacer, clock_us(b));
-		if (!room || shaper_poll(&b->shaper, now_us, b->topo, room) != 1)
+		if (!room || shaper_poll(&b->shaper, now_us, b->topo, &b->made) != 1)
 			return;
-		pacer_put(&b->pacer);
+		if (make_frame(b, room))
+			pacer_put(&b->pacer);
 	}
 }
 
@@ -496,6 +515,12 @@ void bridge_path_pump(struct bridge *b)
 	judge(b);
 	if (gw_link_is_open(&b->gw))
 		arm(b);
+}
+
+void bridge_path_written(struct bridge *b)
+{
+	pacer_written(&b->pacer, clock_us(b));
+	bridge_path_pump(b);
 }
 
 static void reply(struct bridge *b, const uint8_t *frag, size_t len)

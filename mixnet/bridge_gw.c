@@ -420,13 +420,18 @@ bool gw_link_is_open(const struct gw_link *l)
 	return l->opened;
 }
 
-int gw_link_send(struct gw_link *l, const struct mixpacket *m)
+int gw_link_seal(struct gw_link *l, uint8_t *out, size_t cap, const struct mixpacket *m)
 {
-	int len = l->opened ? gw_client_seal(&l->gw, l->frame, sizeof(l->frame), m) : SMX_ESTATE;
+	return l->opened ? gw_client_seal(&l->gw, out, cap, m) : SMX_ESTATE;
+}
 
-	if (len < 0)
-		return len;
-	return ws_send(l->sock->conn, false, l->frame, (size_t)len);
+int gw_link_send(struct gw_link *l, const uint8_t *frame, size_t len)
+{
+	int err = l->opened ? ws_send(l->sock->conn, false, frame, len) : SMX_ESTATE;
+
+	if (!err)
+		gw_client_sent(&l->gw);
+	return err;
 }
 
 size_t gw_link_queued(const struct gw_link *l)

@@ -55,7 +55,6 @@ struct gw_link {
 	uint64_t bad_frames, send_failed;
 	char why[GW_LINK_WHY];
 	char text[GW_TEXT_MAX];
-	uint8_t frame[GW_FRAME_MAX];
 };
 
 void gw_link_init(struct gw_link *l, struct loop *loop, struct ws *ws, const struct gw_link_ops *ops,
@@ -71,8 +70,10 @@ void gw_link_update(struct gw_link *l, const struct topo_node *node);
  * latter perhaps before this returns. */
 void gw_link_open(struct gw_link *l);
 bool gw_link_is_open(const struct gw_link *l);
-/* 0; -ENOBUFS; SMX_ESTATE. */
-int gw_link_send(struct gw_link *l, const struct mixpacket *m);
+/* Makes the frame of a packet, for the connection that is open now. Its octets; SMX_ESTATE; SMX_ELIMIT. */
+int gw_link_seal(struct gw_link *l, uint8_t *out, size_t cap, const struct mixpacket *m);
+/* Sends it. 0; -ENOBUFS; SMX_ESTATE. */
+int gw_link_send(struct gw_link *l, const uint8_t *frame, size_t len);
 size_t gw_link_queued(const struct gw_link *l);
 /* A claim is under way and the balance is used up: packets sent now would be lost. */
 bool gw_link_starved(const struct gw_link *l);

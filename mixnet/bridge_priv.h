@@ -71,6 +71,7 @@ struct bridge {
 	struct surb_key *key_mem;
 	struct surb_key **key_bucket;
 	struct nym_rx *rx;
+	struct shaper_out made;
 	struct pacer pacer;
 	uint64_t open_us, open_sent, open_acks; /* when the gateway link opened */
 	uint64_t sent_seen, acks_seen;
@@ -97,6 +98,8 @@ void bridge_path_done(struct bridge *b);
 void bridge_path_open(struct bridge *b);
 void bridge_path_closed(struct bridge *b);
 void bridge_path_blob(struct bridge *b, uint8_t *blob, size_t len);
+/* All that was given to the gateway link is written. */
+void bridge_path_written(struct bridge *b);
 /* Serves everything due and arms the timer. */
 void bridge_path_pump(struct bridge *b);
 void bridge_path_rotated(struct bridge *b);

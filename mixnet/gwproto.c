@@ -432,6 +432,10 @@ int gw_client_seal(struct gw_client *g, uint8_t *out, size_t cap, const struct m
 	out[1] = 1;
 	rng_fill(g->rng, out + 2, GCMSIV_NONCE);
 	prim_gcmsiv_seal(out + 14, g->key, out + 2, out + 14, (size_t)n);
-	g->unanswered++;
 	return n + GW_FRAME_OVERHEAD;
+}
+
+void gw_client_sent(struct gw_client *g)
+{
+	g->unanswered++;
 }

@@ -84,8 +84,10 @@ int gw_client_forget(struct gw_client *g, char *out, size_t cap, size_t *out_len
 /* Opens a pushed binary frame in place: *ret_blob points into in. 0; SMX_EPROTO / SMX_ECRYPTO (count, drop).
  * Allowed from FINISH on (offline messages may come before "register"). */
 int gw_client_push(struct gw_client *g, uint8_t *in, size_t len, uint8_t **ret_blob, size_t *ret_len);
-/* Binary frame for one MixPacket: kind 2 from version 5 on, else 1. Bytes written to out, or negative. */
+/* Binary frame for one MixPacket: kind 2 from version 5 on, else 1. Bytes written to out, or negative. Such a
+ * frame may wait; gw_client_sent() when it is sent, since each is answered. */
 int gw_client_seal(struct gw_client *g, uint8_t *out, size_t cap, const struct mixpacket *m);
+void gw_client_sent(struct gw_client *g);
 
 /* Random draws of start and text, in the order of the vectors: HELLO eph_sk(32), salt(16); FINISH nonce(12);
  * LOGIN nonce(12); seal nonce(12); forget nonce(12). */

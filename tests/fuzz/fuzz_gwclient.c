@@ -198,6 +198,8 @@ static void ask(const uint8_t *data, size_t len)
 		addr_parse(&m.next_hop, "192.0.2.1:1789", 0);
 		r = gw_client_seal(&g, frame, len > 1 ? data[1] * 2u : sizeof(frame), &m);
 		assert(g.state == GW_OPEN || r < 0);
+		if (r > 0)
+			gw_client_sent(&g);
 		return;
 	}
 	if (r > 0)

@@ -140,6 +140,7 @@ static void account_minute(struct account *a, int64_t wall_s)
 	CHECK(a->server.who.bandwidth > 0);
 	n = gw_client_seal(&a->client, a->frame, sizeof(a->frame), &m);
 	CHECK(n > 0);
+	gw_client_sent(&a->client);
 	CHECK(gw_server_binary(&a->server, a->frame, (size_t)n, &got, a->out) == (GWS_SEND | GWS_FORWARD));
 	CHECK(gw_client_text(&a->client, a->out, strlen(a->out), a->in, sizeof(a->in), &len) ==
 	      (GW_OUT_SENT | GW_OUT_BANDWIDTH));

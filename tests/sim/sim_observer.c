@@ -5,14 +5,14 @@
  *
  * Theory of operation. Shaper and pacer run through idleness, a bulk upload, a download (small packets and
  * bursts of SURB answers), a lossy network (retransmissions) and lost links, in each profile, on a machine on
- * which building a packet takes time: more when there is something in it. The times at which packets leave
- * are tested against the exponential law of the profile's rate and, two samples, against those of idleness
- * (Kolmogorov-Smirnov, p > 0.01 each). Every packet has one size by its type; nodes on its way see one
- * version, of cover and data. tests/e2e/observer.py looks at a live link.
+ * which building a packet takes time, more when there is something in it, and which wakes up late. The times
+ * at which packets leave are tested against the exponential law of the profile's rate and, two samples,
+ * against those of idleness (Kolmogorov-Smirnov, p > 0.01 each). Every packet has one size by its type; nodes
+ * on its way see one version, of cover and data. tests/e2e/observer.py looks at a live link.
  *
  * That the tests can tell: a source that is served outside of the slots, as one more packet at once after
- * every fourth, has to fail them, and so do packets that leave as soon as they are built, and those that are
- * written behind what is built in the same turn.
+ * every fourth, has to fail them, and so do packets that leave as soon as they are built, those that are
+ * written behind what is built in the same turn, and those that catch up with their moments at once.
  */
 #include <math.h>
 #include <stdbool.h>
@@ -23,16 +23,20 @@
 #include "base/clock.h"
 #include "mixnet/pacer.h"
 #include "mixnet/prim.h"
+#include "mixnet/shaper.h"
 #include "tests/unit/testnet.h"
 
 #define MS US_PER_MS
-#define SLOTS 800
+#define SLOTS 1600
 #define LOOK_EVERY 16 /* packets: what nodes see costs as much as making one */
 #define P_MIN 0.01
 #define COVER_US 600 /* building takes */
 #define REAL_US 1300 /* with three SURBs in it */
+#define WAKE_US 30   /* from a moment to waking up */
+#define LATE_US 1500 /* one time in two it takes up to that much longer */
+#define WRITE_US 10
 
-enum how { PACED, UNPACED, EXTRA, SAME_TURN };
+enum how { PACED, UNPACED, EXTRA, SAME_TURN, AT_ONCE };
 
 enum doing { IDLE, UPLOAD, DOWNLOAD, LOSSY, RECONNECTS, N_DOING };
 
@@ -62,7 +66,8 @@ struct run {
 	struct pacer pacer;
 	uint64_t now, last;
 	enum doing doing;
-	struct shaper_out leaving[PACER_PACKETS]; /* on the wire when the turn is over */
+	struct shaper_out out;
+	struct pacer_frame leaving[PACER_PACKETS]; /* on the wire when the turn is over */
 	unsigned n_leaving;
 	uint32_t n;
 	unsigned urgent;
@@ -144,17 +149,16 @@ static bool version_everywhere(const struct testnet *t, uint8_t *packet, size_t 
 }
 
 /* A packet leaves. */
-static void look(struct run *r, struct view *v, struct shaper_out *out, enum how how)
+static void look(struct run *r, struct view *v, struct pacer_frame *f, enum how how)
 {
 	v->gap[v->n++] = (double)(r->now - r->last);
 	r->last = r->now;
 	if (how == EXTRA && v->n % 5 == 4)
 		v->gap[v->n++] = 0;
-	v->real += !out->cover;
 	if (v->n % LOOK_EVERY)
 		return;
 	v->looked++;
-	v->other_version += !version_everywhere(&r->net, out->packet, sizeof(out->packet));
+	v->other_version += !version_everywhere(&r->net, f->buf, f->len);
 }
 
 /* The gap a lost link makes is not the clock's. */
@@ -168,28 +172,42 @@ static void reconnect(struct run *r)
 	r->last = 0;
 }
 
-/* As the bridge does it. False: nothing is to be done now. */
-static bool serve(struct run *r, enum how how)
+static const struct pacer_frame *due_now(const struct run *r, enum how how)
 {
-	const struct shaper_out *due;
-	struct shaper_out *room;
+	const struct pacer *p = &r->pacer;
 
-	due = pacer_due(&r->pacer, r->now);
+	if (how != AT_ONCE)
+		return pacer_due(p, r->now);
+	return p->n && p->at_us[p->head] <= r->now ? &p->frame[p->head] : NULL;
+}
+
+/* As the bridge does it. False: nothing is to be done now. */
+static bool serve(struct run *r, struct view *v, enum how how)
+{
+	uint64_t near_us = pacer_near_us(&r->pacer, r->now);
+	const struct pacer_frame *due;
+	struct pacer_frame *room;
+
+	if (near_us)
+		r->now = near_us;
+	due = due_now(r, how);
 	if (due) {
 		r->leaving[r->n_leaving++] = *due;
 		pacer_pop(&r->pacer, r->now);
 		if (how == SAME_TURN)
-			pacer_written(&r->pacer);
+			pacer_written(&r->pacer, r->now);
 		return true;
 	}
 	room = pacer_room(&r->pacer, r->now);
-	if (!room || shaper_poll(&r->s, r->now, &r->net.topo, room) != 1)
+	if (!room || shaper_poll(&r->s, r->now, &r->net.topo, &r->out) != 1)
 		return false;
-	if (!room->cover)
+	if (!r->out.cover)
 		acknowledge(r, r->now);
-	r->now += room->cover ? COVER_US : REAL_US;
-	if (how == UNPACED)
-		room->slot_us = r->now - PACER_HOLD_US;
+	v->real += !r->out.cover;
+	r->now += r->out.cover ? COVER_US : REAL_US;
+	room->slot_us = how == UNPACED ? r->now - PACER_HOLD_US : r->out.slot_us;
+	room->len = sizeof(r->out.packet);
+	memcpy(room->buf, r->out.packet, room->len);
 	pacer_put(&r->pacer);
 	return true;
 }
@@ -200,19 +218,23 @@ static void wait(struct run *r, struct view *v, enum how how)
 	uint64_t leave = pacer_deadline(&r->pacer), slot = shaper_deadline(&r->s), free;
 
 	for (unsigned i = 0; i < r->n_leaving && v->n < SLOTS; i++) {
+		r->now += WRITE_US;
 		if (r->last)
 			look(r, v, &r->leaving[i], how);
 		r->last = r->now;
 	}
 	if (r->n_leaving) {
 		r->n_leaving = 0;
-		pacer_written(&r->pacer);
+		pacer_written(&r->pacer, r->now);
 		return;
 	}
 	free = pacer_free_us(&r->pacer, r->now);
 	if (slot < free)
 		slot = free;
-	r->now = slot < leave ? slot : leave;
+	if (slot < leave)
+		leave = slot;
+	if (leave > r->now)
+		r->now = leave + WAKE_US + rng_below(&r->rng.rng, 2) * rng_below(&r->rng.rng, LATE_US);
 }
 
 static bool observe(struct view *v, const struct profile *p, enum doing doing, enum how how)
@@ -236,7 +258,7 @@ static bool observe(struct view *v, const struct profile *p, enum doing doing, e
 	r->now = 1000 * US_PER_S;
 	shaper_start(&r->s, r->now);
 	while (v->n < SLOTS) {
-		if (!serve(r, how))
+		if (!serve(r, v, how))
 			wait(r, v, how);
 		if (doing == RECONNECTS && v->n >= lost_at) {
 			reconnect(r);
@@ -338,8 +360,10 @@ int main(void)
 	/* Where slots are rare, it takes more packets to see it. */
 	good &= observe(&v, &profiles[1], DOWNLOAD, UNPACED) &&
 		!looks_right(&profiles[1], &idle, &v, "as soon as built", true);
-	good &= observe(&v, &profiles[1], UPLOAD, SAME_TURN) &&
+	good &= observe(&v, &profiles[1], DOWNLOAD, SAME_TURN) &&
 		!looks_right(&profiles[1], &idle, &v, "written late", true);
+	good &= observe(&v, &profiles[1], UPLOAD, AT_ONCE) &&
+		!looks_right(&profiles[1], &idle, &v, "catching up at once", true);
 	printf("sim_observer: %s\n", good ? "nothing shows but the clock" : "FAILED");
 	return good ? 0 : 1;
 }

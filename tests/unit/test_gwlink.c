@@ -357,11 +357,13 @@ static void little_granted(void **state)
 
 static void send_packet(struct fix *f)
 {
-	static uint8_t packet[386];
+	static uint8_t packet[386], frame[GW_FRAME_MAX];
 	const struct mixpacket m = { .next_hop = f->at, .packet = packet, .packet_len = sizeof(packet) };
 	unsigned before = f->packets;
+	int len = gw_link_seal(&f->link, frame, sizeof(frame), &m);
 
-	assert_int_equal(gw_link_send(&f->link, &m), 0);
+	assert_true(len > 0);
+	assert_int_equal(gw_link_send(&f->link, frame, (size_t)len), 0);
 	for (int i = 0; i < ROUNDS_MAX && f->packets == before; i++)
 		turn(f);
 }

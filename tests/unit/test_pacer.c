@@ -24,7 +24,7 @@ static int setup(void **state)
 /* Builds the packet of a slot at now_us; false: no room. */
 static bool build(uint64_t now_us, uint64_t slot_us)
 {
-	struct shaper_out *o = pacer_room(&p, now_us);
+	struct pacer_frame *o = pacer_room(&p, now_us);
 
 	if (!o)
 		return false;
@@ -35,7 +35,7 @@ static bool build(uint64_t now_us, uint64_t slot_us)
 
 static uint64_t leave_unwritten(uint64_t now_us)
 {
-	const struct shaper_out *o = pacer_due(&p, now_us);
+	const struct pacer_frame *o = pacer_due(&p, now_us);
 	uint64_t slot_us = o ? o->slot_us : 0;
 
 	if (o)
@@ -47,7 +47,7 @@ static uint64_t leave(uint64_t now_us)
 {
 	uint64_t slot_us = leave_unwritten(now_us);
 
-	pacer_written(&p);
+	pacer_written(&p, now_us + PACER_WAY_US);
 	return slot_us;
 }
 
@@ -90,7 +90,7 @@ static void nothing_is_built_before_what_left_is_written(void **state)
 	assert_int_equal(leave_unwritten(at), T0);
 	assert_false(build(at, T0 + 5500));
 	assert_int_equal(pacer_free_us(&p, at), at + PACER_WRITE_US);
-	pacer_written(&p);
+	pacer_written(&p, at);
 	assert_int_equal(pacer_free_us(&p, at), 0);
 	assert_true(build(at, T0 + 5500));
 	assert_int_equal(leave_unwritten(at + 5500), T0 + 5500);
@@ -114,6 +114,62 @@ static void keeps_the_order(void **state)
 	assert_int_equal(leave(T0 + 60000), T0 + 100);
 }
 
+/* Woken too late for both. The caller is there a little before. */
+static void close_packets_keep_their_distance(void **state)
+{
+	const uint64_t at = T0 + PACER_HOLD_US;
+
+	(void)state;
+	for (uint64_t i = 0; i < 4; i++)
+		assert_true(build(T0, T0 + 100 * i));
+	assert_int_equal(leave_unwritten(at + 150), T0);
+	assert_int_equal(pacer_deadline(&p), at + 250 - PACER_NEAR_US);
+	assert_null(pacer_due(&p, at + 249));
+	assert_non_null(pacer_due(&p, at + 250));
+	pacer_written(&p, at + 190 + PACER_WAY_US); /* it took a while */
+	assert_null(pacer_due(&p, at + 289));
+	pacer_written(&p, at + 250); /* something else */
+	assert_int_equal(leave_unwritten(at + 290), T0 + 100);
+	assert_int_equal(pacer_deadline(&p), at + 390 - PACER_NEAR_US);
+	pacer_written(&p, at + 290 + PACER_WAY_US);
+	assert_int_equal(leave(at + 390), T0 + 200);
+	assert_int_equal(leave(at + 490), T0 + 300);
+	assert_true(build(at + 490, T0 + 2600)); /* later than that: on time */
+	assert_int_equal(pacer_deadline(&p), at + 2600);
+}
+
+/* The machine stood still for longer than that: what is due must not become later and later. */
+static void distances_are_given_up_for_the_clock(void **state)
+{
+	const uint64_t late = T0 + PACER_HOLD_US + 10 * US_PER_MS;
+
+	(void)state;
+	for (uint64_t i = 0; i < 4; i++)
+		assert_true(build(T0, T0 + 3000 * i));
+	assert_int_equal(leave(late), T0);
+	assert_int_equal(leave(late), T0 + 3000);
+	assert_int_equal(leave(late), T0 + 6000);
+	assert_int_equal(leave(T0 + PACER_HOLD_US + 9000 + PACER_KEEP_US - 1), 0);
+	assert_int_equal(leave(T0 + PACER_HOLD_US + 9000 + PACER_KEEP_US), T0 + 9000);
+}
+
+/* Awake for the last microseconds of a distance, once the link has what left before. */
+static void the_last_moment_is_waited_for(void **state)
+{
+	const uint64_t at = T0 + PACER_HOLD_US;
+
+	(void)state;
+	assert_int_equal(pacer_near_us(&p, T0), 0);
+	assert_true(build(T0, T0));
+	assert_true(build(T0, T0 + 100));
+	assert_int_equal(pacer_near_us(&p, at - 1), 0);
+	assert_int_equal(leave_unwritten(at + 100), T0);
+	assert_int_equal(pacer_near_us(&p, at + 199), 0);
+	pacer_written(&p, at + 100 + PACER_WAY_US);
+	assert_int_equal(pacer_near_us(&p, at + 200 - PACER_NEAR_US - 1), 0);
+	assert_int_equal(pacer_near_us(&p, at + 200 - PACER_NEAR_US), at + 200);
+}
+
 static void has_a_bound_and_can_be_emptied(void **state)
 {
 	(void)state;
@@ -134,6 +190,9 @@ int main(void)
 		cmocka_unit_test_setup(nothing_is_built_when_one_is_about_to_leave, setup),
 		cmocka_unit_test_setup(nothing_is_built_before_what_left_is_written, setup),
 		cmocka_unit_test_setup(keeps_the_order, setup),
+		cmocka_unit_test_setup(close_packets_keep_their_distance, setup),
+		cmocka_unit_test_setup(distances_are_given_up_for_the_clock, setup),
+		cmocka_unit_test_setup(the_last_moment_is_waited_for, setup),
 		cmocka_unit_test_setup(has_a_bound_and_can_be_emptied, setup),
 	};
 

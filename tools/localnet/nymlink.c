@@ -178,8 +178,11 @@ static int send_packet(struct nymlink *l, const struct out_frag *f, const struct
 	if (r < 0)
 		return r;
 	r = ws_send(l->conn, false, l->frame, (size_t)r);
-	l->sent += r == 0;
-	return r;
+	if (r)
+		return r;
+	gw_client_sent(&l->gw);
+	l->sent++;
+	return 0;
 }
 
 static void rearm(struct nymlink *l)
