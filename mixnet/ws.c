@@ -10,7 +10,7 @@
  * a cover packet that comes back wakes nobody. What is to be written does not wait for that.
  *
  * A connection (struct ws_conn) is the same for client and server. Messages to be sent are copied into blocks
- * with LWS_PRE bytes of headroom, from a pool for ordinary sizes; a few are written per WRITEABLE callback.
+ * with LWS_PRE bytes of headroom, from a pool for ordinary sizes; one is written per WRITEABLE callback.
  * Received fragments are put together up to max_msg.
  *
  * A connection's object lives until its closed() callback has returned; closed() is called exactly once.
@@ -35,7 +35,7 @@
 #define SMALL_MSG 2560	  /* a sealed Regular packet, and every text of ours */
 #define QUEUE_MAX 512	  /* messages waiting in one connection */
 #define SMALL_BLOCKS 64	  /* of them from the pool; more are allocated */
-#define WRITE_BATCH 4	  /* messages written before others are served */
+#define WRITE_BATCH 4	  /* messages written at once */
 #define HEADERS_MAX 16384 /* of an answer: twice what any server sends by default */
 
 struct out_msg {
@@ -420,6 +420,7 @@ static int write_one(struct ws_conn *c, struct lws *wsi)
 	return r;
 }
 
+/* What the owner sends because all is written follows at once: a turn of the loop would show between them. */
 static int writeable(struct ws_conn *c, struct lws *wsi)
 {
 	unsigned n = 0;
@@ -429,8 +430,9 @@ static int writeable(struct ws_conn *c, struct lws *wsi)
 	while (!list_empty(&c->queue) && n++ < WRITE_BATCH && !lws_send_pipe_choked(wsi)) {
 		if (write_one(c, wsi) < 0)
 			return -1;
-		if (list_empty(&c->queue) && !c->closing && c->ops && c->ops->drained)
-			c->ops->drained(c->owner);
+		if (!list_empty(&c->queue) || c->closing || !c->ops || !c->ops->drained)
+			break;
+		c->ops->drained(c->owner);
 	}
 	if (!list_empty(&c->queue) || c->closing)
 		lws_callback_on_writable(wsi);

@@ -51,6 +51,8 @@ struct fix {
 	int err, status;
 	char body[TEXT_MAX], text[256], binary[256];
 	size_t len, text_len, binary_len;
+	struct ws_conn *conn;
+	unsigned drained; /* so often */
 };
 
 static int setup(void **state)
@@ -307,8 +309,17 @@ static void on_open(void *owner)
 	f->opened = true;
 }
 
+/* Sends three more, each when the one before is written. */
+static void on_drained(void *owner)
+{
+	struct fix *f = owner;
+
+	if (f->drained++ < 3)
+		assert_int_equal(ws_send(f->conn, true, "more", 4), 0);
+}
+
 static const struct ws_conn_ops conn_ops = {
-	.open = on_open, .text = on_text, .binary = on_binary, .closed = on_closed
+	.open = on_open, .text = on_text, .binary = on_binary, .closed = on_closed, .drained = on_drained
 };
 
 static struct ws_conn *connect_to(struct fix *f)
@@ -398,6 +409,7 @@ static void nothing_to_write_waits(void **state)
 
 	f->stays = true;
 	c.conn = connect_to(f);
+	f->drained = 3;
 	for (int i = 0; i < ROUNDS_MAX && !f->opened; i++)
 		turn(f);
 	assert_true(f->opened);
@@ -405,6 +417,25 @@ static void nothing_to_write_waits(void **state)
 	assert_true(c.sent);
 	assert_int_equal(c.kept, 0);
 	ws_close(c.conn, true);
+	until_done(f);
+}
+
+/* What is sent because all is written follows in the same turn: an observer would see the turn between. */
+static void sent_when_drained(void **state)
+{
+	struct fix *f = *state;
+
+	f->stays = true;
+	f->conn = connect_to(f);
+	for (int i = 0; i < ROUNDS_MAX && !f->opened; i++)
+		turn(f);
+	assert_true(f->opened);
+	assert_int_equal(ws_send(f->conn, true, "first", 5), 0);
+	for (int i = 0; i < ROUNDS_MAX && !f->drained; i++)
+		turn(f);
+	assert_int_equal(f->drained, 4);
+	assert_int_equal(ws_queued(f->conn), 0);
+	ws_close(f->conn, true);
 	until_done(f);
 }
 
@@ -551,6 +582,7 @@ int main(void)
 					    T(no_tls),
 					    T(fragments),
 					    T(nothing_to_write_waits),
+					    T(sent_when_drained),
 					    T(dead_address_first),
 					    T(no_address_works),
 					    cmocka_unit_test(host_names) };
