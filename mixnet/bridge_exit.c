@@ -36,7 +36,7 @@
 #define LOSS_REFRESH_US (30 * US_PER_S)
 #define MTU_LIMIT IPR_MTU_MAX
 
-_Static_assert(PACER_FRAME >= GW_FRAME_OVERHEAD + 2 + 19 + SPHINX_REGULAR_PACKET, "a frame must fit");
+_Static_assert(PACER_FRAME >= GW_FRAME_MAX - SPHINX_PACKET_MAX + SPHINX_REGULAR_PACKET, "a frame must fit");
 
 /* ---- the session's and the shaper's view of the bridge ---- */
 
@@ -434,7 +434,7 @@ static void serve_slots(struct bridge *b, uint64_t now_us)
 		uint64_t near_us = pacer_near_us(&b->pacer, clock_us(b));
 
 		while (clock_us(b) < near_us)
-			;
+			; /* PACER_NEAR_US at most: a sleep would end too late */
 		while ((due = pacer_due(&b->pacer, clock_us(b)))) {
 			send_frame(b, due);
 			if (!gw_link_is_open(&b->gw))

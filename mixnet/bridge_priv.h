@@ -71,7 +71,7 @@ struct bridge {
 	struct surb_key *key_mem;
 	struct surb_key **key_bucket;
 	struct nym_rx *rx;
-	struct shaper_out made;
+	struct shaper_out made; /* the packet just built, until it is sealed */
 	struct pacer pacer;
 	uint64_t open_us, open_sent, open_acks; /* when the gateway link opened */
 	uint64_t sent_seen, acks_seen;
