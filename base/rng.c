@@ -82,6 +82,32 @@ void rng_seeded_init(struct rng_seeded *r, uint64_t seed)
 	}
 }
 
+static void ahead_fill(struct rng *r, void *buf, size_t len)
+{
+	struct rng_ahead *a = container_of(r, struct rng_ahead, rng);
+	uint8_t *p = buf, *next;
+	size_t n;
+
+	for (; len; p += n, len -= n) {
+		if (!a->left) {
+			rng_fill(a->from, a->buf, sizeof(a->buf));
+			a->left = sizeof(a->buf);
+		}
+		n = len < a->left ? len : a->left;
+		next = a->buf + sizeof(a->buf) - a->left;
+		memcpy(p, next, n);
+		explicit_bzero(next, n);
+		a->left -= n;
+	}
+}
+
+void rng_ahead_init(struct rng_ahead *r, struct rng *from)
+{
+	r->rng.fill = ahead_fill;
+	r->from = from;
+	r->left = 0;
+}
+
 void rng_fill(struct rng *r, void *buf, size_t len)
 {
 	r->fill(r, buf, len);

@@ -188,7 +188,7 @@ static const struct topo_node *choose_gateway(struct bridge *b)
 
 	if (!b->cfg.gateway_given)
 		return b->gateway_tries < BRIDGE_TRIES
-			       ? topology_pick_gateway(b->topo, b->gateways.id, b->gateways.n, b->rng)
+			       ? topology_pick_gateway(b->topo, b->gateways.id, b->gateways.n, &b->rng.rng)
 			       : NULL;
 	if (b->gateway_tries)
 		return NULL;
@@ -239,7 +239,7 @@ static void gateway_next(struct bridge *b)
 		memcpy(b->me.addr.gateway, n->identity, sizeof(b->me.addr.gateway));
 		base58_encode(b->gateway_text, sizeof(b->gateway_text), n->identity, sizeof(n->identity));
 		log_trace("entry gateway %s", b->gateway_text);
-		if (!gw_link_choose(&b->gw, n, &b->me, b->rng,
+		if (!gw_link_choose(&b->gw, n, &b->me, &b->rng.rng,
 				    b->cfg.net.ca_file[0] ? b->cfg.net.ca_file : NULL,
 				    b->cfg.net.allow_plain_ws)) {
 			gw_link_open(&b->gw);
@@ -262,9 +262,9 @@ static void gateway_other(struct bridge *b)
 /* It is gone for good: another one, if there is one. */
 static void gateway_leave(struct bridge *b, const char *why)
 {
-	if (!topology_pick_gateway(b->topo, b->gateways.id, b->gateways.n, b->rng)) {
+	if (!topology_pick_gateway(b->topo, b->gateways.id, b->gateways.n, &b->rng.rng)) {
 		forget_bad_gateways(b);
-		if (!topology_pick_gateway(b->topo, b->gateways.id, 1, b->rng))
+		if (!topology_pick_gateway(b->topo, b->gateways.id, 1, &b->rng.rng))
 			return;
 	}
 	bridge_say_why(b, "gateway: %s", why);
@@ -396,7 +396,7 @@ static bool gateway_unlisted(struct bridge *b, const struct topology *topo)
 	bool gone = retry_listed(&b->again, false, b->lossy || topo->rotation_id != b->topo->rotation_id);
 
 	return b->ever_ready && !b->cfg.gateway_given && (away || gone) &&
-	       topology_pick_gateway(topo, NULL, 0, b->rng);
+	       topology_pick_gateway(topo, NULL, 0, &b->rng.rng);
 }
 
 static void next_directory(struct bridge *b, int err, struct topology *topo, const struct api_rotation *rot,
@@ -514,9 +514,9 @@ struct bridge *bridge_new(struct loop *loop, struct ws *ws, const struct bridge_
 	b->cfg = *cfg;
 	b->event = event;
 	b->owner = owner;
-	b->rng = cfg->rng ? cfg->rng : rng_system();
+	rng_ahead_init(&b->rng, cfg->rng ? cfg->rng : rng_system());
 	list_init(&b->notify.node);
-	nym_self_new(&b->me, b->rng);
+	nym_self_new(&b->me, &b->rng.rng);
 	gw_link_init(&b->gw, loop, ws, &gw_ops, b);
 	loop_timer_init(loop, &b->refresh, on_refresh, b);
 	loop_timer_init(loop, &b->deadline, on_deadline, b);

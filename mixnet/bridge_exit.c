@@ -153,9 +153,9 @@ int bridge_path_init(struct bridge *b)
 	if (!b->key_mem || !b->key_bucket || !b->rx)
 		return -ENOMEM;
 	surb_keys_init(&b->keys, b->key_mem, BRIDGE_REPLY_KEYS, b->key_bucket, BRIDGE_KEY_BUCKETS);
-	err = shaper_init(&b->shaper, &sc, &b->me, b->rng, &src);
+	err = shaper_init(&b->shaper, &sc, &b->me, &b->rng.rng, &src);
 	if (!err)
-		err = exitsess_init(&b->exit, &b->me, &b->keys, b->rng, &ops);
+		err = exitsess_init(&b->exit, &b->me, &b->keys, &b->rng.rng, &ops);
 	b->link.send = link_send;
 	b->link.tight = link_tight;
 	b->link.rtt_us = link_rtt;
@@ -248,7 +248,7 @@ static bool choose_drawn(struct bridge *b)
 
 	if (b->exit_tries < BRIDGE_TRIES)
 		n = topology_pick_exit(b->exits, b->cfg.exit_how, b->cfg.exit_country, b->me.addr.gateway,
-				       b->exits_tried.id, b->exits_tried.n, b->rng);
+				       b->exits_tried.id, b->exits_tried.n, &b->rng.rng);
 	if (!n && !b->ever_ready) {
 		if (b->exit_tries)
 			bridge_fail(b,

@@ -6,6 +6,7 @@
 #ifndef MIXNET_BRIDGE_PRIV_H
 #define MIXNET_BRIDGE_PRIV_H
 
+#include "base/rng.h"
 #include "mixnet/bridge.h"
 #include "mixnet/bridge_gw.h"
 #include "mixnet/exitsess.h"
@@ -37,7 +38,7 @@ struct bridge {
 	char last_why[BRIDGE_CAUSE]; /* why the last candidate failed */
 	uint64_t start_us, ready_us;
 	struct nym_self me;
-	struct rng *rng;
+	struct rng_ahead rng;
 	/* directory */
 	struct api *api;
 	bool fetching, fetch_exits, want_exits; /* with the list of exits: this time, next time */

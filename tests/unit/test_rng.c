@@ -61,6 +61,49 @@ static void exponential(void **state)
 	assert_true(squares / n - sum / n * sum / n < 1.03 * 4e8);
 }
 
+struct asked {
+	struct rng rng;
+	struct rng_seeded from;
+	unsigned times;
+};
+
+static void asked_fill(struct rng *r, void *buf, size_t len)
+{
+	struct asked *a = (struct asked *)r;
+
+	a->times++;
+	rng_fill(&a->from.rng, buf, len);
+}
+
+/* The same bytes in the same order, each once, whatever the sizes; asked for 512 at a time, and gone from the
+ * buffer once they were drawn. */
+static void ahead(void **state)
+{
+	static const size_t draws[] = { 1, 4, 8, 32, 511, 512, 0, 1300, 8, 7 };
+	uint8_t want[4 * RNG_AHEAD + RNG_AHEAD], got[sizeof(want)];
+	struct asked from = { .rng = { asked_fill } };
+	struct rng_seeded same;
+	struct rng_ahead r;
+	size_t at = 0;
+
+	(void)state;
+	rng_seeded_init(&from.from, 5);
+	rng_seeded_init(&same, 5);
+	rng_fill(&same.rng, want, sizeof(want));
+	rng_ahead_init(&r, &from.rng);
+	assert_int_equal(from.times, 0);
+	for (size_t i = 0; i < sizeof(draws) / sizeof(draws[0]); i++) {
+		rng_fill(&r.rng, got + at, draws[i]);
+		at += draws[i];
+	}
+	assert_memory_equal(got, want, at);
+	assert_int_equal(from.times, (at + RNG_AHEAD - 1) / RNG_AHEAD);
+	for (size_t i = 0; i < sizeof(r.buf) - r.left; i++)
+		assert_int_equal(r.buf[i], 0);
+	assert_memory_equal(r.buf + sizeof(r.buf) - r.left, want + at, r.left);
+	assert_true(r.left);
+}
+
 static void clocks(void **state)
 {
 	struct clock_fake f;
@@ -78,7 +121,8 @@ static void clocks(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(seeded_repeats), cmocka_unit_test(below_is_even),
-					    cmocka_unit_test(exponential), cmocka_unit_test(clocks) };
+					    cmocka_unit_test(exponential), cmocka_unit_test(ahead),
+					    cmocka_unit_test(clocks) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
