@@ -551,6 +551,11 @@ enum bridge_state bridge_state(const struct bridge *b)
 	return b->state;
 }
 
+bool bridge_busy(const struct bridge *b)
+{
+	return exitsess_busy(&b->exit, loop_now(b->loop), b->cfg.profile->main_mean_us);
+}
+
 void bridge_get_stats(const struct bridge *b, struct bridge_stats *s)
 {
 	const struct shaper_stats *sh = &b->shaper.stats;

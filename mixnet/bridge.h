@@ -101,6 +101,8 @@ void bridge_start(struct bridge *b);
 /* The IP link; valid as long as the bridge. */
 struct pktlink *bridge_link(struct bridge *b);
 enum bridge_state bridge_state(const struct bridge *b);
+/* So much arrives (exitsess_busy) that the clock of the slots wakes the thread often enough to read it. */
+bool bridge_busy(const struct bridge *b);
 void bridge_get_stats(const struct bridge *b, struct bridge_stats *s);
 /* Clocks keep running until the queues are empty or drain_us is over; then disconnect, ForgetMe, close: state
  * CLOSED. */

@@ -210,6 +210,11 @@ bool exitsess_tight(const struct exitsess *e)
 	return e->state == EXITSESS_UP && e->stock.owed > SURBSTOCK_EXIT_ASKS;
 }
 
+bool exitsess_busy(const struct exitsess *e, uint64_t now_us, uint64_t slot_us)
+{
+	return surbstock_replies_per_s(&e->stock, now_us) * slot_us >= 2 * US_PER_S;
+}
+
 void exitsess_rotated(struct exitsess *e)
 {
 	surbstock_void(&e->stock);

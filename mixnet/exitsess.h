@@ -140,6 +140,8 @@ bool exitsess_fill(struct exitsess *e, uint64_t now_us, const struct topology *t
 		   struct shaper_item *item);
 /* Packets wait at the exit for SURBs that the slots cannot carry. */
 bool exitsess_tight(const struct exitsess *e);
+/* Two replies or more come in the mean time between slots; never without a clock (slot_us 0). */
+bool exitsess_busy(const struct exitsess *e, uint64_t now_us, uint64_t slot_us);
 void exitsess_acked(struct exitsess *e, uint64_t token, bool acked);
 /* A message that came encrypted with one of our reply keys. Others must not be given here. */
 void exitsess_input(struct exitsess *e, uint64_t now_us, const struct nym_msg *m);

@@ -102,7 +102,7 @@ void surbstock_void(struct surbstock *s)
 	s->doubted = s->estimate = s->unconfirmed = 0;
 }
 
-static uint64_t replies_per_s(const struct surbstock *s, uint64_t now_us)
+uint64_t surbstock_replies_per_s(const struct surbstock *s, uint64_t now_us)
 {
 	uint32_t most = s->bucket > s->bucket_prev ? s->bucket : s->bucket_prev;
 
@@ -111,7 +111,7 @@ static uint64_t replies_per_s(const struct surbstock *s, uint64_t now_us)
 
 unsigned surbstock_target(const struct surbstock *s, uint64_t now_us, uint64_t rtt_us)
 {
-	uint64_t ahead = replies_per_s(s, now_us) * (rtt_us + BUCKET_US) / US_PER_S;
+	uint64_t ahead = surbstock_replies_per_s(s, now_us) * (rtt_us + BUCKET_US) / US_PER_S;
 
 	return SURBSTOCK_FLOOR + (unsigned)(ahead < 2000 ? ahead : 2000);
 }

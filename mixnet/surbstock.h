@@ -41,6 +41,8 @@ void surbstock_distrust(struct surbstock *s);
 /* Its SURBs belong to keys of the past. */
 void surbstock_void(struct surbstock *s);
 
+/* Data replies a second, of the busier of the last two half seconds. */
+uint64_t surbstock_replies_per_s(const struct surbstock *s, uint64_t now_us);
 /* How many should be there: floor + replies of one round trip and a half second. */
 unsigned surbstock_target(const struct surbstock *s, uint64_t now_us, uint64_t rtt_us);
 /* How many to add now, not counting what is owed; 0 = enough. */

@@ -6,8 +6,9 @@
  * wakes for either. ws_run() alternates lws_service() and a loop_dispatch() that does not wait: timers,
  * watches, the after hook and deferred tasks run after each round, whoever woke it. Callbacks of lws refresh
  * loop_now() first, since they run outside a dispatch.
- * While nobody waits for what arrives it is our loop that waits, and lws looks for more when a timer has run:
- * a cover packet that comes back wakes nobody. What is to be written does not wait for that.
+ * While nobody waits for what arrives, or so much of it comes that it is read together, it is our loop that
+ * waits, and lws looks for more when a timer has run: a cover packet that comes back wakes nobody. What is to
+ * be written does not wait for that.
  *
  * A connection (struct ws_conn) is the same for client and server. Messages to be sent are copied into blocks
  * with LWS_PRE bytes of headroom, from a pool for ordinary sizes; one is written per WRITEABLE callback.
@@ -36,6 +37,7 @@
 #define QUEUE_MAX 512	  /* messages waiting in one connection */
 #define SMALL_BLOCKS 64	  /* of them from the pool; more are allocated */
 #define WRITE_BATCH 4	  /* messages written at once */
+#define READ_MAX 16384	  /* at once: several messages */
 #define HEADERS_MAX 16384 /* of an answer: twice what any server sends by default */
 
 struct out_msg {
@@ -77,7 +79,7 @@ static int base_callback(struct lws *wsi, enum lws_callback_reasons reason, void
 }
 
 static const struct lws_protocols client_protocols[] = {
-	{ .name = "smolmix-ws", .callback = ws_conn_callback, .rx_buffer_size = 4096 },
+	{ .name = "smolmix-ws", .callback = ws_conn_callback, .rx_buffer_size = READ_MAX },
 	{ .name = "smolmix-http", .callback = ws_http_callback, .rx_buffer_size = 4096 },
 	{ .name = "smolmix-loop", .callback = base_callback },
 	{ .name = NULL },
@@ -150,6 +152,7 @@ struct ws *ws_new(struct loop *loop, unsigned max_conns)
 	i.options = LWS_SERVER_OPTION_EXPLICIT_VHOSTS | LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
 	i.fd_limit_per_thread = max_conns + 16;
 	i.max_http_header_data = HEADERS_MAX;
+	i.pt_serv_buf_size = READ_MAX;
 	i.user = w;
 	/* lws sets SIGPIPE to be ignored for the whole process: that is the host program's business. */
 	sigaction(SIGPIPE, NULL, &old);

@@ -26,7 +26,8 @@ struct ws *ws_new(struct loop *loop, unsigned max_conns); /* NULL: errno */
 void ws_free(struct ws *w);				  /* closes everything; outside callbacks only */
 #define WS_CALM_MS 20
 /* Serves until loop_quit(loop). 0 or -errno. calm, asked each turn, may be NULL: nobody waits for what
- * arrives, so it is read when a timer runs or after WS_CALM_MS, in fewer wake-ups. */
+ * arrives, or timers run often enough for it, so it is read when one runs or after WS_CALM_MS, in fewer
+ * wake-ups. */
 int ws_run(struct ws *w, bool (*calm)(void *owner), void *owner);
 /* One round of at most timeout_ms (tests). */
 int ws_dispatch(struct ws *w, int timeout_ms);

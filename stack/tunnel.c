@@ -148,7 +148,7 @@ static bool calm(void *owner)
 {
 	const struct tunnel *t = owner;
 
-	return bridge_state(t->bridge) == BRIDGE_READY && stack_idle(t->stack);
+	return bridge_state(t->bridge) == BRIDGE_READY && (stack_idle(t->stack) || bridge_busy(t->bridge));
 }
 
 static void *run(void *arg)

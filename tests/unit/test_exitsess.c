@@ -266,6 +266,29 @@ static void supply(void **state)
 	assert_int_equal(f->e.stock.estimate, 0);
 }
 
+/* At 50 slots a second from 100 replies a second on, and no longer than they come. */
+static void busy(void **state)
+{
+	struct fix *f = *state;
+	uint64_t slot_us = 20 * US_PER_MS;
+	uint8_t pkt[100];
+	size_t len = pk_udp(pkt, FAR, 53, OURS, 5000, 20);
+	uint32_t seq = 0;
+
+	up(f);
+	f->now += US_PER_S;
+	assert_false(exitsess_busy(&f->e, f->now, slot_us));
+	while (seq < 49)
+		data_down(f, ++seq, pkt, len);
+	assert_false(exitsess_busy(&f->e, f->now, slot_us));
+	data_down(f, ++seq, pkt, len);
+	assert_true(exitsess_busy(&f->e, f->now, slot_us));
+	assert_false(exitsess_busy(&f->e, f->now, slot_us / 5)); /* a clock of 250 a second wants more */
+	assert_false(exitsess_busy(&f->e, f->now, 0));
+	f->now += US_PER_S;
+	assert_false(exitsess_busy(&f->e, f->now, slot_us));
+}
+
 static void bundles(void **state)
 {
 	struct fix *f = *state;
@@ -590,10 +613,10 @@ static void no_route(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(connect_v10), T(fall_back),	   T(silence),	T(refusals),	  T(mtu),
-		T(room),	T(requests),	   T(supply),	T(bundles),	  T(back_pressure),
-		T(bulk),	T(bulk_gives_way), T(sets),	T(tight),	  T(other_messages),
-		T(refused),	T(stop),	   T(no_route), T(bulk_given_up),
+		T(connect_v10),	   T(fall_back), T(silence),	    T(refusals), T(mtu),
+		T(room),	   T(requests),	 T(supply),	    T(busy),	 T(bundles),
+		T(back_pressure),  T(bulk),	 T(bulk_gives_way), T(sets),	 T(tight),
+		T(other_messages), T(refused),	 T(stop),	    T(no_route), T(bulk_given_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
