@@ -35,7 +35,9 @@ struct loop {
 	uint64_t now, armed;
 	struct heap timers;
 	struct list all, ready, tasks;
-	bool quit, in_batch; /* tasks will be run without another wake-up */
+	bool quit;
+	bool in_batch; /* tasks will be run without another wake-up */
+	bool arms;     /* the timerfd will be set at the end of this dispatch */
 	void (*after)(void *owner);
 	void *after_owner;
 	void (*wake)(void *owner);
@@ -201,8 +203,8 @@ void loop_timer_set(struct loop_timer *t, uint64_t at_us)
 	heap_remove(&t->loop->timers, &t->node);
 	if (at_us != TIME_NEVER)
 		heap_insert(&t->loop->timers, &t->node, at_us);
-	if (at_us < t->loop->armed)
-		arm(t->loop); /* later deadlines are set at the end of the batch */
+	if (at_us < t->loop->armed && !t->loop->arms)
+		arm(t->loop);
 }
 
 void loop_defer(struct loop *l, struct loop_task *t, void (*cb)(void *), void *owner)
@@ -326,7 +328,7 @@ int loop_dispatch(struct loop *l, int timeout_ms)
 		return -errno;
 	l->now = l->clock->now_us(l->clock);
 	merge(l, ev, n < 0 ? 0 : n, &woken);
-	l->in_batch = true;
+	l->arms = l->in_batch = true;
 	ran += run_timers(l);
 	ran += run_ready(l);
 	if (woken && l->wake) {
@@ -337,6 +339,7 @@ int loop_dispatch(struct loop *l, int timeout_ms)
 		l->after(l->after_owner);
 	l->in_batch = false;
 	ran += run_tasks(l);
+	l->arms = false;
 	arm(l);
 	return ran;
 }

@@ -229,15 +229,15 @@ static int parse_options(struct world *w, int argc, char **argv)
 	return 0;
 }
 
-static void draw_node(struct node_info *n, uint32_t id, unsigned layer)
+static void draw_node(struct rng *rng, struct node_info *n, uint32_t id, unsigned layer)
 {
 	uint8_t seed[32];
 
 	n->id = id;
 	n->layer = layer;
-	rng_fill(rng_system(), seed, sizeof(seed));
+	rng_fill(rng, seed, sizeof(seed));
 	prim_ed25519_keypair(n->identity_pk, n->identity_sk, seed);
-	rng_fill(rng_system(), n->sphinx_sk, sizeof(n->sphinx_sk));
+	rng_fill(rng, n->sphinx_sk, sizeof(n->sphinx_sk));
 	prim_x25519_base(n->sphinx_pk, n->sphinx_sk[LOCALNET_ROTATION & 1]);
 	prim_wipe(seed, sizeof(seed));
 }
@@ -250,14 +250,14 @@ static void draw_world(struct world *w)
 	d->epoch = LOCALNET_EPOCH;
 	for (unsigned layer = 1; layer <= 3; layer++)
 		for (unsigned i = 0; i < w->cfg.per_layer; i++, d->n++)
-			draw_node(&d->node[d->n], d->n + 1, layer);
+			draw_node(&w->rng.rng, &d->node[d->n], d->n + 1, layer);
 	d->gateway = d->n;
 	for (unsigned i = 0; i < w->cfg.gateways; i++, d->n++)
-		draw_node(&d->node[d->n], d->n + 1, 0);
+		draw_node(&w->rng.rng, &d->node[d->n], d->n + 1, 0);
 	for (unsigned i = 0; i < w->cfg.exits; i++) {
 		struct node_info *g = &d->node[d->gateway + i];
 
-		nym_self_new(&w->router_self[i], rng_system());
+		nym_self_new(&w->router_self[i], &w->rng.rng);
 		memcpy(w->router_self[i].addr.gateway, g->identity_pk, 32);
 		g->ipr = w->router_self[i].addr;
 		g->has_ipr = true;
@@ -349,15 +349,16 @@ static int start(struct world *w)
 	r = watch_signals(w);
 	if (r < 0)
 		return r;
+	rng_ahead_init(&w->rng, rng_system());
 	draw_world(w);
 	for (unsigned i = 0; i < d->gateway; i++) {
-		w->node[i] = node_new(w->loop, rng_system(), &w->cfg, d, &d->node[i], NULL, NULL);
+		w->node[i] = node_new(w->loop, &w->rng.rng, &w->cfg, d, &d->node[i], NULL, NULL);
 		if (!w->node[i])
 			return -errno;
 	}
 	for (unsigned i = 0; i < w->cfg.gateways; i++) {
 		w->gateway[i] =
-			gateway_new(w->loop, w->ws, rng_system(), &w->cfg, d, &d->node[d->gateway + i]);
+			gateway_new(w->loop, w->ws, &w->rng.rng, &w->cfg, d, &d->node[d->gateway + i]);
 		if (!w->gateway[i])
 			return -errno;
 	}
@@ -368,7 +369,7 @@ static int start(struct world *w)
 		struct addr source = w->cfg.exit_address;
 
 		source.ip[source.family == 4 ? 3 : 15] += (uint8_t)i;
-		w->router[i] = router_new(w->loop, w->ws, rng_system(), &w->cfg, d, &d->node[d->gateway + i],
+		w->router[i] = router_new(w->loop, w->ws, &w->rng.rng, &w->cfg, d, &d->node[d->gateway + i],
 					  &w->router_self[i], &source, exit_ready, w);
 		if (!w->router[i])
 			return -errno;
@@ -400,6 +401,7 @@ static void stop(struct world *w)
 	ws_free(w->ws);
 	loop_watch_remove(&w->signals);
 	loop_free(w->loop);
+	prim_wipe(&w->rng, sizeof(w->rng));
 	prim_wipe(w->router_self, sizeof(w->router_self));
 	prim_wipe(&w->dir, sizeof(w->dir));
 }

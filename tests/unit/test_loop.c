@@ -252,29 +252,40 @@ static void wake_from_thread(void **state)
 	assert_ptr_equal(loop_clock(r->loop), &r->clock.clock);
 }
 
-static void quit_timer(void *owner)
-{
-	struct rig *r = owner;
+struct again {
+	struct rig *r;
+	struct loop_timer t;
+};
 
-	note(r, 'q');
+static void once_more(void *owner)
+{
+	struct again *a = owner;
+
+	note(a->r, 'q');
+	if (!a->r->log[1])
+		loop_timer_set(&a->t, loop_now(a->t.loop) + US_PER_MS);
 }
 
 static void real_time(void **state)
 {
 	struct rig *r = *state;
 	struct loop *l = loop_new(clock_system());
-	struct loop_timer t;
+	struct again a = { .r = r };
 	struct pollfd p = { .fd = loop_fd(l), .events = POLLIN };
 
 	assert_non_null(l);
-	loop_timer_init(l, &t, quit_timer, r);
-	loop_timer_set(&t, loop_now(l) + 5 * US_PER_MS);
+	loop_timer_init(l, &a.t, once_more, &a);
+	loop_timer_set(&a.t, loop_now(l) + 5 * US_PER_MS);
 	assert_int_equal(poll(&p, 1, 5000), 1); /* the loop is one pollable descriptor */
 	while (!*r->log)
 		assert_true(loop_dispatch(l, 5000) >= 0);
 	assert_string_equal(r->log, "q");
-	loop_timer_set(&t, 0); /* in the past: at once */
-	while (strlen(r->log) < 2)
+	assert_int_equal(poll(&p, 1, 5000), 1); /* set by a callback as well */
+	while (!r->log[1])
+		assert_true(loop_dispatch(l, 5000) >= 0);
+	loop_timer_set(&a.t, 0); /* in the past: at once */
+	assert_int_equal(poll(&p, 1, 5000), 1);
+	while (strlen(r->log) < 3)
 		assert_true(loop_dispatch(l, 5000) >= 0);
 	loop_free(l);
 }

@@ -247,7 +247,7 @@ static int rotate(const struct order *o)
 	for (unsigned i = 0; i < d->n; i++) {
 		uint8_t *sk = d->node[i].sphinx_sk[d->rotation & 1];
 
-		rng_fill(rng_system(), sk, 32);
+		rng_fill(&o->w->rng.rng, sk, 32);
 		prim_x25519_base(d->node[i].sphinx_pk, sk);
 	}
 	for (unsigned i = 0; i < o->w->cfg.exits; i++)

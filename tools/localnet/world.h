@@ -5,6 +5,7 @@
 #ifndef TOOLS_LOCALNET_WORLD_H
 #define TOOLS_LOCALNET_WORLD_H
 
+#include "base/rng.h"
 #include "tools/localnet/gateway.h"
 #include "tools/localnet/localnet.h"
 #include "tools/localnet/node.h"
@@ -15,6 +16,7 @@ struct control;
 
 struct world {
 	struct localnet_cfg cfg;
+	struct rng_ahead rng;
 	struct directory dir;
 	struct nym_self router_self[LOCALNET_GATEWAYS_MAX];
 	struct loop *loop;
