@@ -132,8 +132,8 @@ def bootstrapping(net):
     """Signals while the network does not answer."""
     def start(ignored=()):
         def before():
-            for s in ignored:
-                signal.signal(s, signal.SIG_IGN)
+            for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # the test may run under nohup itself
+                signal.signal(s, signal.SIG_IGN if s in ignored else signal.SIG_DFL)
 
         return subprocess.Popen(net.run_argv("echo", "ran"), preexec_fn=before, stdout=subprocess.PIPE, text=True)
 
