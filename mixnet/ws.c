@@ -11,7 +11,8 @@
  * be written does not wait for that.
  *
  * A connection (struct ws_conn) is the same for client and server. Messages to be sent are copied into blocks
- * with LWS_PRE bytes of headroom, from a pool for ordinary sizes; one is written per WRITEABLE callback.
+ * with LWS_PRE bytes of headroom, from a pool for ordinary sizes. One is written per WRITEABLE callback, and
+ * what the owner sends because all is written follows in the same one.
  * Received fragments are put together up to max_msg.
  *
  * A connection's object lives until its closed() callback has returned; closed() is called exactly once.
